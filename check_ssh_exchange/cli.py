@@ -1,0 +1,86 @@
+"""The plugin's door: arguments in, one answer and one exit code out, whatever happens.
+
+Nothing heavy is imported before `main` has its signal handlers and its net for errors: Icinga and NRPE show what a
+plugin writes to stderr as its status, and a traceback says nothing at 3 a.m.
+"""
+
+import os
+import signal
+import sys
+from types import FrameType
+
+UNKNOWN = 3
+
+
+def run() -> None:
+    """Check, print, exit: the console script."""
+    code, output = 3, ""
+    try:
+        code, output = main(sys.argv[1:])
+    finally:
+        _leave(code, output)
+
+
+def main(arguments: list[str]) -> tuple[int, str]:
+    """Return the exit code and the output for a command line; raises nothing but what kills a process."""
+    try:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, _interrupted)
+        return _check(arguments)
+    except ModuleNotFoundError as error:
+        return UNKNOWN, f"SSH UNKNOWN - the Python module {error.name} is missing: pip install check_ssh_exchange\n"
+    except MemoryError:
+        return UNKNOWN, "SSH UNKNOWN - this machine has no memory left for a check\n"
+    except Exception as error:
+        from .report import printable
+
+        return UNKNOWN, f"SSH UNKNOWN - internal error, please report it: {printable(repr(error), 300)}\n"
+    except BaseException as error:
+        # An Interrupted outside a measurement: nothing is known yet.
+        return UNKNOWN, f"SSH UNKNOWN - interrupted by {error} before the first handshake\n"
+
+
+def _interrupted(number: int, _: FrameType | None) -> None:
+    # The first signal ends the run; while its result is being written another one would only lose it.
+    for other in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(other, signal.SIG_IGN)
+    from .interrupt import Interrupted
+
+    raise Interrupted(signal.Signals(number).name)
+
+
+def _check(arguments: list[str]) -> tuple[int, str]:
+    from .options import Message, UsageError, parse
+    from .report import printable
+
+    try:
+        options = parse(arguments)
+    except Message as message:
+        return UNKNOWN, str(message)
+    except UsageError as error:
+        return UNKNOWN, f"SSH UNKNOWN - {printable(str(error))} (--help lists the options)\n"
+    from .diagnosis.rules import diagnose
+    from .measure import measure
+    from .verdict import judge
+
+    report = measure(options.target, options.plan)
+    diagnosis = diagnose(report)
+    verdict = judge(report, diagnosis, options.expected)
+    if options.is_json:
+        from .document import render
+
+        return int(verdict.state), render(report, diagnosis, verdict)
+    from .status import text
+
+    return int(verdict.state), text(report, diagnosis, verdict, options.verbosity)
+
+
+def _leave(code: int, output: str) -> None:
+    """Write bytes and leave at once: a text stream could refuse a character, and finalization costs 5 ms of CPU."""
+    data = output.encode("ascii", "backslashreplace")
+    try:
+        while data:
+            data = data[os.write(1, data) :]
+    except OSError:
+        pass  # nobody reads; the exit code is still the answer
+    os._exit(code)

@@ -1,0 +1,1 @@
+"""Pure: a Report in, a Diagnosis out."""

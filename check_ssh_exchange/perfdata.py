@@ -1,0 +1,72 @@
+"""The figures of a run under their public labels, in their public order."""
+
+from typing import NamedTuple
+
+from .ending import TIMEOUTS, Depth, Ending
+from .report import Report, quantile
+
+# Counters of one ending each, under its own word.
+ENDING_LABELS = (
+    Ending.CLOSED,
+    Ending.RESET,
+    Ending.TURNED_AWAY,
+    Ending.CLOSED_AFTER_BANNER,
+    Ending.REFUSED,
+    Ending.REJECTED,
+)
+UNITS: dict[str, str] = {
+    "handshakes": "",
+    "completed": "",
+    "early_close": "%",
+    "failed": "",
+    **{f"{phase}_{what}": "s" for phase in ("connect", "banner", "kexinit") for what in ("p50", "max")},
+    **{str(ending): "" for ending in ENDING_LABELS},
+    "timeout": "",
+    "baseline_banner": "s",
+    # Only with the depths that have these phases.
+    **{f"{phase}_{what}": "s" for phase in ("kex", "login") for what in ("p50", "max")},
+}
+LABELS = tuple(UNITS)
+
+
+class Figure(NamedTuple):
+    """A measured value in the unit of its label: a count, a percentage, seconds."""
+
+    label: str
+    value: float
+
+    @property
+    def unit(self) -> str:
+        """Return the unit of measure: "", "%" or "s"."""
+        return UNITS[self.label]
+
+
+def figures(report: Report) -> list[Figure]:
+    """Return what was measured, in order; what was not measured is left out."""
+    values: dict[str, float | None] = dict.fromkeys(LABELS)
+    counts = report.counts
+    ratio = report.early_close_ratio
+    values["handshakes"] = len(report.handshakes)
+    values["completed"] = report.completed
+    values["early_close"] = None if ratio is None else 100 * ratio
+    values["failed"] = len(report.handshakes) - report.completed
+    for ending in ENDING_LABELS:
+        values[ending] = counts[ending]
+    values["timeout"] = sum(counts[ending] for ending in TIMEOUTS)
+    phases = ["connect", "banner", "kexinit"]
+    if report.depth in (Depth.KEX, Depth.LOGIN):
+        phases += ["kex", "login"]
+    for phase in phases:
+        ordered = report.durations(phase)
+        if ordered:
+            values[f"{phase}_p50"] = quantile(ordered, 0.5)
+            values[f"{phase}_max"] = ordered[-1]
+    baseline = [handshake.banner for handshake in report.of_role("baseline") if handshake.banner is not None]
+    values["baseline_banner"] = baseline[0] if baseline else None
+    return [Figure(label, value) for label, value in values.items() if value is not None]
+
+
+def fixed(value: float) -> str:
+    """Return a number as the plugin interface wants it: fixed-point, microseconds at the finest."""
+    text = f"{value:.6f}"
+    return text.rstrip("0").rstrip(".")

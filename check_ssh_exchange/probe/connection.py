@@ -1,0 +1,247 @@
+"""One timed socket: it carries bytes between the kernel and an Exchange, and says when things really happened.
+
+The event loop reads late whenever it is busy, so a time taken where a read returns measures us, not the server. The
+kernel stamps every segment as it comes in (CLOCK_REALTIME), and keeps the round trip of the SYN in TCP_INFO; both are
+moved to the monotonic clock here, and nothing later looks at a wall clock.
+"""
+
+import contextlib
+import errno
+import select
+import socket
+import time
+from collections.abc import Callable
+
+from ..wire.exchange import Exchange, Input, State
+from . import kernel
+from .fault import NoDescriptors, ProbeError
+from .kernel import Icmp, icmp_answer, request_stamps, stamp, tcp_info
+
+# Large enough for an identification and the largest KEXINIT (1.6 kB) in one read.
+READ_SIZE = 4096
+
+# Edge-triggered: a held connection stays quiet, and EPOLLOUT is told once, at establishment, without a change of mask.
+# The price: after a readable edge we must read until the kernel has no more (see `_read`).
+EVENTS = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
+_FAILED = select.EPOLLERR | select.EPOLLHUP
+_READABLE = select.EPOLLIN | select.EPOLLRDHUP | _FAILED
+
+_OURS = {
+    errno.EADDRNOTAVAIL: "no free local port or address",
+    errno.EACCES: "this machine's own policy forbids it",
+    errno.EPERM: "this machine's own firewall forbids it",
+    errno.EINVAL: "the address needs an interface (%eth0) or the route discards it",
+    errno.EAFNOSUPPORT: "this machine does not speak that address family",
+}
+
+
+class Address:
+    """Where to connect, from where, and how it is written."""
+
+    __slots__ = ("family", "port", "sockaddr", "text")
+
+    def __init__(self, family: int, sockaddr: tuple[str, int] | tuple[str, int, int, int], text: str) -> None:
+        self.family = family
+        self.sockaddr = sockaddr
+        self.text = text
+        self.port = sockaddr[1]
+
+
+class Connection:
+    """A handshake on its socket. All times are monotonic nanoseconds."""
+
+    __slots__ = (
+        "_unsent",
+        "address",
+        "exchange",
+        "fault",
+        "icmp",
+        "info",
+        "on_end",
+        "role",
+        "socket",
+        "source",
+        "source_port",
+        "started_at",
+        "trace",
+        "wanted_source",
+    )
+
+    def __init__(
+        self, address: Address, exchange: Exchange, role: str, on_end: Callable[["Connection"], None], source: str = ""
+    ) -> None:
+        self.address = address
+        self.exchange = exchange
+        self.role = role
+        self.on_end = on_end
+        self.wanted_source = source
+        self.source = source
+        self.source_port = 0
+        self.started_at = 0
+        self.info: kernel.TcpInfo | None = None
+        self.icmp: Icmp | None = None
+        self.fault: ProbeError | None = None
+        self.trace: list[tuple[int, str, bytes]] | None = None
+        self._unsent = b""
+        self.socket: socket.socket
+
+    def start(self) -> None:
+        """Open the socket and send the SYN. Raises NoDescriptors or ProbeError for what this machine refuses us."""
+        try:
+            self.socket = sock = socket.socket(
+                self.address.family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK, socket.IPPROTO_TCP
+            )
+        except OSError as error:
+            raise _our_fault(error, self.address.text) from None
+        try:
+            request_stamps(sock)
+            if self.address.family == socket.AF_INET6:
+                with contextlib.suppress(OSError):
+                    sock.setsockopt(socket.IPPROTO_IPV6, kernel.IPV6_RECVERR, 1)
+            if self.wanted_source:
+                self._bind(sock)
+            self.started_at = time.monotonic_ns()
+            failed = sock.connect_ex(self.address.sockaddr)
+            if failed and failed != errno.EINPROGRESS:
+                self._connect_failed(failed)
+            self.source, self.source_port = sock.getsockname()[:2]
+        except BaseException:
+            sock.close()
+            raise
+
+    def _bind(self, sock: socket.socket) -> None:
+        try:
+            # Without this a bind takes a port that no other connection uses, and ports run out under many checks.
+            sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
+            sock.bind((self.wanted_source, 0))
+        except OSError as error:
+            raise ProbeError(
+                f"cannot use the source address {self.wanted_source}: {error.strerror or error}"
+            ) from None
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether the handshake has its ending, or we ourselves failed (the socket may be held open beyond it)."""
+        return self.exchange.ending is not None or self.fault is not None
+
+    def ready(self, mask: int) -> None:
+        """Take what epoll reported. Raises ProbeError when this machine itself forbids the connection."""
+        if self.exchange.state is State.CONNECTING:
+            if mask & _FAILED:
+                error = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                if error:
+                    self._connect_failed(error)
+                    return
+            self._established()
+        if self._unsent and mask & select.EPOLLOUT:
+            self.send(b"")
+        if mask & _READABLE:
+            self._read(mask)
+
+    def _established(self) -> None:
+        self.info = info = tcp_info(self.socket)
+        # The kernel measured SYN to SYN-ACK itself. After a retransmitted SYN it measures the last one only (Karn),
+        # so then the time at which the loop noticed is closer to what a client waited.
+        took = info.rtt if info.rtt and not info.retransmits else time.monotonic_ns() - self.started_at
+        self.exchange.connected(self.started_at + took)
+
+    def _read(self, mask: int) -> None:
+        exchange, sock = self.exchange, self.socket
+        while True:
+            try:
+                data, ancillary, _, _ = sock.recvmsg(READ_SIZE, kernel.STAMP_SPACE)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                exchange.reset(time.monotonic_ns(), kernel.error_name(error.errno or 0))
+                return
+            now = time.monotonic_ns()
+            if not data:
+                exchange.end_of_stream(now)
+                return
+            stamped = stamp(ancillary)
+            if stamped:
+                # Both clocks read at the same moment: a step of the wall clock cannot enter the difference.
+                now -= max(0, time.time_ns() - stamped)
+            self._received(data, now)
+            if exchange.outgoing:
+                self._answer()
+            # A read shorter than its buffer has emptied the socket (epoll(7)); only a FIN can still wait behind it.
+            if exchange.ending is not None or (len(data) < READ_SIZE and not mask & select.EPOLLRDHUP):
+                return
+
+    def _received(self, data: bytes, at: int) -> None:
+        if self.trace is not None:
+            self.trace.append((at, "<", data))
+        exchange = self.exchange
+        exchange.receive(data, max(at, exchange.connected_at or 0))
+
+    def _answer(self) -> None:
+        data, self.exchange.outgoing = self.exchange.outgoing, b""
+        self.exchange.sent_at = time.monotonic_ns()
+        self.send(data)
+
+    def send(self, data: bytes) -> None:
+        """Send, keeping what the kernel does not take now. A failure is left to the reading side to name."""
+        if self.trace is not None and data:
+            self.trace.append((time.monotonic_ns(), ">", data))
+        data = self._unsent + data
+        try:
+            sent = self.socket.send(data, socket.MSG_NOSIGNAL) if data else 0
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            # The server has gone. Its last words, FIN or RST are still to be read, and they tell more than EPIPE.
+            sent = len(data)
+        self._unsent = data[sent:]
+
+    def expire(self) -> None:
+        """The deadline has come."""
+        if self.exchange.state is State.CONNECTING:
+            self.info = tcp_info(self.socket)
+        self.exchange.deadline(time.monotonic_ns())
+
+    def close(self) -> None:
+        """Say farewell where one is due, and close."""
+        farewell = self.exchange.farewell()
+        if farewell:
+            self.send(farewell)
+        self.socket.close()
+
+    def _connect_failed(self, error: int) -> None:
+        self.info = info = tcp_info(self.socket)
+        self.icmp = icmp = icmp_answer(self.socket)
+        now = time.monotonic_ns()
+        on = self.exchange.on
+        if error == errno.ETIMEDOUT:
+            on(Input.DEADLINE, now, "the kernel gave up resending the SYN")
+        elif icmp and not self._is_neighbour_failure(icmp):
+            on(Input.REJECTED, now, str(icmp))
+        elif error in (errno.ECONNREFUSED, errno.ECONNRESET):
+            # A RST is a segment that came in; an ICMP message is none. Without an error queue this still tells them.
+            if info.segments_in == 0:
+                on(Input.REJECTED, now, f"ICMP ({kernel.error_name(error)})")
+            else:
+                on(Input.REFUSED, now, "RST")
+        elif error == errno.ENOPROTOOPT:
+            on(Input.REJECTED, now, "ICMP (protocol unreachable)")
+        elif error in _OURS:
+            raise ProbeError(f"cannot connect to {self.address.text}: {_OURS[error]} ({kernel.error_name(error)})")
+        else:
+            on(Input.UNREACHABLE, now, "no neighbour answers" if icmp else kernel.error_name(error))
+
+    def _is_neighbour_failure(self, icmp: Icmp) -> bool:
+        # When no neighbour answers ARP or ND, Linux writes "host unreachable" to itself: the sender is our own
+        # address and not the target's.
+        own = self.socket.getsockname()[0]
+        return (icmp.type, icmp.code) in ((3, 1), (1, 3)) and icmp.sender == own != self.address.sockaddr[0]
+
+
+_IP_BIND_ADDRESS_NO_PORT = 24  # linux/in.h
+
+
+def _our_fault(error: OSError, target: str) -> ProbeError:
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        limit = "this process has" if error.errno == errno.EMFILE else "this machine has"
+        return NoDescriptors(f"{limit} no file descriptor left for a handshake (ulimit -n)")
+    return ProbeError(f"cannot open a socket for {target}: {_OURS.get(error.errno or 0, error.strerror or error)}")

@@ -1,0 +1,111 @@
+"""One epoll loop for all handshakes: facts about epoll, what follows from them, and the lines that obey.
+
+* epoll reports descriptors, not objects, and a closed descriptor's number is reused at once. So `_connections` is the
+  only map from number to handshake, and an entry leaves it in the same call that closes the socket.
+* A socket that is closed leaves the epoll set by itself (we never duplicate one), so no EPOLL_CTL_DEL is spent.
+* Deadlines are many and mostly never come: a heap with lazy deletion, an entry is skipped when its time comes and its
+  handshake has ended.
+
+A host program may own the loop: it watches `fileno()` for reading, calls `step(0)` when it is readable or when
+`next_deadline()` has come.
+"""
+
+import heapq
+import itertools
+import select
+import socket
+import time
+from collections.abc import Callable
+
+from . import kernel
+from .connection import EVENTS, Connection
+from .fault import NoDescriptors, ProbeError
+
+MAX_EVENTS = 512  # a batch; what is not fetched now is reported by the next call
+
+
+class Engine:
+    """Drives connections and timers. The engine alone closes sockets."""
+
+    __slots__ = ("_connections", "_epoll", "_sequence", "_stamping", "_timers")
+
+    def __init__(self) -> None:
+        try:
+            self._epoll = select.epoll()
+            # The kernel starts stamping only a moment after the machine's first socket has asked for it. This one asks
+            # now and stays, so the first handshake's first segment already has its stamp.
+            self._stamping = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        except OSError as error:
+            raise NoDescriptors(f"no file descriptor for the event loop: {error.strerror}") from None
+        kernel.request_stamps(self._stamping)
+        self._connections: dict[int, Connection] = {}
+        self._timers: list[tuple[int, int, Callable[[], None]]] = []
+        self._sequence = itertools.count()
+
+    def fileno(self) -> int:
+        """Return the epoll descriptor; it is readable when `step` has something to do."""
+        return self._epoll.fileno()
+
+    def open(self, connection: Connection, deadline: int) -> None:
+        """Start a handshake that must have ended at `deadline` (monotonic nanoseconds).
+
+        Raises NoDescriptors or ProbeError; then nothing was opened. `on_end` is called from `step`, never from here.
+        """
+        connection.start()
+        descriptor = connection.socket.fileno()
+        self._connections[descriptor] = connection
+        if connection.is_ended:  # connect() itself has answered
+            self.call_at(0, lambda: connection.on_end(connection))
+            return
+        self._epoll.register(descriptor, EVENTS)
+        self.call_at(deadline, lambda: self._expire(connection))
+
+    def call_at(self, when: int, callback: Callable[[], None]) -> None:
+        """Call back from `step` at or after the monotonic nanosecond `when`."""
+        heapq.heappush(self._timers, (when, next(self._sequence), callback))
+
+    def next_deadline(self) -> int | None:
+        """Return the monotonic nanosecond of the next timer, None when there is none."""
+        return self._timers[0][0] if self._timers else None
+
+    def step(self, timeout: float | None = None) -> None:
+        """Wait for at most `timeout` seconds (None: until the next timer), then handle all that has happened."""
+        if self._timers:
+            left = max(0.0, (self._timers[0][0] - time.monotonic_ns()) / 1e9)
+            timeout = left if timeout is None else min(timeout, left)
+        connections = self._connections
+        for descriptor, mask in self._epoll.poll(timeout, MAX_EVENTS):
+            connection = connections.get(descriptor)
+            if connection is not None and not connection.is_ended:
+                try:
+                    connection.ready(mask)
+                except ProbeError as fault:
+                    connection.fault = fault
+                if connection.is_ended:
+                    connection.on_end(connection)
+        self._run_timers()
+
+    def _run_timers(self) -> None:
+        timers = self._timers
+        now = time.monotonic_ns()
+        while timers and timers[0][0] <= now:
+            heapq.heappop(timers)[2]()
+
+    def _expire(self, connection: Connection) -> None:
+        if not connection.is_ended:
+            connection.expire()
+            connection.on_end(connection)
+
+    def close(self, connection: Connection) -> None:
+        """Close a connection's socket; a second call does nothing."""
+        descriptor = connection.socket.fileno()
+        if descriptor >= 0:
+            del self._connections[descriptor]
+            connection.close()
+
+    def shutdown(self) -> None:
+        """Close every socket and the epoll descriptor."""
+        for connection in list(self._connections.values()):
+            self.close(connection)
+        self._stamping.close()
+        self._epoll.close()

@@ -1,0 +1,60 @@
+"""A connection that has ended, written down as a value of the report."""
+
+from ..report import Algorithms, Handshake, Server, printable
+from ..wire.kexinit import KexInit
+from .connection import Connection
+from .resolve import FAMILY_WORDS
+
+_SECOND = 1e9
+MAX_TRACE = 4096  # bytes of each read or write that -vvv shows
+
+
+def server_of(connection: Connection) -> Server | None:
+    """Return what the server said it is, None when it did not."""
+    found = connection.exchange.identification
+    if found is None:
+        return None
+    return Server(*(printable(part) for part in found))
+
+
+def handshake(index: int, connection: Connection, begun: int) -> Handshake:
+    """Return the record of an ended connection; `begun` is the run's start in monotonic nanoseconds."""
+    exchange = connection.exchange
+    assert exchange.ending is not None and exchange.ended_at is not None
+    started = connection.started_at
+    identification = exchange.identification
+    return Handshake(
+        index=index,
+        role=connection.role,
+        family=FAMILY_WORDS[connection.address.family],
+        address=connection.address.text,
+        source=connection.source,
+        source_port=connection.source_port,
+        ending=exchange.ending,
+        started=(started - begun) / _SECOND,
+        ended=max(0.0, (exchange.ended_at - started) / _SECOND),
+        text=printable(exchange.text) or None,
+        detail=printable(exchange.detail) or None,
+        connect=_seconds(started, exchange.connected_at),
+        banner=_seconds(exchange.connected_at, exchange.banner_at),
+        kexinit=_seconds(exchange.sent_at, exchange.kexinit_at),
+        kex=_seconds(exchange.kexinit_at, exchange.newkeys_at),
+        login=_seconds(exchange.newkeys_at, exchange.login_at),
+        identification=printable(identification.line) if identification else None,
+        icmp=tuple(connection.icmp) if connection.icmp else None,
+        segments_in=connection.info.segments_in if connection.info else None,
+        wire=tuple(
+            ((at - started) / _SECOND, direction, printable(data, MAX_TRACE))
+            for at, direction, data in connection.trace or ()
+        ),
+    )
+
+
+def _seconds(start: int | None, end: int | None) -> float | None:
+    # A phase can end before it began: dropbear sends its KEXINIT before it has read our identification.
+    return None if start is None or end is None else max(0, end - start) / _SECOND
+
+
+def algorithms(offered: KexInit) -> Algorithms:
+    """Return what a KEXINIT offers, in printable words."""
+    return Algorithms(*(tuple(map(printable, names)) for names in offered[:4]))

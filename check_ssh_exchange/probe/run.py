@@ -1,0 +1,280 @@
+"""The shape of a run: one handshake alone, the others at once and held, and one more alone where it tells something.
+
+A run owns no loop. It asks the engine to open connections, and moves on when they end or when a timer fires, so the
+plugin's loop and an asyncio program can both drive it.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from ..ending import NOT_ACCEPTED, Depth, Ending
+from ..report import Report, Server
+from ..wire.exchange import Exchange
+from . import record
+from .connection import Address, Connection
+from .engine import Engine
+from .fault import NoDescriptors, ProbeError
+from .plan import Plan, Target
+from .resolve import FAMILY_WORDS
+
+# sshd frees a slot only when it has reaped the child, milliseconds after our close (at most 0.3 s measured). A burst
+# begun at once would find one slot too few, and a per-source limit would look like random early drop.
+PAUSE = 0.25
+# Of the whole time: when the baseline is silent for so long, the burst begins beside it. A server that answers each
+# connection after five seconds (hosts.deny) is then seen to do so in all of them within the default ten.
+PATIENCE = 0.25
+# At most this many may be open beside a baseline that has not said what software it is (dropbear serves five).
+MOST_BESIDE_UNKNOWN = 4
+SECOND = 1_000_000_000
+
+Connect = Callable[[Address, Exchange, str, Callable[[Connection], None], str], Connection]
+
+
+class Policy(Protocol):
+    """What the run asks its owner: pure judgements, made elsewhere."""
+
+    def refusal(self, server: Server | None) -> str | None:
+        """Return why the plan must not be carried out against this server, None when it may."""
+
+    def wants_recheck(self, report: Report) -> bool:
+        """Return whether one more handshake would tell something."""
+
+
+class Run:
+    """One run against one target; `is_done` tells when `report()` is whole."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        target: Target,
+        plan: Plan,
+        addresses: Sequence[Address],
+        policy: Policy,
+        connect: Connect = Connection,
+        resolved_in: float | None = None,
+    ) -> None:
+        self._engine = engine
+        self._target = target
+        self._plan = plan
+        self._policy = policy
+        self._connect = connect
+        self._resolved_in = resolved_in
+        self._lanes = list(addresses) if plan.all_addresses else list(addresses[:1])
+        self._spare = [] if plan.all_addresses else list(addresses[1:])
+        self._tries = len(addresses)
+        self._opened: list[Connection] = []
+        self._held: list[Connection] = []
+        self._pending = 0
+        self._waves: list[tuple[Address, int]] = []
+        self._rechecks: list[str] = []
+        self._stage: Callable[[], None] = self._after_baseline
+        self._notes: list[str] = []
+        self._begun = 0
+        self._end = 0
+        self._ended_at = 0
+        self.fault: str | None = None
+        self.is_done = False
+        self.on_done: Callable[[Run], None] = lambda _: None
+
+    def start(self, seconds: float) -> None:
+        """Begin; the run ends within `seconds`."""
+        self._begun = time.monotonic_ns()
+        self._end = self._begun + int(seconds * SECOND)
+        for lane in self._lanes:
+            self._open_baseline(lane)
+        self._engine.call_at(self._begun + self._patience, self._lose_patience)
+
+    @property
+    def _patience(self) -> int:
+        return int((self._end - self._begun) * min(PATIENCE, 1 / (self._tries + 1)))
+
+    @property
+    def _source(self) -> str:
+        return self._plan.sources[0] if self._plan.sources else ""
+
+    @property
+    def _may_go_beside(self) -> bool:
+        at_once = min(self._plan.at_once, self._plan.handshakes - 1)
+        return at_once <= MOST_BESIDE_UNKNOWN and self._policy.refusal(None) is None
+
+    # --- opening and ending
+
+    def _open(self, lane: Address, role: str, deadline: int, source: str) -> None:
+        connection = self._connect(lane, Exchange(self._plan.depth), role, self._ended, source)
+        if self._plan.trace:
+            connection.trace = []
+        self._engine.open(connection, deadline)
+        self._opened.append(connection)
+        self._pending += 1
+
+    def _open_baseline(self, lane: Address) -> None:
+        whole = self._end - time.monotonic_ns()
+        share = whole if self._plan.handshakes == 1 or self._may_go_beside else whole // 2
+        try:
+            self._open(lane, "baseline", self._end - whole + share, self._source)
+        except ProbeError as fault:
+            self._finish(str(fault))
+
+    def _ended(self, connection: Connection) -> None:
+        if self.is_done:
+            return
+        self._pending -= 1
+        if connection.fault is not None:
+            self._finish(str(connection.fault))
+            return
+        if connection.exchange.ending is Ending.COMPLETED and connection.role == "burst":
+            self._held.append(connection)
+        else:
+            self._engine.close(connection)
+        if self._falls_back(connection):
+            self._lanes = [self._spare.pop(0)]
+            self._open_baseline(self._lanes[0])
+        elif not self._pending:
+            self._stage()
+
+    def _falls_back(self, connection: Connection) -> bool:
+        # ssh(1) and check_ssh try the next address when one does not take the connection.
+        return connection.role == "baseline" and bool(self._spare) and connection.exchange.ending in NOT_ACCEPTED
+
+    def _lose_patience(self) -> None:
+        if self.is_done or self._stage != self._after_baseline or not self._pending:
+            return
+        baseline = self._opened[-1]
+        if self._spare and baseline.exchange.connected_at is None:
+            baseline.expire()
+            self._ended(baseline)
+            self._engine.call_at(time.monotonic_ns() + self._patience, self._lose_patience)
+        elif self._may_go_beside and self._plan.handshakes > 1:
+            self._after_baseline()
+
+    # --- the stages, each begun when nothing of the one before is pending
+
+    def _after_baseline(self) -> None:
+        # A baseline that nobody accepted has cost nothing, and more of them will not either.
+        accepted = [c for c in self._opened if c.exchange.ending not in NOT_ACCEPTED]
+        for server in {record.server_of(connection) for connection in accepted}:
+            refusal = self._policy.refusal(server)
+            if refusal is not None:
+                self._finish(refusal)
+                return
+        left = self._plan.handshakes - 1
+        for lane in self._lanes:
+            for done in range(0, left, self._plan.at_once):
+                self._waves.append((lane, min(self._plan.at_once, left - done)))
+        self._stage = self._after_wave
+        self._pause_then(self._open_wave)
+
+    def _pause_then(self, callback: Callable[[], None]) -> None:
+        # Nothing was accepted: nothing has to be freed.
+        if not self._pending and all(c.exchange.ending in NOT_ACCEPTED for c in self._opened):
+            callback()
+            return
+        now = time.monotonic_ns()
+        pause = min(int(PAUSE * SECOND), max(0, self._end - now) // 10)
+        self._engine.call_at(now + pause, callback)
+
+    def _open_wave(self) -> None:
+        if self.is_done:
+            return
+        if not self._waves:
+            self._after_wave()
+            return
+        now = time.monotonic_ns()
+        if now >= self._end:
+            left = sum(count for _, count in self._waves)
+            self._notes.append(f"time was up {left} handshakes before the {self._asked} asked for: raise --timeout")
+            self._finish(None)
+            return
+        lane, count = self._waves.pop(0)
+        deadline = now + (self._end - now) // (len(self._waves) + 1)
+        for opened in range(count):
+            try:
+                self._open(lane, "burst", deadline, self._source)
+            except NoDescriptors as fault:
+                self._go_on_with_fewer(lane, count - opened, opened, fault)
+                return
+            except ProbeError as fault:
+                self._finish(str(fault))
+                return
+
+    def _go_on_with_fewer(self, lane: Address, left: int, opened: int, fault: NoDescriptors) -> None:
+        if not opened and not self._pending:
+            self._finish(str(fault))
+            return
+        self._waves.insert(0, (lane, left))
+        note = f"at most {opened} at once: {fault}"
+        if opened and note not in self._notes:
+            self._notes.append(note)
+
+    def _after_wave(self) -> None:
+        for connection in self._held:
+            self._engine.close(connection)
+        self._held.clear()
+        if self._waves:
+            self._pause_then(self._open_wave)
+            return
+        if self._policy.wants_recheck(self.report()):
+            self._rechecks = list(self._plan.sources) or [""]
+        self._stage = self._after_recheck
+        self._after_recheck()
+
+    def _after_recheck(self) -> None:
+        if self._rechecks and time.monotonic_ns() < self._end:
+            self._pause_then(self._open_recheck)
+        else:
+            self._finish(None)
+
+    def _open_recheck(self) -> None:
+        if self.is_done:
+            return
+        try:
+            self._open(self._lanes[0], "recheck", self._end, self._rechecks.pop(0))
+        except ProbeError as fault:
+            self._finish(str(fault))
+
+    def _finish(self, fault: str | None) -> None:
+        self.fault = fault
+        self.is_done = True
+        self._ended_at = time.monotonic_ns()
+        self.stop()
+        self.on_done(self)
+
+    def stop(self) -> None:
+        """Close what is still open. Handshakes without an ending stay out of the report."""
+        self.is_done = True
+        for connection in self._opened:
+            self._engine.close(connection)
+
+    # --- what is known, at any time
+
+    @property
+    def _asked(self) -> int:
+        return self._plan.handshakes * len(self._lanes)
+
+    def report(self, fault: str | None = None) -> Report:
+        """Return what is known so far."""
+        handshakes = tuple(
+            record.handshake(index, connection, self._begun)
+            for index, connection in enumerate(self._opened)
+            if connection.exchange.ending is not None
+        )
+        lane = self._lanes[0]
+        offers = (c.exchange.kexinit for c in self._opened if c.exchange.kexinit)
+        known = [server for connection in self._opened if (server := record.server_of(connection))]
+        return Report(
+            host=self._target.host,
+            port=self._target.port,
+            depth=Depth(self._plan.depth),
+            asked=self._asked,
+            address=lane.text,
+            family=FAMILY_WORDS[lane.family],
+            source=self._opened[-1].source if self._opened else self._source or None,
+            handshakes=handshakes,
+            server=known[0] if known else None,
+            algorithms=next(map(record.algorithms, offers), None),
+            resolve=self._resolved_in,
+            took=((self._ended_at or time.monotonic_ns()) - self._begun) / SECOND,
+            fault=fault or self.fault,
+            notes=tuple(self._notes),
+        )

@@ -1,0 +1,152 @@
+"""What a run measured, as frozen values: no socket, no clock, no judgement."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from .ending import EARLY_CLOSES, NOT_ACCEPTED, Depth, Ending
+
+PHASES = ("connect", "banner", "kexinit", "kex", "login")
+
+
+class Handshake(NamedTuple):
+    """One handshake. Durations are seconds, None for a phase that was not completed.
+
+    `started` counts from the run's start, `ended` from the handshake's own SYN. `text` is what the server said besides
+    its identification, escaped; `detail` says in our words what ended it. `wire` is what went over it, when asked for:
+    (seconds since its SYN, "<" or ">", escaped bytes).
+    """
+
+    index: int
+    role: str
+    family: str
+    address: str
+    source: str
+    source_port: int
+    ending: Ending
+    started: float
+    ended: float
+    text: str | None = None
+    detail: str | None = None
+    connect: float | None = None
+    banner: float | None = None
+    kexinit: float | None = None
+    kex: float | None = None
+    login: float | None = None
+    identification: str | None = None
+    icmp: tuple[int, int, str] | None = None
+    segments_in: int | None = None
+    wire: tuple[tuple[float, str, str], ...] = ()
+
+    @property
+    def is_early_close(self) -> bool:
+        """Whether the server accepted the connection and ended it before the depth asked for."""
+        return self.ending in EARLY_CLOSES
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether a connection came about."""
+        return self.ending not in NOT_ACCEPTED
+
+
+class Algorithms(NamedTuple):
+    """What the server's KEXINIT offers, in its order, escaped."""
+
+    kex: tuple[str, ...]
+    host_key: tuple[str, ...]
+    cipher: tuple[str, ...]
+    mac: tuple[str, ...]
+
+
+class Server(NamedTuple):
+    """A server's identification string and its parts, escaped; `comments` is "" where there are none."""
+
+    identification: str
+    protocol: str
+    software: str
+    comments: str
+
+    @property
+    def version(self) -> str:
+        """Return software and comments as check_ssh's option -r compares them."""
+        return f"{self.software} {self.comments}" if self.comments else self.software
+
+
+class Report(NamedTuple):
+    """A whole run. `fault` is why it could not be done or finished, `notes` what was done differently from the plan."""
+
+    host: str
+    port: int
+    depth: Depth
+    asked: int
+    address: str | None = None
+    family: str | None = None
+    source: str | None = None
+    handshakes: tuple[Handshake, ...] = ()
+    server: Server | None = None
+    algorithms: Algorithms | None = None
+    resolve: float | None = None
+    took: float = 0.0
+    fault: str | None = None
+    fault_cause: str | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def counts(self) -> dict[Ending, int]:
+        """Return how many handshakes had each ending, zeros too."""
+        counts = dict.fromkeys(Ending, 0)
+        for handshake in self.handshakes:
+            counts[handshake.ending] += 1
+        return counts
+
+    @property
+    def completed(self) -> int:
+        """Return how many handshakes reached the depth asked for."""
+        return sum(handshake.ending is Ending.COMPLETED for handshake in self.handshakes)
+
+    @property
+    def early_closes(self) -> int:
+        """Return how many handshakes the server accepted and ended early."""
+        return sum(handshake.is_early_close for handshake in self.handshakes)
+
+    @property
+    def early_close_ratio(self) -> float | None:
+        """Return early closes divided by accepted connections, None when none was accepted."""
+        accepted = sum(handshake.is_accepted for handshake in self.handshakes)
+        return self.early_closes / accepted if accepted else None
+
+    def of_role(self, role: str) -> tuple[Handshake, ...]:
+        """Return the handshakes of one role."""
+        return tuple(handshake for handshake in self.handshakes if handshake.role == role)
+
+    def durations(self, phase: str) -> list[float]:
+        """Return the sorted durations of a phase over the handshakes that completed it."""
+        return sorted(value for handshake in self.handshakes if (value := getattr(handshake, phase)) is not None)
+
+
+def quantile(ordered: list[float], fraction: float) -> float:
+    """Return a quantile of sorted values, linear between neighbours; raises IndexError for none."""
+    position = fraction * (len(ordered) - 1)
+    low = int(position)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (ordered[high] - ordered[low]) * (position - low)
+
+
+def printable(data: bytes | str, limit: int = 1024) -> str:
+    """Return a stranger's bytes as printable ASCII, at most `limit` characters.
+
+    Control characters, NUL, ESC, bytes above 0x7e, the backslash and `|` (which begins perfdata) become `\\xNN`; line
+    ends become " / ".
+    """
+    raw = data.encode("utf-8", "surrogateescape") if isinstance(data, str) else data
+    out = "".join(_PRINTABLE[byte] for byte in raw[: limit + 1].rstrip(b"\r\n"))
+    return out if len(out) <= limit else out[: limit - 3] + "..."
+
+
+_PRINTABLE = [chr(byte) if 0x20 <= byte < 0x7F and byte not in b"|\\" else f"\\x{byte:02x}" for byte in range(256)]
+_PRINTABLE[0x0A] = " / "
+
+
+def join(words: Iterable[str]) -> str:
+    """Return a list in words: "a", "a and b", "a, b and c"."""
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last

@@ -1,0 +1,164 @@
+"""From a report to a state, by nagiosplugin's model: resource, metrics, contexts, results."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from .diagnosis.cause import PHRASES, Cause
+from .diagnosis.diagnosis import Diagnosis
+from .diagnosis.facts import Facts
+from .ending import EARLY_CLOSES, Ending
+from .nagios import Critical, Metric, Ok, Performance, Range, Resource, Result, Results, ScalarContext, State, Unknown, Warn
+from .perfdata import LABELS, Figure, figures, fixed
+from .report import Report
+
+STATE_OF_WORD: dict[str, State] = {"ok": Ok, "warning": Warn, "critical": Critical, "unknown": Unknown}
+
+# nagiosplugin orders by exit code, so that UNKNOWN hides CRITICAL. A user is called for what is known to be broken.
+_SEVERITY = {Ok: 0, Unknown: 1, Warn: 2, Critical: 3}
+
+
+class Expectations(NamedTuple):
+    """What the user wants to hold: ranges by label, states by ending or cause, versions, protocol."""
+
+    warning: dict[str, str]
+    critical: dict[str, str]
+    states: dict[str, str] = {}
+    versions: tuple[str, ...] = ()
+    protocol: str | None = None
+    explicit: frozenset[str] = frozenset()
+
+
+class SshExchange(Resource):
+    """The server's exchange as nagiosplugin sees it: a resource whose metrics were measured before."""
+
+    def __init__(self, measured: list[Figure]) -> None:
+        self._measured = measured
+
+    def probe(self) -> Iterator[Metric]:
+        """Yield the measured figures."""
+        for label, value in self._measured:
+            figure = Figure(label, value)
+            top = 100 if figure.unit == "%" else None
+            yield Metric(label, value, figure.unit, min=0, max=top, context=label)
+
+
+class FigureContext(ScalarContext):
+    """Judges one label by its ranges, and writes its perfdata in fixed-point numbers with the user's own ranges."""
+
+    def __init__(self, label: str, warning: str | None, critical: str | None) -> None:
+        # Without a range nagiosplugin would take "0:", for which a negative value is critical.
+        super().__init__(label, Range(warning or "~:"), Range(critical or "~:"))
+        self._spec = (warning or "", critical or "")
+
+    def performance(self, metric: Metric, resource: Resource) -> Performance:
+        """Return label=value with the ranges as the user wrote them."""
+        return Performance(metric.name, fixed(metric.value), metric.uom, *self._spec, metric.min, metric.max)
+
+
+class WorstFirst(Results):
+    """Results in the order CRITICAL, WARNING, UNKNOWN, OK."""
+
+    @property
+    def most_significant_state(self) -> State:
+        """Return the worst state; raises ValueError when there are no results."""
+        return max(self.by_state, key=_SEVERITY.__getitem__)
+
+
+class Verdict(NamedTuple):
+    """The state, and the reasons of that and of lesser states, worst first; `perfdata` is one block."""
+
+    state: State
+    reasons: tuple[str, ...]
+    perfdata: str
+
+
+def judge(report: Report, diagnosis: Diagnosis, expected: Expectations) -> Verdict:
+    """Judge a report by what the user expects."""
+    results = WorstFirst()
+    performance = []
+    resource = SshExchange(figures(report))
+    contexts = {label: FigureContext(label, expected.warning.get(label), expected.critical.get(label)) for label in LABELS}
+    excused = _excused(report, diagnosis, expected)
+    for metric in resource.probe():
+        context = contexts[metric.context]
+        metric = metric.replace(contextobj=context, resource=resource)
+        result = metric.evaluate()
+        if result.state is not Ok and not (metric.name == "early_close" and excused >= EARLY_CLOSES):
+            results.add(Result(result.state, _violation(metric, result.state, expected), metric))
+        performance.append(str(metric.performance()))
+    if report.fault is not None:
+        # We could not do what was asked; what is known so far is shown, and is no verdict on the server.
+        return Verdict(Unknown, (report.fault,), " ".join(performance))
+    for result in _words(report, diagnosis, expected, excused):
+        results.add(result)
+    if not len(results):
+        results.add(Result(Ok))
+    worst = results.most_significant_state
+    ordered = sorted(results, key=lambda result: -_SEVERITY[result.state])
+    reasons = dict.fromkeys(str(result.hint) for result in ordered if result.hint and result.state is not Ok)
+    return Verdict(worst, tuple(reasons), " ".join(performance))
+
+
+def _violation(metric: Metric, state: State, expected: Expectations) -> str | None:
+    if metric.name in ("early_close", "completed", "failed", "handshakes", "timeout", *Ending):
+        return None  # the cause says it in better words
+    spec = (expected.critical if state is Critical else expected.warning)[metric.name]
+    return f"{metric.name} is {fixed(metric.value)} {metric.uom} (outside {spec})"
+
+
+def _excused(report: Report, diagnosis: Diagnosis, expected: Expectations) -> frozenset[Ending]:
+    """Return the endings whose state the user has set, all of them when it is the cause's state that is set."""
+    if diagnosis.cause in expected.states:
+        return frozenset(Ending)
+    present = frozenset(handshake.ending for handshake in report.handshakes)
+    absent = EARLY_CLOSES - present
+    return frozenset(ending for ending in Ending if ending in expected.states) | absent
+
+
+def _words(report: Report, diagnosis: Diagnosis, expected: Expectations, excused: frozenset[Ending]) -> Iterator[Result]:
+    """Yield the judgements that are no ranges."""
+    if len(report.handshakes) - len(report.of_role("recheck")) < report.asked:
+        yield Result(Unknown, report.notes[-1] if report.notes else "not every handshake was made")
+    if diagnosis.cause in expected.states:
+        yield Result(STATE_OF_WORD[expected.states[diagnosis.cause]])
+    counts = report.counts
+    for ending, count in counts.items():
+        if count and ending in expected.states:
+            yield Result(STATE_OF_WORD[expected.states[ending]])
+    if not excused.issuperset(handshake.ending for handshake in report.handshakes):
+        if not report.completed:
+            yield Result(Critical)
+        elif _has_unjudged(report, expected, excused):
+            yield Result(Warn)
+    yield from _identity(report, expected)
+
+
+def _has_unjudged(report: Report, expected: Expectations, excused: frozenset[Ending]) -> bool:
+    # Early closes are judged by their ratio. A handshake that failed otherwise beside served ones has no threshold by
+    # default, and must not pass as healthy unless the user has set a range on a counter of it.
+    counted = expected.explicit & {"failed", "completed", "timeout", "refused", "rejected"}
+    others = {h.ending for h in report.handshakes} - EARLY_CLOSES - {Ending.COMPLETED} - excused
+    return bool(others) and not counted
+
+
+def _identity(report: Report, expected: Expectations) -> Iterator[Result]:
+    server = report.server
+    if server is None:
+        return
+    if expected.versions and not {server.software, server.version} & set(expected.versions):
+        wanted = " or ".join(f'"{version}"' for version in expected.versions)
+        yield Result(Critical, f'the server is "{server.version}", expected {wanted}')
+    if expected.protocol is not None and server.protocol != expected.protocol:
+        yield Result(Critical, f"the protocol is {server.protocol}, expected {expected.protocol}")
+
+
+def problem(report: Report, diagnosis: Diagnosis) -> str:
+    """Return the one phrase that says what is wrong: `2 of 5 handshakes turned away: MaxStartups throttling, "..."`."""
+    facts = Facts(report)
+    if not facts.failed:
+        return "" if diagnosis.cause is Cause.HEALTHY else PHRASES[diagnosis.cause]
+    phrase = f"{facts.count}: {PHRASES[diagnosis.cause]}"
+    if facts.texts:
+        text = facts.texts.most_common(1)[0][0]
+        phrase += f', "{text if len(text) <= 60 else text[:57] + "..."}"'
+    return phrase

@@ -1,0 +1,296 @@
+"""One handshake seen from the client, as a table of states; the caller brings bytes and times, and reads the ending.
+
+The client speaks second: it stays silent until the server's identification has come. Were it to speak first, its
+unread line would turn the server's FIN into a RST at random and could take the server's words with it (Linux resets a
+socket that is closed with unread data).
+
+Times are whole nanoseconds on any one clock. They are handed in, so a test needs neither a socket nor a wait.
+"""
+
+from enum import Enum, auto
+
+from .. import __version__
+from ..ending import Depth, Ending
+from . import kexinit
+from .identification import PREFIX, Identification, Lines, Malformed, NotSSH, WireError, parse_line
+from .packet import Message, disconnect, packet, parse_disconnect, take_packet
+
+CLIENT_IDENTIFICATION = b"SSH-2.0-check_ssh_exchange_" + __version__.encode() + b"\r\n"
+
+# Reason 11, SSH_DISCONNECT_BY_APPLICATION: OpenSSH logs it at INFO and every other at ERROR (packet.c), and
+# fail2ban's filters count reasons 3 and 14.
+FAREWELL = (11, b"check_ssh_exchange: probe done")
+
+MAX_TEXT = 1024  # what is kept of a server's words that are no identification; a sentence is what we look for
+MAX_BEFORE_GOAL = 1 << 20  # bytes of tolerated packets (IGNORE, DEBUG) before the goal; nobody sends that many
+
+
+class State(Enum):
+    """What the handshake waits for."""
+
+    CONNECTING = auto()
+    AWAITING_IDENTIFICATION = auto()
+    HEARING_WORDS = auto()  # lines came that are no identification; one may still follow (RFC 4253 4.2)
+    AWAITING_KEXINIT = auto()
+    AWAITING_NEWKEYS = auto()
+    AWAITING_LOGIN = auto()
+    ENDED = auto()
+
+
+class Input(Enum):
+    """What can happen to a handshake."""
+
+    CONNECTED = auto()
+    REFUSED = auto()
+    REJECTED = auto()
+    UNREACHABLE = auto()
+    WORDS = auto()
+    IDENTIFICATION = auto()
+    KEXINIT = auto()
+    NEWKEYS = auto()
+    LOGGED_IN = auto()
+    DISCONNECT = auto()
+    END_OF_STREAM = auto()
+    RESET = auto()
+    DEADLINE = auto()
+    NOT_SSH = auto()
+    MALFORMED = auto()
+
+
+_BEFORE_IDENTIFICATION: dict[Input, State | Ending] = {
+    Input.WORDS: State.HEARING_WORDS,
+    Input.IDENTIFICATION: State.AWAITING_KEXINIT,
+    Input.DEADLINE: Ending.BANNER_TIMEOUT,
+    Input.NOT_SSH: Ending.NOT_SSH,
+    Input.MALFORMED: Ending.PROTOCOL_ERROR,
+}
+_AFTER_IDENTIFICATION: dict[Input, State | Ending] = {
+    Input.DISCONNECT: Ending.CLOSED_AFTER_BANNER,
+    Input.END_OF_STREAM: Ending.CLOSED_AFTER_BANNER,
+    Input.RESET: Ending.CLOSED_AFTER_BANNER,
+    Input.DEADLINE: Ending.KEXINIT_TIMEOUT,
+    Input.MALFORMED: Ending.PROTOCOL_ERROR,
+}
+
+# An input that is the goal of the depth asked for ends the handshake as completed before this table is read.
+TRANSITIONS: dict[State, dict[Input, State | Ending]] = {
+    State.CONNECTING: {
+        Input.CONNECTED: State.AWAITING_IDENTIFICATION,
+        Input.REFUSED: Ending.REFUSED,
+        Input.REJECTED: Ending.REJECTED,
+        Input.UNREACHABLE: Ending.UNREACHABLE,
+        Input.DEADLINE: Ending.CONNECT_TIMEOUT,
+    },
+    State.AWAITING_IDENTIFICATION: {
+        **_BEFORE_IDENTIFICATION,
+        Input.END_OF_STREAM: Ending.CLOSED,
+        Input.RESET: Ending.RESET,
+    },
+    State.HEARING_WORDS: {
+        **_BEFORE_IDENTIFICATION,
+        Input.END_OF_STREAM: Ending.TURNED_AWAY,
+        Input.RESET: Ending.TURNED_AWAY,
+    },
+    State.AWAITING_KEXINIT: {**_AFTER_IDENTIFICATION, Input.KEXINIT: State.AWAITING_NEWKEYS},
+    State.AWAITING_NEWKEYS: {**_AFTER_IDENTIFICATION, Input.NEWKEYS: State.AWAITING_LOGIN},
+    State.AWAITING_LOGIN: dict(_AFTER_IDENTIFICATION),
+}
+
+GOALS: dict[Depth, Input] = {
+    Depth.BANNER: Input.IDENTIFICATION,
+    Depth.KEXINIT: Input.KEXINIT,
+    Depth.KEX: Input.NEWKEYS,
+    Depth.LOGIN: Input.LOGGED_IN,
+}
+
+
+
+class Exchange:
+    """The state of one handshake. `ending` is None while it lasts; the `*_at` times are None until they happened."""
+
+    __slots__ = (
+        "_consumed",
+        "_depth",
+        "_goal",
+        "_lines",
+        "_packets",
+        "_words",
+        "banner_at",
+        "connected_at",
+        "detail",
+        "ended_at",
+        "ending",
+        "identification",
+        "kexinit",
+        "kexinit_at",
+        "login_at",
+        "newkeys_at",
+        "outgoing",
+        "sent_at",
+        "state",
+    )
+
+    def __init__(self, depth: Depth) -> None:
+        self.state = State.CONNECTING
+        self.ending: Ending | None = None
+        self.identification: Identification | None = None
+        self.kexinit: kexinit.KexInit | None = None
+        self.detail = ""
+        self.outgoing = b""
+        self.connected_at: int | None = None
+        self.banner_at: int | None = None
+        self.sent_at: int | None = None
+        self.kexinit_at: int | None = None
+        self.newkeys_at: int | None = None
+        self.login_at: int | None = None
+        self.ended_at: int | None = None
+        self._depth = depth
+        self._goal = GOALS[depth]
+        self._lines = Lines()
+        self._packets: bytes | bytearray = b""
+        self._words = b""
+        self._consumed = 0
+
+    @property
+    def text(self) -> bytes:
+        """The server's words that are no identification: lines joined by LF, at most MAX_TEXT bytes."""
+        return self._words
+
+    def on(self, what: Input, at: int, detail: str = "") -> None:
+        """Take one input. Raises KeyError for an input that the state cannot meet: a fault of the caller."""
+        following = Ending.COMPLETED if what is self._goal else TRANSITIONS[self.state][what]
+        if isinstance(following, State):
+            self.state = following
+            return
+        self.state = State.ENDED
+        self.ending = following
+        self.ended_at = at
+        if detail:
+            self.detail = detail
+
+    def connected(self, at: int) -> None:
+        """The connection was established at `at`."""
+        self.connected_at = at
+        self.state = State.AWAITING_IDENTIFICATION
+
+    def receive(self, data: bytes, at: int) -> None:
+        """Take bytes that arrived at `at`; any bytes, in any pieces."""
+        if self.ending is not None:
+            return
+        try:
+            if self.identification is None:
+                self._lines.feed(data)
+                self._read_lines(at)
+            else:
+                self._packets += data
+                self._read_packets(at)
+        except WireError as error:
+            if error.words:
+                self._hear(error.words)
+            self.on(Input.NOT_SSH if isinstance(error, NotSSH) else Input.MALFORMED, at, str(error))
+
+    def end_of_stream(self, at: int) -> None:
+        """The server sent FIN at `at`."""
+        if self.ending is not None:
+            return
+        if self.identification is None and self._lines.rest:
+            # A last line without its line end. Were it an identification, no client could know that it is whole.
+            self._hear(self._lines.rest)
+            self.on(Input.WORDS, at)
+        self.on(Input.END_OF_STREAM, at)
+
+    def reset(self, at: int, detail: str = "") -> None:
+        """The server, or something between, sent RST at `at`."""
+        if self.ending is not None:
+            return
+        rest = self._lines.rest
+        if self.identification is None and rest:
+            self._hear(rest)
+            if not rest.startswith(PREFIX[: len(rest)]):
+                self.on(Input.WORDS, at)
+        self.on(Input.RESET, at, detail)
+
+    def deadline(self, at: int) -> None:
+        """Time is up at `at`."""
+        if self.ending is None:
+            if self.identification is None and self._lines.rest:
+                self._hear(self._lines.rest)
+            self.on(Input.DEADLINE, at)
+
+    def logged_in(self, at: int) -> None:
+        """The server accepted the public key at `at`."""
+        self.login_at = at
+        self.on(Input.LOGGED_IN, at)
+
+    def farewell(self) -> bytes:
+        """Return what a client that leaves now owes the server: DISCONNECT once its KEXINIT was sent, else nothing."""
+        return disconnect(*FAREWELL) if self.sent_at is not None and self._depth is Depth.KEXINIT else b""
+
+    def _hear(self, words: bytes) -> None:
+        if len(self._words) < MAX_TEXT:
+            self._words = (self._words + b"\n" + words if self._words else words)[:MAX_TEXT]
+
+    def _read_lines(self, at: int) -> None:
+        while (line := self._lines.next_line()) is not None:
+            if not line.startswith(PREFIX):
+                self._hear(line)
+                self.on(Input.WORDS, at)
+                continue
+            self._identified(parse_line(line), at)
+            return
+
+    def _identified(self, found: Identification, at: int) -> None:
+        self.identification = found
+        self.banner_at = at
+        if self._depth is Depth.KEXINIT:
+            self.outgoing = CLIENT_IDENTIFICATION + packet(kexinit.build())
+        elif self._depth is Depth.BANNER:
+            self.outgoing = CLIENT_IDENTIFICATION
+        self.on(Input.IDENTIFICATION, at)
+        # A server may send its KEXINIT in the same segment, before it has read ours (dropbear does).
+        if self.ending is None and self._lines.rest:
+            self._packets = self._lines.rest
+            self._read_packets(at)
+
+    def _read_packets(self, at: int) -> None:
+        while self.ending is None and self.state is not State.AWAITING_LOGIN:
+            try:
+                taken = take_packet(self._packets)
+            except Malformed:
+                if not _is_text(self._packets) or len(self._packets) > MAX_TEXT:
+                    raise
+                # OpenSSH answers a client line that it dislikes in plain text and closes ("Invalid SSH identification
+                # string."), and does so to somebody else's line too: a load balancer's PROXY header.
+                self._words = self._packets.strip()
+                return
+            if taken is None:
+                return
+            payload, rest = taken
+            self._consumed += len(self._packets) - len(rest)
+            self._packets = rest
+            self._message(payload, at)
+
+    def _message(self, payload: bytes, at: int) -> None:
+        number = payload[0]
+        if number == Message.DISCONNECT:
+            reason, description = parse_disconnect(payload)
+            self._hear(description)
+            self.on(Input.DISCONNECT, at, f"disconnect reason {reason}")
+        elif number == Message.KEXINIT and self.state is State.AWAITING_KEXINIT:
+            self.kexinit = kexinit.parse(payload)
+            self.kexinit_at = at
+            self.on(Input.KEXINIT, at)
+        elif number == Message.NEWKEYS and self.state is State.AWAITING_NEWKEYS:
+            self.newkeys_at = at
+            self.on(Input.NEWKEYS, at)
+        elif self._consumed > MAX_BEFORE_GOAL:
+            raise Malformed(f"{self._consumed} bytes of packets before the one that was due")
+        elif self.state is State.AWAITING_KEXINIT and number not in _TOLERATED:
+            raise Malformed(f"message {number} before KEXINIT")
+
+
+_TOLERATED = frozenset({Message.IGNORE, Message.UNIMPLEMENTED, Message.DEBUG, Message.EXT_INFO})
+
+
+def _is_text(data: bytes) -> bool:
+    return all(0x20 <= byte < 0x7F or byte in b"\r\n\t" for byte in data)

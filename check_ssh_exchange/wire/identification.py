@@ -1,0 +1,100 @@
+"""Identification strings and the lines that may come before them (RFC 4253 section 4.2)."""
+
+from typing import NamedTuple
+
+# The RFC bounds the identification (255 bytes with its CR LF) and neither the number nor the length of the lines
+# before it. OpenSSH's client takes 1024 lines of 8192 bytes (ssh.h: SSH_MAX_PRE_BANNER_LINES, SSH_MAX_BANNER_LEN),
+# asyncssh the same; a server that needs more is of no use to them, hence not to us.
+MAX_LINES = 1024
+MAX_LINE = 8192
+MAX_IDENTIFICATION = 255
+
+PREFIX = b"SSH-"
+
+
+class WireError(Exception):
+    """The server's bytes break a rule; the message says which, `words` has the bytes where they are worth keeping."""
+
+    def __init__(self, message: str, words: bytes = b"") -> None:
+        super().__init__(message)
+        self.words = words
+
+
+class NotSSH(WireError):
+    """The bytes cannot become an SSH identification."""
+
+
+class Malformed(WireError):
+    """The server speaks SSH and breaks its rules."""
+
+
+class Identification(NamedTuple):
+    """A server's identification, `SSH-protocol-software comments`, as bytes that came from a stranger."""
+
+    line: bytes
+    protocol: bytes
+    software: bytes
+    comments: bytes
+
+
+class Lines:
+    """Cut a byte stream into lines up to and with the identification; what follows it is left in `rest`."""
+
+    __slots__ = ("_count", "_scanned", "rest")
+
+    def __init__(self) -> None:
+        self.rest = b""
+        self._scanned = 0
+        self._count = 0
+
+    def feed(self, data: bytes) -> None:
+        """Append received bytes."""
+        self.rest = self.rest + data if self.rest else data
+
+    def next_line(self) -> bytes | None:
+        """Return the next line without CR LF or LF, None when it is not complete.
+
+        Raises NotSSH or Malformed for a line, or a number of lines, that no SSH client reads to its end.
+        """
+        end = self.rest.find(b"\n", self._scanned)
+        line = self.rest[:end] if end >= 0 else self.rest
+        _check(line)
+        if end < 0:
+            self._scanned = len(line)
+            return None
+        self._count += 1
+        if self._count > MAX_LINES:
+            raise NotSSH(f"more than {MAX_LINES} lines before an identification", line)
+        self.rest = self.rest[end + 1 :]
+        self._scanned = 0
+        return line[:-1] if line.endswith(b"\r") else line
+
+
+def _check(line: bytes) -> None:
+    """Raise as soon as a line, whole or still coming, can no longer be read to its end."""
+    if line.startswith(PREFIX):
+        if len(line) >= MAX_IDENTIFICATION:  # the LF, come or still to come, is one of the 255
+            raise Malformed(f"an identification of more than {MAX_IDENTIFICATION} bytes", line)
+    elif len(line) > MAX_LINE:
+        raise NotSSH(f"a line of more than {MAX_LINE} bytes", line)
+    elif b"\0" in line:
+        # RFC 4253 4.2 forbids it, and every TLS record has one among its first five bytes: no need to wait.
+        raise NotSSH("a NUL byte before an identification", line)
+
+
+def parse_line(line: bytes) -> Identification:
+    """Return the parts of a line that begins with `SSH-`.
+
+    Raises Malformed for an identification that no client of today accepts: protocol other than 2.0 or 1.99, no
+    software version, control characters.
+    """
+    protocol, _, rest = line[len(PREFIX) :].partition(b"-")
+    software, _, comments = rest.partition(b" ")
+    # 1.99 is a server that speaks 1 and 2 (RFC 4253 5.1); anything else is no SSH 2.
+    if protocol not in (b"2.0", b"1.99"):
+        raise Malformed("an identification of protocol " + (protocol.decode("ascii", "backslashreplace") or "(none)"), line)
+    if not software:
+        raise Malformed("an identification without a software version", line)
+    if any(byte < 0x20 or byte == 0x7F for byte in line):
+        raise Malformed("a control character in the identification", line)
+    return Identification(line, protocol, software, comments)

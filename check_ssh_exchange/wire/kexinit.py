@@ -1,0 +1,63 @@
+"""SSH_MSG_KEXINIT (RFC 4253 section 7.1): read the server's, build ours."""
+
+import os
+from typing import NamedTuple
+
+from .identification import Malformed
+from .packet import Message, string, take_string
+
+_COOKIE = 16
+
+# We never go on to compute a key at this depth, so offering an algorithm costs nothing, and a list that lacks the
+# server's makes it log "Unable to negotiate", which fail2ban's modes extra and aggressive count against us. Hence
+# everything a current or a still running old server can want. tinysshd closes the connection unless it finds
+# chacha20-poly1305 and curve25519 or sntrup761.
+OFFER: tuple[bytes, ...] = (
+    b"mlkem768x25519-sha256,sntrup761x25519-sha512,sntrup761x25519-sha512@openssh.com,"
+    b"curve25519-sha256,curve25519-sha256@libssh.org,ecdh-sha2-nistp256,ecdh-sha2-nistp384,ecdh-sha2-nistp521,"
+    b"diffie-hellman-group-exchange-sha256,diffie-hellman-group16-sha512,diffie-hellman-group18-sha512,"
+    b"diffie-hellman-group14-sha256,diffie-hellman-group14-sha1,diffie-hellman-group1-sha1",
+    b"ssh-ed25519,ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,ecdsa-sha2-nistp521,"
+    b"rsa-sha2-512,rsa-sha2-256,ssh-rsa,ssh-dss",
+    *(
+        b"chacha20-poly1305@openssh.com,aes128-gcm@openssh.com,aes256-gcm@openssh.com,"
+        b"aes128-ctr,aes192-ctr,aes256-ctr,aes128-cbc,aes256-cbc,3des-cbc",
+    )
+    * 2,
+    *(
+        b"hmac-sha2-256-etm@openssh.com,hmac-sha2-512-etm@openssh.com,umac-128-etm@openssh.com,"
+        b"hmac-sha2-256,hmac-sha2-512,umac-128@openssh.com,hmac-sha1",
+    )
+    * 2,
+    *(b"none,zlib@openssh.com,zlib",) * 2,
+    b"",
+    b"",
+)
+
+
+class KexInit(NamedTuple):
+    """A server's algorithm lists in its order of preference (those of client to server where there are two)."""
+
+    kex: tuple[bytes, ...]
+    host_key: tuple[bytes, ...]
+    cipher: tuple[bytes, ...]
+    mac: tuple[bytes, ...]
+    compression: tuple[bytes, ...]
+
+
+def build() -> bytes:
+    """Return our KEXINIT payload with a fresh cookie."""
+    names = b"".join(map(string, OFFER))
+    return bytes((Message.KEXINIT,)) + os.urandom(_COOKIE) + names + b"\0" + b"\0\0\0\0"
+
+
+def parse(payload: bytes) -> KexInit:
+    """Return the lists of a KEXINIT payload; raises Malformed when a length lies or the message is short."""
+    position = 1 + _COOKIE
+    lists = []
+    for _ in range(10):
+        names, position = take_string(payload, position)
+        lists.append(tuple(names.split(b",")) if names else ())
+    if len(payload) < position + 5:
+        raise Malformed("a KEXINIT that ends before its last fields")
+    return KexInit(kex=lists[0], host_key=lists[1], cipher=lists[2], mac=lists[4], compression=lists[6])
