@@ -31,12 +31,11 @@ def main(arguments: list[str]) -> tuple[int, str]:
         return UNKNOWN, f"SSH UNKNOWN - the Python module {error.name} is missing: pip install check_ssh_exchange\n"
     except MemoryError:
         return UNKNOWN, "SSH UNKNOWN - this machine has no memory left for a check\n"
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the last net: a plugin must answer
         from .report import printable
 
         return UNKNOWN, f"SSH UNKNOWN - internal error, please report it: {printable(repr(error), 300)}\n"
-    except BaseException as error:
-        # An Interrupted outside a measurement: nothing is known yet.
+    except BaseException as error:  # noqa: BLE001 - Interrupted outside a measurement: nothing is known yet
         return UNKNOWN, f"SSH UNKNOWN - interrupted by {error} before the first handshake\n"
 
 

@@ -54,7 +54,7 @@ def render(report: Report, diagnosis: Diagnosis, verdict: Verdict) -> str:
 
 def _handshake(handshake: Handshake) -> dict[str, Any]:
     return {
-        "index": handshake.index,
+        "index": handshake.number,
         "role": handshake.role,
         "family": handshake.family,
         "address": handshake.address,
@@ -75,7 +75,5 @@ def _latency(report: Report) -> dict[str, dict[str, float]]:
     for phase in PHASES:
         ordered = report.durations(phase)
         if ordered:
-            latency[phase] = {
-                name: round(quantile(ordered, fraction), 9) for name, fraction in _QUANTILES.items()
-            }
+            latency[phase] = {name: round(quantile(ordered, fraction), 9) for name, fraction in _QUANTILES.items()}
     return latency

@@ -87,7 +87,9 @@ def _default_file() -> str:
     directories = os.environ.get("NAGIOS_CONFIG_PATH", "")
     candidates = [*DIRECTORIES]
     for directory in filter(None, directories.split(":")):
-        candidates += [f"{directory}/{name}" for name in ("monitoring-plugins.ini", "plugins.ini", "nagios-plugins.ini")]
+        candidates += [
+            f"{directory}/{name}" for name in ("monitoring-plugins.ini", "plugins.ini", "nagios-plugins.ini")
+        ]
     for path in candidates:
         if os.path.exists(path):
             return path

@@ -5,11 +5,12 @@ import time
 from .diagnosis import budget
 from .ending import Depth
 from .interrupt import Interrupted
+from .probe.connection import Connection
 from .probe.engine import Engine
 from .probe.fault import NameUnresolved, ProbeError
 from .probe.plan import Plan, Target
 from .probe.resolve import resolve
-from .probe.run import Run
+from .probe.run import Connect, Run
 from .report import Report, Server
 
 __all__ = ["Plan", "Target", "measure"]
@@ -29,7 +30,7 @@ class Prudence:
     def wants_recheck(self, report: Report) -> bool:
         """Return whether early closes came beside served handshakes, and the budget has one handshake left."""
         most = budget.limit(report.server, report.depth, is_exempt=self._plan.exempt)
-        return 0 < report.early_closes and report.completed > 0 and (most is None or len(report.handshakes) < most)
+        return report.early_closes > 0 and report.completed > 0 and (most is None or len(report.handshakes) < most)
 
 
 def measure(target: Target, plan: Plan) -> Report:
@@ -51,15 +52,30 @@ def measure(target: Target, plan: Plan) -> Report:
         return report._replace(fault=str(fault), took=time.monotonic() - begun)
     except Interrupted as signal:
         return report._replace(fault=f"interrupted by {signal} before the first handshake")
-    run = Run(engine, target, plan, addresses, Prudence(plan), resolved_in=took)
+    runs: list[Run] = []
+
+    def make_run(connect: Connect = Connection) -> Run:
+        runs.append(Run(engine, target, plan, addresses, Prudence(plan), connect, took))
+        return runs[0]
+
     try:
-        run.start(plan.timeout - took)
-        while not run.is_done:
-            engine.step()
-        return run.report()
+        seconds = plan.timeout - took
+        if plan.depth in (Depth.KEX, Depth.LOGIN):
+            from .probe.login import drive
+
+            drive(engine, target, plan, make_run, seconds)
+        else:
+            make_run().start(seconds)
+            while not runs[0].is_done:
+                engine.step()
+        return runs[0].report()
+    except ProbeError as fault:
+        return report._replace(fault=str(fault), took=time.monotonic() - begun)
     except Interrupted as signal:
-        known = run.report()
-        return known._replace(fault=f"interrupted by {signal} after {len(known.handshakes)} of {known.asked} handshakes")
+        known = runs[0].report() if runs else report
+        done = f"{len(known.handshakes)} of {known.asked} handshakes"
+        return known._replace(fault=f"interrupted by {signal} after {done}")
     finally:
-        run.stop()
+        for run in runs:
+            run.stop()
         engine.shutdown()

@@ -48,7 +48,7 @@ class _Parser(argparse.ArgumentParser):
 class _Show(argparse.Action):
     """An option that shows a text at once."""
 
-    def __init__(self, option_strings: Sequence[str], dest: str, show: Callable[[], str], help: str) -> None:
+    def __init__(self, option_strings: Sequence[str], dest: str, show: Callable[[], str], help: str) -> None:  # noqa: A002
         super().__init__(option_strings, dest, nargs=0, help=help)
         self._show = show
 

@@ -35,11 +35,6 @@ class Figure(NamedTuple):
     label: str
     value: float
 
-    @property
-    def unit(self) -> str:
-        """Return the unit of measure: "", "%" or "s"."""
-        return UNITS[self.label]
-
 
 def figures(report: Report) -> list[Figure]:
     """Return what was measured, in order; what was not measured is left out."""

@@ -9,14 +9,14 @@ PHASES = ("connect", "banner", "kexinit", "kex", "login")
 
 
 class Handshake(NamedTuple):
-    """One handshake. Durations are seconds, None for a phase that was not completed.
+    """One handshake; `number` counts from 0 in the order of their SYNs.
 
-    `started` counts from the run's start, `ended` from the handshake's own SYN. `text` is what the server said besides
-    its identification, escaped; `detail` says in our words what ended it. `wire` is what went over it, when asked for:
-    (seconds since its SYN, "<" or ">", escaped bytes).
+    Durations are seconds, None for a phase that was not completed. `started` counts from the run's start, `ended` from
+    the handshake's own SYN. `text` is what the server said besides its identification, escaped; `detail` says in our
+    words what ended it. `wire`, when asked for, is what went over it: (seconds since its SYN, "<" or ">", escaped bytes).
     """
 
-    index: int
+    number: int
     role: str
     family: str
     address: str
@@ -132,9 +132,9 @@ def quantile(ordered: list[float], fraction: float) -> float:
 
 
 def printable(data: bytes | str, limit: int = 1024) -> str:
-    """Return a stranger's bytes as printable ASCII, at most `limit` characters.
+    r"""Return a stranger's bytes as printable ASCII, at most `limit` characters.
 
-    Control characters, NUL, ESC, bytes above 0x7e, the backslash and `|` (which begins perfdata) become `\\xNN`; line
+    Control characters, NUL, ESC, bytes above 0x7e, the backslash and `|` (which begins perfdata) become `\xNN`; line
     ends become " / ".
     """
     raw = data.encode("utf-8", "surrogateescape") if isinstance(data, str) else data

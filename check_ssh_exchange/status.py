@@ -78,11 +78,9 @@ def _explained(report: Report, diagnosis: Diagnosis) -> list[str]:
 
 
 def _handshake(handshake: Handshake) -> str:
-    phases = [
-        f"{phase} {milliseconds(took)}" for phase in PHASES if (took := getattr(handshake, phase)) is not None
-    ]
+    phases = [f"{phase} {milliseconds(took)}" for phase in PHASES if (took := getattr(handshake, phase)) is not None]
     words = [
-        f"#{handshake.index} {handshake.role} {handshake.source}:{handshake.source_port} to {handshake.address}:",
+        f"#{handshake.number} {handshake.role} {handshake.source}:{handshake.source_port} to {handshake.address}:",
         str(handshake.ending),
         f"after {fixed(handshake.ended)} s",
     ]

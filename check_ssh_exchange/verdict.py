@@ -7,8 +7,21 @@ from .diagnosis.cause import PHRASES, Cause
 from .diagnosis.diagnosis import Diagnosis
 from .diagnosis.facts import Facts
 from .ending import EARLY_CLOSES, Ending
-from .nagios import Critical, Metric, Ok, Performance, Range, Resource, Result, Results, ScalarContext, State, Unknown, Warn
-from .perfdata import LABELS, Figure, figures, fixed
+from .nagios import (
+    Critical,
+    Metric,
+    Ok,
+    Performance,
+    Range,
+    Resource,
+    Result,
+    Results,
+    ScalarContext,
+    State,
+    Unknown,
+    Warn,
+)
+from .perfdata import LABELS, UNITS, Figure, figures, fixed
 from .report import Report
 
 STATE_OF_WORD: dict[str, State] = {"ok": Ok, "warning": Warn, "critical": Critical, "unknown": Unknown}
@@ -34,12 +47,12 @@ class SshExchange(Resource):
     def __init__(self, measured: list[Figure]) -> None:
         self._measured = measured
 
-    def probe(self) -> Iterator[Metric]:
-        """Yield the measured figures."""
-        for label, value in self._measured:
-            figure = Figure(label, value)
-            top = 100 if figure.unit == "%" else None
-            yield Metric(label, value, figure.unit, min=0, max=top, context=label)
+    def probe(self) -> list[Metric]:
+        """Return the measured figures."""
+        return [
+            Metric(label, value, UNITS[label], min=0, max=100 if UNITS[label] == "%" else None, context=label)
+            for label, value in self._measured
+        ]
 
 
 class FigureContext(ScalarContext):
@@ -77,7 +90,9 @@ def judge(report: Report, diagnosis: Diagnosis, expected: Expectations) -> Verdi
     results = WorstFirst()
     performance = []
     resource = SshExchange(figures(report))
-    contexts = {label: FigureContext(label, expected.warning.get(label), expected.critical.get(label)) for label in LABELS}
+    contexts = {
+        label: FigureContext(label, expected.warning.get(label), expected.critical.get(label)) for label in LABELS
+    }
     excused = _excused(report, diagnosis, expected)
     for metric in resource.probe():
         context = contexts[metric.context]
@@ -115,7 +130,9 @@ def _excused(report: Report, diagnosis: Diagnosis, expected: Expectations) -> fr
     return frozenset(ending for ending in Ending if ending in expected.states) | absent
 
 
-def _words(report: Report, diagnosis: Diagnosis, expected: Expectations, excused: frozenset[Ending]) -> Iterator[Result]:
+def _words(
+    report: Report, diagnosis: Diagnosis, expected: Expectations, excused: frozenset[Ending]
+) -> Iterator[Result]:
     """Yield the judgements that are no ranges."""
     if len(report.handshakes) - len(report.of_role("recheck")) < report.asked:
         yield Result(Unknown, report.notes[-1] if report.notes else "not every handshake was made")
@@ -161,4 +178,6 @@ def problem(report: Report, diagnosis: Diagnosis) -> str:
     if facts.texts:
         text = facts.texts.most_common(1)[0][0]
         phrase += f', "{text if len(text) <= 60 else text[:57] + "..."}"'
+    elif facts.endings <= {Ending.PROTOCOL_ERROR, Ending.NOT_SSH} and facts.failed[0].detail:
+        phrase += f", {facts.failed[0].detail}"
     return phrase

@@ -21,7 +21,7 @@ VERBS: dict[Ending, str] = {
     Ending.UNREACHABLE: "without a route",
     Ending.CONNECT_TIMEOUT: "unanswered",
     Ending.NOT_SSH: "answered by something that is not SSH",
-    Ending.PROTOCOL_ERROR: "answered with malformed SSH",
+    Ending.PROTOCOL_ERROR: "ended by a protocol error",
 }
 
 

@@ -103,6 +103,13 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(Cause.NOT_SSH, Confidence.CERTAIN, _all(Ending.NOT_SSH), remedies=(_LISTENER,)),
     Rule(
+        Cause.UNEXPLAINED,
+        Confidence.CERTAIN,
+        lambda facts: any((h.detail or "").startswith("the host key is not in") for h in facts.failed),
+        alternatives=("the server was installed anew", "somebody is between us and the server"),
+        remedies=("ssh-keygen -l -f /etc/ssh/ssh_host_ed25519_key.pub   # compare with the known_hosts file",),
+    ),
+    Rule(
         Cause.INCOMPATIBLE,
         Confidence.CERTAIN,
         _all(Ending.PROTOCOL_ERROR),

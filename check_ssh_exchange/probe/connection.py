@@ -57,6 +57,7 @@ class Connection:
         "fault",
         "icmp",
         "info",
+        "is_told",
         "on_end",
         "role",
         "socket",
@@ -81,6 +82,7 @@ class Connection:
         self.info: kernel.TcpInfo | None = None
         self.icmp: Icmp | None = None
         self.fault: ProbeError | None = None
+        self.is_told = False
         self.trace: list[tuple[int, str, bytes]] | None = None
         self._unsent = b""
         self.socket: socket.socket
@@ -115,9 +117,7 @@ class Connection:
             sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
             sock.bind((self.wanted_source, 0))
         except OSError as error:
-            raise ProbeError(
-                f"cannot use the source address {self.wanted_source}: {error.strerror or error}"
-            ) from None
+            raise ProbeError(f"cannot use the source address {self.wanted_source}: {error.strerror or error}") from None
 
     @property
     def is_ended(self) -> bool:

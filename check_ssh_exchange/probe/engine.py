@@ -55,7 +55,7 @@ class Engine:
         descriptor = connection.socket.fileno()
         self._connections[descriptor] = connection
         if connection.is_ended:  # connect() itself has answered
-            self.call_at(0, lambda: connection.on_end(connection))
+            self.call_at(0, lambda: self.tell(connection))
             return
         self._epoll.register(descriptor, EVENTS)
         self.call_at(deadline, lambda: self._expire(connection))
@@ -82,7 +82,7 @@ class Engine:
                 except ProbeError as fault:
                     connection.fault = fault
                 if connection.is_ended:
-                    connection.on_end(connection)
+                    self.tell(connection)
         self._run_timers()
 
     def _run_timers(self) -> None:
@@ -94,6 +94,12 @@ class Engine:
     def _expire(self, connection: Connection) -> None:
         if not connection.is_ended:
             connection.expire()
+            self.tell(connection)
+
+    def tell(self, connection: Connection) -> None:
+        """Tell the owner of an ended connection, once."""
+        if not connection.is_told:
+            connection.is_told = True
             connection.on_end(connection)
 
     def close(self, connection: Connection) -> None:

@@ -17,14 +17,15 @@ def server_of(connection: Connection) -> Server | None:
     return Server(*(printable(part) for part in found))
 
 
-def handshake(index: int, connection: Connection, begun: int) -> Handshake:
+def handshake(number: int, connection: Connection, begun: int) -> Handshake:
     """Return the record of an ended connection; `begun` is the run's start in monotonic nanoseconds."""
     exchange = connection.exchange
-    assert exchange.ending is not None and exchange.ended_at is not None
+    if exchange.ending is None or exchange.ended_at is None:
+        raise ValueError("a handshake that has not ended")
     started = connection.started_at
     identification = exchange.identification
     return Handshake(
-        index=index,
+        number=number,
         role=connection.role,
         family=FAMILY_WORDS[connection.address.family],
         address=connection.address.text,
@@ -41,7 +42,7 @@ def handshake(index: int, connection: Connection, begun: int) -> Handshake:
         kex=_seconds(exchange.kexinit_at, exchange.newkeys_at),
         login=_seconds(exchange.newkeys_at, exchange.login_at),
         identification=printable(identification.line) if identification else None,
-        icmp=tuple(connection.icmp) if connection.icmp else None,
+        icmp=connection.icmp,
         segments_in=connection.info.segments_in if connection.info else None,
         wire=tuple(
             ((at - started) / _SECOND, direction, printable(data, MAX_TRACE))

@@ -1,13 +1,12 @@
 """Names and literals to addresses, inside a deadline."""
 
 import socket
-import threading
 
 from .connection import Address
 from .fault import NameUnresolved, ProbeError
 
 FAMILIES = {"any": socket.AF_UNSPEC, "ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
-FAMILY_WORDS = {socket.AF_INET: "ipv4", socket.AF_INET6: "ipv6"}
+FAMILY_WORDS: dict[int, str] = {socket.AF_INET: "ipv4", socket.AF_INET6: "ipv6"}
 
 
 def resolve(host: str, port: int, family: str = "any", timeout: float = 10.0) -> list[Address]:
@@ -44,7 +43,7 @@ def _lookup(name: bytes, port: int, family: int, flags: int) -> list[Address]:
     for kind, _, _, _, sockaddr in found:
         if kind in FAMILY_WORDS and isinstance(sockaddr[0], str):
             text = socket.getnameinfo(sockaddr, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)[0]
-            addresses.setdefault(text, Address(kind, sockaddr, text))  # type: ignore[arg-type]
+            addresses.setdefault(text, Address(kind, sockaddr, text))
     return list(addresses.values())
 
 
@@ -59,6 +58,8 @@ def _lookup_in_time(host: str, wanted: bytes, port: int, family: str, timeout: f
         except OSError as error:
             result.append(error)
 
+    import threading  # 1 ms of CPU that a literal address need not pay
+
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     thread.join(timeout)
@@ -70,4 +71,4 @@ def _lookup_in_time(host: str, wanted: bytes, port: int, family: str, timeout: f
         case []:
             raise NameUnresolved(f"{host} does not resolve to an {family.replace('ipv', 'IPv')} address")
         case addresses:
-            return addresses  # type: ignore[return-value]
+            return addresses

@@ -143,7 +143,7 @@ class Run:
         baseline = self._opened[-1]
         if self._spare and baseline.exchange.connected_at is None:
             baseline.expire()
-            self._ended(baseline)
+            self._engine.tell(baseline)
             self._engine.call_at(time.monotonic_ns() + self._patience, self._lose_patience)
         elif self._may_go_beside and self._plan.handshakes > 1:
             self._after_baseline()
@@ -255,8 +255,8 @@ class Run:
     def report(self, fault: str | None = None) -> Report:
         """Return what is known so far."""
         handshakes = tuple(
-            record.handshake(index, connection, self._begun)
-            for index, connection in enumerate(self._opened)
+            record.handshake(number, connection, self._begun)
+            for number, connection in enumerate(self._opened)
             if connection.exchange.ending is not None
         )
         lane = self._lanes[0]

@@ -104,7 +104,6 @@ GOALS: dict[Depth, Input] = {
 }
 
 
-
 class Exchange:
     """The state of one handshake. `ending` is None while it lasts; the `*_at` times are None until they happened."""
 
@@ -147,7 +146,7 @@ class Exchange:
         self._depth = depth
         self._goal = GOALS[depth]
         self._lines = Lines()
-        self._packets: bytes | bytearray = b""
+        self._packets = b""
         self._words = b""
         self._consumed = 0
 

@@ -92,7 +92,9 @@ def parse_line(line: bytes) -> Identification:
     software, _, comments = rest.partition(b" ")
     # 1.99 is a server that speaks 1 and 2 (RFC 4253 5.1); anything else is no SSH 2.
     if protocol not in (b"2.0", b"1.99"):
-        raise Malformed("an identification of protocol " + (protocol.decode("ascii", "backslashreplace") or "(none)"), line)
+        raise Malformed(
+            "an identification of protocol " + (protocol.decode("ascii", "backslashreplace") or "(none)"), line
+        )
     if not software:
         raise Malformed("an identification without a software version", line)
     if any(byte < 0x20 or byte == 0x7F for byte in line):

@@ -1,0 +1,43 @@
+# make demo | test | lint | types | bench | check | clean. Every target sets up what it needs in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip --disable-pip-version-check --quiet
+SOURCES := setup.cfg pyproject.toml
+
+.PHONY: demo test lint types bench check clean
+
+demo: $(VENV)/.demo
+	@$(BIN)/python -m check_ssh_exchange.demo
+
+test: $(VENV)/.dev
+	@sh tests/prepare.sh
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+bench: $(VENV)/.dev
+	@$(BIN)/python -m bench
+
+check: lint types test
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11")'
+	@$(PYTHON) -m venv $(VENV) >/dev/null 2>&1 || sh tests/prepare.sh python3-venv && $(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.demo: $(VENV)/.made $(SOURCES)
+	@$(PIP) install .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.made $(SOURCES)
+	@$(PIP) install --editable '.[dev]'
+	@touch $@ $(VENV)/.demo

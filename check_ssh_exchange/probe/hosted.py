@@ -1,0 +1,37 @@
+"""The engine under an asyncio loop: no thread and no second loop, its epoll descriptor is one more to watch."""
+
+import asyncio
+import time
+
+from .engine import Engine
+
+
+class Host:
+    """Steps an engine whenever its descriptor is readable or its next timer is due."""
+
+    def __init__(self, engine: Engine, loop: asyncio.AbstractEventLoop) -> None:
+        self.engine = engine
+        self.loop = loop
+        self._timer: asyncio.TimerHandle | None = None
+        loop.add_reader(engine.fileno(), self.step)
+
+    def step(self) -> None:
+        """Let the engine handle what has happened, then look when it wants to be called next."""
+        self.engine.step(0)
+        self.look()
+
+    def look(self) -> None:
+        """Take over the engine's next timer; to be called after anything but `step` has opened or scheduled."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        due = self.engine.next_deadline()
+        if due is not None:
+            delay = max(0.0, (due - time.monotonic_ns()) / 1e9)
+            self._timer = self.loop.call_later(delay, self.step)
+
+    def close(self) -> None:
+        """Leave the loop; the engine is the caller's to shut down."""
+        self.loop.remove_reader(self.engine.fileno())
+        if self._timer is not None:
+            self._timer.cancel()

@@ -1,0 +1,20 @@
+#!/bin/sh
+# Install the Debian packages that the tests start real components from, where that is allowed; say elsewhere what to
+# install. Arguments: the packages; none: those of the whole suite. Services are not started: nothing here needs them.
+set -u
+[ $# -gt 0 ] || set -- openssh-client iproute2 iptables nftables
+missing=""
+for package in "$@"; do
+  dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing="$missing $package"
+done
+[ -n "$missing" ] || exit 0
+if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+  echo "Not installed, so their tests are skipped; to have them: apt-get install$missing" >&2
+  exit 0
+fi
+echo "Installing$missing"
+export DEBIAN_FRONTEND=noninteractive
+# shellcheck disable=SC2086
+{ apt-get -q update && apt-get -q install -y --no-install-recommends $missing; } >/dev/null 2>&1 ||
+  echo "apt-get could not install$missing; their tests are skipped" >&2
+exit 0
