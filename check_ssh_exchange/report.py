@@ -13,7 +13,7 @@ class Handshake(NamedTuple):
 
     Durations are seconds, None for a phase that was not completed. `started` counts from the run's start, `ended` from
     the handshake's own SYN. `text` is what the server said besides its identification, escaped; `detail` says in our
-    words what ended it. `wire`, when asked for, is what went over it: (seconds since its SYN, "<" or ">", escaped bytes).
+    words what ended it. `wire`, where asked for: (seconds since its SYN, "<" or ">", escaped bytes).
     """
 
     number: int
