@@ -58,7 +58,7 @@ def _check(arguments: list[str]) -> tuple[int, str]:
         return UNKNOWN, str(message)
     except UsageError as error:
         return UNKNOWN, f"SSH UNKNOWN - {printable(str(error))} (--help lists the options)\n"
-    from .diagnosis.rules import diagnose
+    from .diagnosis.diagnosis import diagnose
     from .measure import measure
     from .verdict import judge
 

@@ -1,7 +1,7 @@
 """The plugin's JSON: one object, schema 1."""
 
 import json
-from typing import Any
+from collections.abc import Mapping
 
 from .diagnosis.diagnosis import Diagnosis
 from .perfdata import figures, fixed
@@ -14,7 +14,7 @@ SCHEMA = 1
 _QUANTILES = {"min": 0.0, "p50": 0.5, "p90": 0.9, "max": 1.0}
 
 
-def document(report: Report, diagnosis: Diagnosis, verdict: Verdict) -> dict[str, Any]:
+def document(report: Report, diagnosis: Diagnosis, verdict: Verdict) -> Mapping[str, object]:
     """Return a run as the object that `--output-format json` prints; durations are seconds."""
     server = report.server
     ratio = report.early_close_ratio
@@ -52,7 +52,7 @@ def render(report: Report, diagnosis: Diagnosis, verdict: Verdict) -> str:
     return json.dumps(document(report, diagnosis, verdict)) + "\n"
 
 
-def _handshake(handshake: Handshake) -> dict[str, Any]:
+def _handshake(handshake: Handshake) -> Mapping[str, object]:
     return {
         "index": handshake.number,
         "role": handshake.role,

@@ -10,27 +10,23 @@ from .probe.engine import Engine
 from .probe.fault import NameUnresolved, ProbeError
 from .probe.plan import Plan, Target
 from .probe.resolve import resolve
-from .probe.run import Connect, Run
+from .probe.run import Connect, Policy, Run
 from .report import Report, Server
 
 __all__ = ["Plan", "Target", "measure"]
 
 
-class Prudence:
-    """The budget that a server's software allows, and the recheck that a burst calls for."""
+def policy(plan: Plan) -> Policy:
+    """Return what a plan may do: the budget that a server's software allows, and the recheck that a burst calls for."""
 
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
-
-    def refusal(self, server: Server | None) -> str | None:
-        """Return why the plan is more than this server tolerates."""
-        plan = self._plan
+    def refusal(server: Server | None) -> str | None:
         return budget.refusal(server, plan.depth, plan.handshakes, plan.at_once, is_exempt=plan.exempt)
 
-    def wants_recheck(self, report: Report) -> bool:
-        """Return whether early closes came beside served handshakes, and the budget has one handshake left."""
-        most = budget.limit(report.server, report.depth, is_exempt=self._plan.exempt)
+    def wants_recheck(report: Report) -> bool:
+        most = budget.limit(report.server, report.depth, is_exempt=plan.exempt)
         return report.early_closes > 0 and report.completed > 0 and (most is None or len(report.handshakes) < most)
+
+    return Policy(refusal, wants_recheck)
 
 
 def measure(target: Target, plan: Plan) -> Report:
@@ -55,7 +51,7 @@ def measure(target: Target, plan: Plan) -> Report:
     runs: list[Run] = []
 
     def make_run(connect: Connect = Connection) -> Run:
-        runs.append(Run(engine, target, plan, addresses, Prudence(plan), connect, took))
+        runs.append(Run(engine, target, plan, addresses, policy(plan), connect, took))
         return runs[0]
 
     try:

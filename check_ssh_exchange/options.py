@@ -4,14 +4,17 @@ import argparse
 import math
 import socket
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, NoReturn
 
 from . import __version__
 from .ending import Depth
-from .extra_opts import ExtraOptsError, expand
 from .probe.plan import DEFAULT_CONCURRENCY, DEFAULT_HANDSHAKES, DEFAULT_TIMEOUT, Login, Plan, Target
 from .thresholds import DEFAULT_CRITICAL, DEFAULT_WARNING, parse_states, parse_thresholds
+from .values import NamedTuple
 from .verdict import Expectations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 MAX_HANDSHAKES = 10_000
 MAX_TIMEOUT = 3600.0
@@ -38,11 +41,18 @@ class Options(NamedTuple):
 
 class _Parser(argparse.ArgumentParser):
     # argparse prints and exits by itself, with 2 (CRITICAL) for usage errors and 0 (OK) for --help.
-    def error(self, message: str) -> NoReturn:
+    def error(self, message: str) -> "NoReturn":
         raise UsageError(message)
 
-    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+    def exit(self, status: int = 0, message: str | None = None) -> "NoReturn":
         raise Message(message or "")
+
+
+class _Help(argparse.HelpFormatter):
+    # argparse makes one for every option it is told of, to check it. Without a width each asks shutil for the
+    # terminal's, and the import of shutil costs a tenth of a default run.
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=28, width=98)
 
 
 class _Show(argparse.Action):
@@ -52,7 +62,7 @@ class _Show(argparse.Action):
         super().__init__(option_strings, dest, nargs=0, help=help)
         self._show = show
 
-    def __call__(self, *_: object) -> NoReturn:
+    def __call__(self, *_: object) -> "NoReturn":
         """Raise the text as a Message."""
         raise Message(self._show())
 
@@ -105,6 +115,7 @@ def _pairs(parse: Callable[[str], dict[str, str]]) -> Callable[[str], dict[str, 
 def parser() -> argparse.ArgumentParser:
     """Return the command line's parser; README's table of options is compared with it."""
     made = _Parser(
+        formatter_class=_Help,
         prog="check_ssh_exchange",
         usage="%(prog)s -H HOST [options]",
         description="Open a few concurrent SSH handshakes, count those that the server ends before the key exchange, "
@@ -154,10 +165,7 @@ def parser() -> argparse.ArgumentParser:
 
 def parse(arguments: Sequence[str]) -> Options:
     """Return the checked command line. Raises UsageError or Message."""
-    try:
-        given = parser().parse_args(expand(arguments))
-    except ExtraOptsError as error:
-        raise UsageError(str(error)) from None
+    given = parser().parse_args(_expanded(arguments))
     if given.hostname and given.host and given.hostname != given.host:
         raise UsageError(f"two hosts are given, {given.hostname} and {given.host}")
     host = given.hostname or given.host
@@ -178,6 +186,18 @@ def parse(arguments: Sequence[str]) -> Options:
         verbosity=given.verbose,
         is_json=given.output_format == "json",
     )
+
+
+def _expanded(arguments: Sequence[str]) -> Sequence[str]:
+    """Return the arguments with the options that files say before those of the command line."""
+    if not any(argument.startswith("--extra-opts") for argument in arguments):
+        return arguments
+    from .extra_opts import ExtraOptsError, expand
+
+    try:
+        return expand(arguments)
+    except ExtraOptsError as error:
+        raise UsageError(str(error)) from None
 
 
 def _merged(pairs: list[dict[str, str]]) -> dict[str, str]:

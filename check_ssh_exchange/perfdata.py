@@ -1,9 +1,8 @@
 """The figures of a run under their public labels, in their public order."""
 
-from typing import NamedTuple
-
 from .ending import TIMEOUTS, Depth, Ending
 from .report import Report, quantile
+from .values import NamedTuple
 
 # Counters of one ending each, under its own word.
 ENDING_LABELS = (

@@ -1,9 +1,9 @@
 """What a run measured, as frozen values: no socket, no clock, no judgement."""
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from .ending import EARLY_CLOSES, NOT_ACCEPTED, Depth, Ending
+from .values import NamedTuple
 
 PHASES = ("connect", "banner", "kexinit", "kex", "login")
 

@@ -13,8 +13,9 @@ STATES = ("ok", "warning", "critical", "unknown")
 
 # The plugin guidelines' range. nagiosplugin's own parser also takes "", "1_000", Arabic digits and "5:6:7"; none of
 # these means anything to whoever reads our warn and crit fields, so only what the guidelines describe passes.
-_NUMBER = r"-?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)"
-_RANGE = re.compile(rf"(?P<invert>@?)(?:(?P<start>~|{_NUMBER})?:)?(?P<end>{_NUMBER})?")
+# Python makes no int of more than 4300 digits.
+_NUMBER = r"-?(?:[0-9]{1,15}(?:\.[0-9]{1,15})?|\.[0-9]{1,15})"
+_RANGE = rf"(?P<invert>@?)(?:(?P<start>~|{_NUMBER})?:)?(?P<end>{_NUMBER})?"
 
 
 def parse_thresholds(text: str) -> dict[str, str]:
@@ -32,7 +33,7 @@ def parse_thresholds(text: str) -> dict[str, str]:
 
 def parse_range(spec: str) -> str:
     """Return a Nagios range in its shortest form (`0:5` is `5`); raises ValueError with a sentence."""
-    match = _RANGE.fullmatch(spec)
+    match = re.fullmatch(_RANGE, spec)
     if match is None or spec in ("", "@", ":", "@:"):
         raise ValueError(f"{spec!r} is no Nagios range, as in 5, 1:5, ~:5, 5: or @1:5")
     start, end = match["start"], match["end"]

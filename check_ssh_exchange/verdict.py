@@ -1,11 +1,9 @@
 """From a report to a state, by nagiosplugin's model: resource, metrics, contexts, results."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from .diagnosis.cause import PHRASES, Cause
 from .diagnosis.diagnosis import Diagnosis
-from .diagnosis.facts import Facts
 from .ending import EARLY_CLOSES, Ending
 from .nagios import (
     Critical,
@@ -23,6 +21,7 @@ from .nagios import (
 )
 from .perfdata import LABELS, UNITS, Figure, figures, fixed
 from .report import Report
+from .values import NamedTuple
 
 STATE_OF_WORD: dict[str, State] = {"ok": Ok, "warning": Warn, "critical": Critical, "unknown": Unknown}
 
@@ -171,9 +170,11 @@ def _identity(report: Report, expected: Expectations) -> Iterator[Result]:
 
 def problem(report: Report, diagnosis: Diagnosis) -> str:
     """Return the one phrase that says what is wrong: `2 of 5 handshakes turned away: MaxStartups throttling, "..."`."""
-    facts = Facts(report)
-    if not facts.failed:
+    if report.completed == len(report.handshakes):
         return "" if diagnosis.cause is Cause.HEALTHY else PHRASES[diagnosis.cause]
+    from .diagnosis.facts import Facts
+
+    facts = Facts(report)
     phrase = f"{facts.count}: {PHRASES[diagnosis.cause]}"
     if facts.texts:
         text = facts.texts.most_common(1)[0][0]

@@ -1,7 +1,7 @@
-"""A diagnosis as a value: the cause, how sure it is, what speaks for it and what to do."""
+"""A diagnosis: the cause, how sure it is, what speaks for it and what to do."""
 
-from typing import NamedTuple
-
+from ..report import Report
+from ..values import NamedTuple
 from .cause import Cause, Confidence
 
 
@@ -19,3 +19,18 @@ class Diagnosis(NamedTuple):
     def runbook(self) -> str:
         """Return the page that explains the cause, relative to the project."""
         return f"docs/runbook/{self.cause}.md"
+
+
+def diagnose(report: Report) -> Diagnosis:
+    """Return why the handshakes of a report ended as they did."""
+    if report.fault_cause is not None:
+        return Diagnosis(Cause(report.fault_cause), Confidence.CERTAIN, (report.fault or "",))
+    served = report.completed
+    if served < len(report.handshakes):
+        # Most runs find a healthy server and need no rules.
+        from .rules import explain
+
+        return explain(report)
+    if not served:
+        return Diagnosis(Cause.HEALTHY, Confidence.POSSIBLE)
+    return Diagnosis(Cause.HEALTHY, Confidence.CERTAIN, (f"{served} of {served} handshakes completed",))

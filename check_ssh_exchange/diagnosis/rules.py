@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Callable
-from typing import NamedTuple
 
 from ..ending import Ending
 from ..report import Report, quantile
+from ..values import NamedTuple
 from .cause import Cause, Confidence
 from .diagnosis import Diagnosis
 from .facts import Facts
@@ -16,7 +16,7 @@ EXCEEDED = "Exceeded MaxStartups"
 NOT_ALLOWED = "Not allowed at this time"
 
 # How other services greet or answer a client that says nothing they understand.
-_OTHER_SERVICES = re.compile(r"HTTP/\d|220[ -]|\+OK|\* OK|<\?xml|<!DOCTYPE|<html|-ERR|RFB \d|@RSYNCD", re.IGNORECASE)
+_OTHER_SERVICES = r"(?i)HTTP/\d|220[ -]|\+OK|\* OK|<\?xml|<!DOCTYPE|<html|-ERR|RFB \d|@RSYNCD"
 
 
 class Rule(NamedTuple):
@@ -34,7 +34,7 @@ def _says(text: str) -> Callable[[Facts], bool]:
 
 
 def _is_other_service(facts: Facts) -> bool:
-    return any(_OTHER_SERVICES.match(words) for words in facts.texts)
+    return any(re.match(_OTHER_SERVICES, words) for words in facts.texts)
 
 
 def _all(*endings: Ending) -> Callable[[Facts], bool]:
@@ -118,18 +118,9 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def diagnose(report: Report) -> Diagnosis:
-    """Return why the handshakes of a report ended as they did."""
+def explain(report: Report) -> Diagnosis:
+    """Return why handshakes of a report failed."""
     facts = Facts(report)
-    if report.fault_cause is not None:
-        return Diagnosis(Cause(report.fault_cause), Confidence.CERTAIN, (report.fault or "",))
-    if not facts.failed:
-        served = len(facts.handshakes)
-        return Diagnosis(
-            Cause.HEALTHY,
-            Confidence.CERTAIN if served else Confidence.POSSIBLE,
-            (f"{served} of {served} handshakes completed",) if served else (),
-        )
     for rule in RULES:
         if rule.holds(facts):
             return Diagnosis(rule.cause, rule.confidence, evidence(facts), rule.alternatives, rule.remedies)

@@ -4,7 +4,8 @@ import contextlib
 import errno
 import socket
 import struct
-from typing import NamedTuple
+
+from ..values import NamedTuple
 
 # linux/tcp.h, struct tcp_info: tcpi_rtt stands at 68, tcpi_total_retrans at 100, tcpi_segs_out and tcpi_segs_in at 136
 # and 140 (since Linux 4.2; an older kernel returns a shorter struct, then they are unknown).

@@ -6,10 +6,10 @@ plugin's loop and an asyncio program can both drive it.
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from ..ending import NOT_ACCEPTED, Depth, Ending
 from ..report import Report, Server
+from ..values import NamedTuple
 from ..wire.exchange import Exchange
 from . import record
 from .connection import Address, Connection
@@ -31,14 +31,15 @@ SECOND = 1_000_000_000
 Connect = Callable[[Address, Exchange, str, Callable[[Connection], None], str], Connection]
 
 
-class Policy(Protocol):
-    """What the run asks its owner: pure judgements, made elsewhere."""
+class Policy(NamedTuple):
+    """What the run asks its owner: pure judgements, made elsewhere.
 
-    def refusal(self, server: Server | None) -> str | None:
-        """Return why the plan must not be carried out against this server, None when it may."""
+    `refusal` tells why the plan must not be carried out against a server, None when it may; `wants_recheck` whether one
+    more handshake would tell something.
+    """
 
-    def wants_recheck(self, report: Report) -> bool:
-        """Return whether one more handshake would tell something."""
+    refusal: Callable[[Server | None], str | None]
+    wants_recheck: Callable[[Report], bool]
 
 
 class Run:

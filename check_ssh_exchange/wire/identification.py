@@ -1,6 +1,6 @@
 """Identification strings and the lines that may come before them (RFC 4253 section 4.2)."""
 
-from typing import NamedTuple
+from ..values import NamedTuple
 
 # The RFC bounds the identification (255 bytes with its CR LF) and neither the number nor the length of the lines
 # before it. OpenSSH's client takes 1024 lines of 8192 bytes (ssh.h: SSH_MAX_PRE_BANNER_LINES, SSH_MAX_BANNER_LEN),

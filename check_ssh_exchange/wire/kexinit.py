@@ -1,8 +1,8 @@
 """SSH_MSG_KEXINIT (RFC 4253 section 7.1): read the server's, build ours."""
 
 import os
-from typing import NamedTuple
 
+from ..values import NamedTuple
 from .identification import Malformed
 from .packet import Message, string, take_string
 
