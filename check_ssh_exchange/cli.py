@@ -58,20 +58,9 @@ def _check(arguments: list[str]) -> tuple[int, str]:
         return UNKNOWN, str(message)
     except UsageError as error:
         return UNKNOWN, f"SSH UNKNOWN - {printable(str(error))} (--help lists the options)\n"
-    from .diagnosis.diagnosis import diagnose
-    from .measure import measure
-    from .verdict import judge
+    from .check import check
 
-    report = measure(options.target, options.plan)
-    diagnosis = diagnose(report)
-    verdict = judge(report, diagnosis, options.expected)
-    if options.is_json:
-        from .document import render
-
-        return int(verdict.state), render(report, diagnosis, verdict)
-    from .status import text
-
-    return int(verdict.state), text(report, diagnosis, verdict, options.verbosity)
+    return check(options)
 
 
 def _leave(code: int, output: str) -> None:

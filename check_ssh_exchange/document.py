@@ -18,6 +18,7 @@ def document(report: Report, diagnosis: Diagnosis, verdict: Verdict) -> Mapping[
     """Return a run as the object that `--output-format json` prints; durations are seconds."""
     server = report.server
     ratio = report.early_close_ratio
+    startups = diagnosis.startups.likeliest if diagnosis.startups else None
     return {
         "schema": SCHEMA,
         "target": {
@@ -43,7 +44,7 @@ def document(report: Report, diagnosis: Diagnosis, verdict: Verdict) -> Mapping[
             "remedies": list(diagnosis.remedies),
             "runbook": diagnosis.runbook,
         },
-        "perfdata": {figure.label: json.loads(fixed(figure.value)) for figure in figures(report)},
+        "perfdata": {figure.label: json.loads(fixed(figure.value)) for figure in figures(report, startups)},
     }
 
 

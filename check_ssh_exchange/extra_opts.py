@@ -74,6 +74,8 @@ def read(section: str, file: str = "") -> list[str]:
         if "\0" in key + (value or ""):
             raise ExtraOptsError(f"{path}:{number}: a NUL byte")
         option = f"-{key}" if len(key) == 1 else f"--{key}"
+        if option == OPTION:
+            raise ExtraOptsError(f"{path}:{number}: a file cannot name another one")
         arguments += [option] if not value else [f"{option}{value}" if len(key) == 1 else f"{option}={value}"]
     if not found:
         raise ExtraOptsError(f"{path} has no section [{section}]")

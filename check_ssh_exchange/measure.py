@@ -3,6 +3,7 @@
 import time
 
 from .diagnosis import budget
+from .diagnosis.followup import Followup, followups
 from .ending import Depth
 from .interrupt import Interrupted
 from .probe.connection import Connection
@@ -17,16 +18,20 @@ __all__ = ["Plan", "Target", "measure"]
 
 
 def policy(plan: Plan) -> Policy:
-    """Return what a plan may do: the budget that a server's software allows, and the recheck that a burst calls for."""
+    """Return what a plan may do: the budget that a server's software allows, and the tests that a burst calls for."""
 
     def refusal(server: Server | None) -> str | None:
         return budget.refusal(server, plan.depth, plan.handshakes, plan.at_once, is_exempt=plan.exempt)
 
-    def wants_recheck(report: Report) -> bool:
-        most = budget.limit(report.server, report.depth, is_exempt=plan.exempt)
-        return report.early_closes > 0 and report.completed > 0 and (most is None or len(report.handshakes) < most)
+    def wanted(report: Report) -> tuple[Followup, ...]:
+        return followups(
+            report,
+            has_witness=len(plan.sources) > 1,
+            has_control=plan.control_port is not None,
+            is_exempt=plan.exempt,
+        )
 
-    return Policy(refusal, wants_recheck)
+    return Policy(refusal, wanted)
 
 
 def measure(target: Target, plan: Plan) -> Report:

@@ -16,9 +16,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
+    from .diagnosis.maxstartups import MaxStartups
+
 MAX_HANDSHAKES = 10_000
 MAX_TIMEOUT = 3600.0
 MAX_HOST = 255
+DEFAULT_WINDOW = 3600.0
+MAX_WINDOW = 7 * 86400.0
 
 
 class UsageError(Exception):
@@ -37,6 +41,9 @@ class Options(NamedTuple):
     expected: Expectations
     verbosity: int
     is_json: bool
+    max_startups: "MaxStartups | None" = None
+    state_file: str | None = None
+    window: float = DEFAULT_WINDOW
 
 
 class _Parser(argparse.ArgumentParser):
@@ -78,12 +85,20 @@ def _whole(low: int, high: int, what: str) -> Callable[[str], int]:
 
 def _seconds(text: str) -> float:
     try:
-        value = float(text)
+        value = float(text) if set(text) <= set("0123456789.") else math.nan
     except ValueError:
         value = math.nan
     if not 0 < value <= MAX_TIMEOUT:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0 and up to {MAX_TIMEOUT:.0f}")
     return value
+
+
+def _duration(text: str) -> float:
+    unit = {"s": 1, "m": 60, "h": 3600, "d": 86400}.get(text[-1:], 0)
+    digits = text[:-1] if unit else text
+    if not (digits.isascii() and digits.isdecimal()) or not 0 < int(digits) * (unit or 1) <= MAX_WINDOW:
+        raise argparse.ArgumentTypeError(f"{text!r} is no duration from 1s to 7d, as in 90s, 15m, 1h or 1d")
+    return float(int(digits) * (unit or 1))
 
 
 def _host(text: str) -> str:
@@ -100,6 +115,15 @@ def _source(text: str) -> str:
             continue
         return text
     raise argparse.ArgumentTypeError(f"{text!r} is no IPv4 or IPv6 address")
+
+
+def _max_startups(text: str) -> "MaxStartups":
+    from .diagnosis.maxstartups import parse
+
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _pairs(parse: Callable[[str], dict[str, str]]) -> Callable[[str], dict[str, str]]:
@@ -150,6 +174,14 @@ def parser() -> argparse.ArgumentParser:
     add("-S", "--source", type=_source, action="append", default=[], metavar="ADDRESS",
         help="local address to probe from; a second one is a second witness for limits per source")  # fmt: skip
     add("--all-addresses", action="store_true", help="probe every address the name resolves to, say which fail")
+    add("--control-port", type=_whole(1, 65535, "port"), metavar="PORT",
+        help="when no SYN is answered, see whether the host answers on this TCP port (none)")  # fmt: skip
+    add("--max-startups", type=_max_startups, metavar="START:RATE:FULL",
+        help="the server's MaxStartups, for the estimate of its connections (10:30:100)")  # fmt: skip
+    add("--state-file", metavar="FILE",
+        help="remember runs in this file, or in a file of the target's in this directory (none)")  # fmt: skip
+    add("--window", type=_duration, default=DEFAULT_WINDOW, metavar="DURATION",
+        help="how far back remembered early closes count for early_close_window: 90s, 15m, 1h, 1d (1h)")  # fmt: skip
     add("--exempt", action="store_true", help="the server exempts this source: no budget of handshakes")
     add("--user", metavar="NAME", help="user to log in as (depth login)")
     add("--identity", metavar="FILE", help="private key without a passphrase (depth login)")
@@ -165,6 +197,8 @@ def parser() -> argparse.ArgumentParser:
 
 def parse(arguments: Sequence[str]) -> Options:
     """Return the checked command line. Raises UsageError or Message."""
+    if not {"-h", "--help"}.isdisjoint(arguments):  # whatever else is wrong with the others
+        raise Message(parser().format_help())
     given = parser().parse_args(_expanded(arguments))
     if given.hostname and given.host and given.hostname != given.host:
         raise UsageError(f"two hosts are given, {given.hostname} and {given.host}")
@@ -185,6 +219,9 @@ def parse(arguments: Sequence[str]) -> Options:
         ),
         verbosity=given.verbose,
         is_json=given.output_format == "json",
+        max_startups=given.max_startups,
+        state_file=given.state_file,
+        window=given.window,
     )
 
 
@@ -227,6 +264,7 @@ def _plan(given: argparse.Namespace) -> Plan:
         exempt=given.exempt,
         login=Login(given.user, given.identity, given.known_hosts),
         trace=given.verbose >= 3,
+        control_port=given.control_port,
     )
 
 

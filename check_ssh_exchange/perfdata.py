@@ -24,6 +24,9 @@ UNITS: dict[str, str] = {
     "baseline_banner": "s",
     # Only with the depths that have these phases.
     **{f"{phase}_{what}": "s" for phase in ("kex", "login") for what in ("p50", "max")},
+    # Only where drops allow an estimate, and with a state file.
+    "startups_estimate": "",
+    "early_close_window": "%",
 }
 LABELS = tuple(UNITS)
 
@@ -35,8 +38,11 @@ class Figure(NamedTuple):
     value: float
 
 
-def figures(report: Report) -> list[Figure]:
-    """Return what was measured, in order; what was not measured is left out."""
+def figures(report: Report, startups: int | None = None) -> list[Figure]:
+    """Return what was measured, in order; what was not measured is left out.
+
+    `startups` is the diagnosis' estimate of the unauthenticated connections that others hold.
+    """
     values: dict[str, float | None] = dict.fromkeys(LABELS)
     counts = report.counts
     ratio = report.early_close_ratio
@@ -57,10 +63,15 @@ def figures(report: Report) -> list[Figure]:
             values[f"{phase}_max"] = ordered[-1]
     baseline = [handshake.banner for handshake in report.of_role("baseline") if handshake.banner is not None]
     values["baseline_banner"] = baseline[0] if baseline else None
+    values["startups_estimate"] = startups
+    if report.window is not None and report.window[1]:
+        values["early_close_window"] = 100 * report.window[0] / report.window[1]
     return [Figure(label, value) for label, value in values.items() if value is not None]
 
 
 def fixed(value: float) -> str:
     """Return a number as the plugin interface wants it: fixed-point, microseconds at the finest."""
+    if value - value != 0:  # nagiosplugin finds NaN inside of every range, and no consumer reads "nans"
+        raise ValueError(f"{value} is no figure")
     text = f"{value:.6f}"
     return text.rstrip("0").rstrip(".")

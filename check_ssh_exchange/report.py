@@ -36,6 +36,8 @@ class Handshake(NamedTuple):
     icmp: tuple[int, int, str] | None = None
     segments_in: int | None = None
     wire: tuple[tuple[float, str, str], ...] = ()
+    is_witness: bool = False
+    spoke_first: bool = False
 
     @property
     def is_early_close(self) -> bool:
@@ -72,7 +74,11 @@ class Server(NamedTuple):
 
 
 class Report(NamedTuple):
-    """A whole run. `fault` is why it could not be done or finished, `notes` what was done differently from the plan."""
+    """A whole run. `fault` is why it could not be done or finished, `notes` what was done differently from the plan.
+
+    `control` is what the control port did; `window` counts early closes and accepted connections of this run and those
+    remembered; `held_back` is why no handshake was made.
+    """
 
     host: str
     port: int
@@ -89,6 +95,10 @@ class Report(NamedTuple):
     fault: str | None = None
     fault_cause: str | None = None
     notes: tuple[str, ...] = ()
+    control: str | None = None
+    host_key: str | None = None
+    window: tuple[int, int] | None = None
+    held_back: str | None = None
 
     @property
     def counts(self) -> dict[Ending, int]:

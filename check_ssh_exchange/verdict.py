@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from .diagnosis.cause import PHRASES, Cause
 from .diagnosis.diagnosis import Diagnosis
-from .ending import EARLY_CLOSES, Ending
+from .ending import EARLY_CLOSES, TIMEOUTS, Ending
 from .nagios import (
     Critical,
     Metric,
@@ -20,7 +20,7 @@ from .nagios import (
     Warn,
 )
 from .perfdata import LABELS, UNITS, Figure, figures, fixed
-from .report import Report
+from .report import Report, printable
 from .values import NamedTuple
 
 STATE_OF_WORD: dict[str, State] = {"ok": Ok, "warning": Warn, "critical": Critical, "unknown": Unknown}
@@ -88,7 +88,7 @@ def judge(report: Report, diagnosis: Diagnosis, expected: Expectations) -> Verdi
     """Judge a report by what the user expects."""
     results = WorstFirst()
     performance = []
-    resource = SshExchange(figures(report))
+    resource = SshExchange(figures(report, _startups(diagnosis)))
     contexts = {
         label: FigureContext(label, expected.warning.get(label), expected.critical.get(label)) for label in LABELS
     }
@@ -97,8 +97,9 @@ def judge(report: Report, diagnosis: Diagnosis, expected: Expectations) -> Verdi
         context = contexts[metric.context]
         metric = metric.replace(contextobj=context, resource=resource)
         result = metric.evaluate()
-        if result.state is not Ok and not (metric.name == "early_close" and excused >= EARLY_CLOSES):
-            results.add(Result(result.state, _violation(metric, result.state, expected), metric))
+        is_excused = metric.name == "early_close" and report.early_closes and excused >= EARLY_CLOSES
+        if result.state is not Ok and not is_excused:
+            results.add(Result(result.state, _violation(metric, result.state, expected, report), metric))
         performance.append(str(metric.performance()))
     if report.fault is not None:
         # We could not do what was asked; what is known so far is shown, and is no verdict on the server.
@@ -113,11 +114,15 @@ def judge(report: Report, diagnosis: Diagnosis, expected: Expectations) -> Verdi
     return Verdict(worst, tuple(reasons), " ".join(performance))
 
 
-def _violation(metric: Metric, state: State, expected: Expectations) -> str | None:
-    if metric.name in ("early_close", "completed", "failed", "handshakes", "timeout", *Ending):
+def _startups(diagnosis: Diagnosis) -> int | None:
+    return diagnosis.startups.likeliest if diagnosis.startups else None
+
+
+def _violation(metric: Metric, state: State, expected: Expectations, report: Report) -> str | None:
+    if UNITS[metric.name] != "s" and report.completed < len(report.handshakes):
         return None  # the cause says it in better words
     spec = (expected.critical if state is Critical else expected.warning)[metric.name]
-    return f"{metric.name} is {fixed(metric.value)} {metric.uom} (outside {spec})"
+    return f"{metric.name} is {fixed(metric.value)}{metric.uom and ' '}{metric.uom} (outside {spec})"
 
 
 def _excused(report: Report, diagnosis: Diagnosis, expected: Expectations) -> frozenset[Ending]:
@@ -133,15 +138,18 @@ def _words(
     report: Report, diagnosis: Diagnosis, expected: Expectations, excused: frozenset[Ending]
 ) -> Iterator[Result]:
     """Yield the judgements that are no ranges."""
-    if len(report.handshakes) - len(report.of_role("recheck")) < report.asked:
+    if report.held_back is not None:
+        if diagnosis.cause not in expected.states:
+            yield Result(Critical, report.held_back)
+    elif len(report.handshakes) - len(report.of_role("recheck")) < report.asked:
         yield Result(Unknown, report.notes[-1] if report.notes else "not every handshake was made")
-    if diagnosis.cause in expected.states:
-        yield Result(STATE_OF_WORD[expected.states[diagnosis.cause]])
-    counts = report.counts
-    for ending, count in counts.items():
-        if count and ending in expected.states:
-            yield Result(STATE_OF_WORD[expected.states[ending]])
-    if not excused.issuperset(handshake.ending for handshake in report.handshakes):
+    present = [ending for ending, count in report.counts.items() if count]
+    for word in (diagnosis.cause, *present):
+        if word in expected.states:
+            yield Result(STATE_OF_WORD[expected.states[word]])
+    if diagnosis.cause is Cause.INCOMPATIBLE and report.completed and diagnosis.cause not in expected.states:
+        yield Result(Critical, diagnosis.evidence[0])
+    if not excused.issuperset(present):
         if not report.completed:
             yield Result(Critical)
         elif _has_unjudged(report, expected, excused):
@@ -152,9 +160,12 @@ def _words(
 def _has_unjudged(report: Report, expected: Expectations, excused: frozenset[Ending]) -> bool:
     # Early closes are judged by their ratio. A handshake that failed otherwise beside served ones has no threshold by
     # default, and must not pass as healthy unless the user has set a range on a counter of it.
-    counted = expected.explicit & {"failed", "completed", "timeout", "refused", "rejected"}
+    if expected.explicit & {"failed", "completed"}:
+        return False
     others = {h.ending for h in report.handshakes} - EARLY_CLOSES - {Ending.COMPLETED} - excused
-    return bool(others) and not counted
+    if "timeout" in expected.explicit:
+        others -= TIMEOUTS
+    return not others <= expected.explicit
 
 
 def _identity(report: Report, expected: Expectations) -> Iterator[Result]:
@@ -162,10 +173,10 @@ def _identity(report: Report, expected: Expectations) -> Iterator[Result]:
     if server is None:
         return
     if expected.versions and not {server.software, server.version} & set(expected.versions):
-        wanted = " or ".join(f'"{version}"' for version in expected.versions)
+        wanted = " or ".join(f'"{printable(version)}"' for version in expected.versions)
         yield Result(Critical, f'the server is "{server.version}", expected {wanted}')
     if expected.protocol is not None and server.protocol != expected.protocol:
-        yield Result(Critical, f"the protocol is {server.protocol}, expected {expected.protocol}")
+        yield Result(Critical, f"the protocol is {server.protocol}, expected {printable(expected.protocol)}")
 
 
 def problem(report: Report, diagnosis: Diagnosis) -> str:

@@ -4,9 +4,18 @@ from ..report import Report
 from ..values import NamedTuple
 from .cause import Cause, Confidence
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .maxstartups import Estimate, MaxStartups
+
+SLOW_AFTER = 1.0  # seconds of median banner latency: the default warning threshold
+
 
 class Diagnosis(NamedTuple):
-    """Why handshakes ended as they did. All texts are printable; `remedies` are commands or settings on the server."""
+    """Why handshakes ended as they did. All texts are printable; `remedies` are commands or settings on the server.
+
+    `startups` estimates the unauthenticated connections that others hold on the server, where drops allow one.
+    """
 
     cause: Cause
     confidence: Confidence
@@ -14,6 +23,7 @@ class Diagnosis(NamedTuple):
     alternatives: tuple[str, ...] = ()
     remedies: tuple[str, ...] = ()
     self_inflicted: bool = False
+    startups: "Estimate | None" = None
 
     @property
     def runbook(self) -> str:
@@ -21,8 +31,11 @@ class Diagnosis(NamedTuple):
         return f"docs/runbook/{self.cause}.md"
 
 
-def diagnose(report: Report) -> Diagnosis:
-    """Return why the handshakes of a report ended as they did."""
+def diagnose(report: Report, setting: "MaxStartups | None" = None, slow_after: float = SLOW_AFTER) -> Diagnosis:
+    """Return why the handshakes of a report ended as they did.
+
+    `setting` is the server's MaxStartups where the user knows it; a median banner above `slow_after` seconds is slow.
+    """
     if report.fault_cause is not None:
         return Diagnosis(Cause(report.fault_cause), Confidence.CERTAIN, (report.fault or "",))
     served = report.completed
@@ -30,7 +43,11 @@ def diagnose(report: Report) -> Diagnosis:
         # Most runs find a healthy server and need no rules.
         from .rules import explain
 
-        return explain(report)
+        return explain(report, setting)
     if not served:
         return Diagnosis(Cause.HEALTHY, Confidence.POSSIBLE)
-    return Diagnosis(Cause.HEALTHY, Confidence.CERTAIN, (f"{served} of {served} handshakes completed",))
+    from .served import explain_served
+
+    return explain_served(report, slow_after) or Diagnosis(
+        Cause.HEALTHY, Confidence.CERTAIN, (f"{served} of {served} handshakes completed",)
+    )

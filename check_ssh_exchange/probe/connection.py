@@ -35,6 +35,9 @@ _OURS = {
 }
 
 
+OnEnd = Callable[["Connection"], None]
+
+
 class Address:
     """Where to connect, from where, and how it is written."""
 
@@ -55,6 +58,7 @@ class Connection:
         "address",
         "exchange",
         "fault",
+        "host_key",
         "icmp",
         "info",
         "is_told",
@@ -83,6 +87,7 @@ class Connection:
         self.icmp: Icmp | None = None
         self.fault: ProbeError | None = None
         self.is_told = False
+        self.host_key: str | None = None
         self.trace: list[tuple[int, str, bytes]] | None = None
         self._unsent = b""
         self.socket: socket.socket
@@ -144,6 +149,8 @@ class Connection:
         # so then the time at which the loop noticed is closer to what a client waited.
         took = info.rtt if info.rtt and not info.retransmits else time.monotonic_ns() - self.started_at
         self.exchange.connected(self.started_at + took)
+        if self.exchange.outgoing:
+            self._answer()
 
     def _read(self, mask: int) -> None:
         exchange, sock = self.exchange, self.socket

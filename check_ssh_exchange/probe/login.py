@@ -77,11 +77,11 @@ class Credentials:
             raise ProbeError(f"cannot use the host keys in {login.known_hosts}: {_reason(error)}") from None
         try:
             self.keys = [asyncssh.read_private_key(login.identity)] if login.identity else []
-        except asyncssh.KeyEncryptionError:
-            raise ProbeError(
-                f"the private key {login.identity} has a passphrase, which nobody is here to type"
-            ) from None
         except (OSError, ValueError) as error:
+            if "Passphrase must be specified" in str(error):  # a KeyImportError, as for any key that it cannot read
+                raise ProbeError(
+                    f"the private key {login.identity} has a passphrase, which nobody is here to type"
+                ) from None
             raise ProbeError(f"cannot use the private key {login.identity}: {_reason(error)}") from None
 
 
@@ -195,6 +195,8 @@ class LoginConnection(Connection):
         # Before the keys a packet is length, padding length, message number (RFC 4253 6).
         if not self._has_keys and data[5:6] == bytes((Message.NEWKEYS,)) and self.exchange.kexinit is not None:
             self._has_keys = True
+            key = cast("asyncssh.SSHClientConnection", self._protocol).get_server_host_key()
+            self.host_key = key.get_fingerprint() if key else None
             self._client.host.loop.call_soon(self._see_and_tell)
         self._speak()
 

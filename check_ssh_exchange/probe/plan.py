@@ -38,6 +38,7 @@ class Plan(NamedTuple):
     exempt: bool = False
     login: Login = Login()
     trace: bool = False
+    control_port: int | None = None
 
     @property
     def at_once(self) -> int:

@@ -17,7 +17,7 @@ def server_of(connection: Connection) -> Server | None:
     return Server(*(printable(part) for part in found))
 
 
-def handshake(number: int, connection: Connection, begun: int) -> Handshake:
+def handshake(number: int, connection: Connection, begun: int, *, is_witness: bool = False) -> Handshake:
     """Return the record of an ended connection; `begun` is the run's start in monotonic nanoseconds."""
     exchange = connection.exchange
     if exchange.ending is None or exchange.ended_at is None:
@@ -44,6 +44,8 @@ def handshake(number: int, connection: Connection, begun: int) -> Handshake:
         identification=printable(identification.line) if identification else None,
         icmp=connection.icmp,
         segments_in=connection.info.segments_in if connection.info else None,
+        is_witness=is_witness,
+        spoke_first=exchange.speaks_first,
         wire=tuple(
             ((at - started) / _SECOND, direction, printable(data, MAX_TRACE))
             for at, direction, data in connection.trace or ()

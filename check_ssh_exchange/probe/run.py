@@ -7,6 +7,7 @@ plugin's loop and an asyncio program can both drive it.
 import time
 from collections.abc import Callable, Sequence
 
+from ..diagnosis.followup import Followup
 from ..ending import NOT_ACCEPTED, Depth, Ending
 from ..report import Report, Server
 from ..values import NamedTuple
@@ -15,6 +16,7 @@ from . import record
 from .connection import Address, Connection
 from .engine import Engine
 from .fault import NoDescriptors, ProbeError
+from .knock import Knock
 from .plan import Plan, Target
 from .resolve import FAMILY_WORDS
 
@@ -26,6 +28,8 @@ PAUSE = 0.25
 PATIENCE = 0.25
 # At most this many may be open beside a baseline that has not said what software it is (dropbear serves five).
 MOST_BESIDE_UNKNOWN = 4
+# Of the whole time: kept back for what the burst may call for after it.
+RESERVE = 0.15
 SECOND = 1_000_000_000
 
 Connect = Callable[[Address, Exchange, str, Callable[[Connection], None], str], Connection]
@@ -34,12 +38,12 @@ Connect = Callable[[Address, Exchange, str, Callable[[Connection], None], str], 
 class Policy(NamedTuple):
     """What the run asks its owner: pure judgements, made elsewhere.
 
-    `refusal` tells why the plan must not be carried out against a server, None when it may; `wants_recheck` whether one
-    more handshake would tell something.
+    `refusal` tells why the plan must not be carried out against a server, None when it may; `followups` which further
+    tests the burst calls for.
     """
 
     refusal: Callable[[Server | None], str | None]
-    wants_recheck: Callable[[Report], bool]
+    followups: Callable[[Report], tuple[Followup, ...]]
 
 
 class Run:
@@ -68,7 +72,8 @@ class Run:
         self._held: list[Connection] = []
         self._pending = 0
         self._waves: list[tuple[Address, int]] = []
-        self._rechecks: list[str] = []
+        self._followups: list[Followup] = []
+        self._knock: Knock | None = None
         self._stage: Callable[[], None] = self._after_baseline
         self._notes: list[str] = []
         self._begun = 0
@@ -91,6 +96,10 @@ class Run:
         return int((self._end - self._begun) * min(PATIENCE, 1 / (self._tries + 1)))
 
     @property
+    def _waves_end(self) -> int:
+        return self._end - int((self._end - self._begun) * RESERVE)
+
+    @property
     def _source(self) -> str:
         return self._plan.sources[0] if self._plan.sources else ""
 
@@ -101,8 +110,11 @@ class Run:
 
     # --- opening and ending
 
-    def _open(self, lane: Address, role: str, deadline: int, source: str) -> None:
-        connection = self._connect(lane, Exchange(self._plan.depth), role, self._ended, source)
+    def _measured(self, lane: Address, role: str, source: str | None = None) -> Connection:
+        source = self._source if source is None else source
+        return self._connect(lane, Exchange(self._plan.depth), role, self._ended, source)
+
+    def _open(self, connection: Connection, deadline: int) -> None:
         if self._plan.trace:
             connection.trace = []
         self._engine.open(connection, deadline)
@@ -110,10 +122,11 @@ class Run:
         self._pending += 1
 
     def _open_baseline(self, lane: Address) -> None:
-        whole = self._end - time.monotonic_ns()
+        now = time.monotonic_ns()
+        whole = self._waves_end - now
         share = whole if self._plan.handshakes == 1 or self._may_go_beside else whole // 2
         try:
-            self._open(lane, "baseline", self._end - whole + share, self._source)
+            self._open(self._measured(lane, "baseline"), now + share)
         except ProbeError as fault:
             self._finish(str(fault))
 
@@ -182,16 +195,16 @@ class Run:
             self._after_wave()
             return
         now = time.monotonic_ns()
-        if now >= self._end:
+        if now >= self._waves_end:
             left = sum(count for _, count in self._waves)
             self._notes.append(f"time was up {left} handshakes before the {self._asked} asked for: raise --timeout")
             self._finish(None)
             return
         lane, count = self._waves.pop(0)
-        deadline = now + (self._end - now) // (len(self._waves) + 1)
+        deadline = now + (self._waves_end - now) // (len(self._waves) + 1)
         for opened in range(count):
             try:
-                self._open(lane, "burst", deadline, self._source)
+                self._open(self._measured(lane, "burst"), deadline)
             except NoDescriptors as fault:
                 self._go_on_with_fewer(lane, count - opened, opened, fault)
                 return
@@ -209,30 +222,53 @@ class Run:
             self._notes.append(note)
 
     def _after_wave(self) -> None:
+        if self._waves:
+            self._release()
+            self._pause_then(self._open_wave)
+            return
+        self._followups = list(self._policy.followups(self.report()))
+        self._stage = self._after_followup
+        if self._followups and self._followups[0] is Followup.WITNESS:
+            # While ours are still held: a limit for each source then serves it, a limit for all does not.
+            self._open_followup()
+        else:
+            self._after_followup()
+
+    def _release(self) -> None:
         for connection in self._held:
             self._engine.close(connection)
         self._held.clear()
-        if self._waves:
-            self._pause_then(self._open_wave)
-            return
-        if self._policy.wants_recheck(self.report()):
-            self._rechecks = list(self._plan.sources) or [""]
-        self._stage = self._after_recheck
-        self._after_recheck()
 
-    def _after_recheck(self) -> None:
-        if self._rechecks and time.monotonic_ns() < self._end:
-            self._pause_then(self._open_recheck)
+    def _after_followup(self) -> None:
+        self._release()
+        if self._followups and time.monotonic_ns() < self._end:
+            self._pause_then(self._open_followup)
         else:
             self._finish(None)
 
-    def _open_recheck(self) -> None:
+    def _open_followup(self) -> None:
         if self.is_done:
             return
+        lane = self._lanes[0]
         try:
-            self._open(self._lanes[0], "recheck", self._end, self._rechecks.pop(0))
+            match self._followups.pop(0):
+                case Followup.WITNESS:
+                    self._open(self._measured(lane, "recheck", self._plan.sources[1]), self._end)
+                case Followup.AGAIN:
+                    self._open(self._measured(lane, "recheck"), self._end)
+                case Followup.ASK:
+                    exchange = Exchange(Depth.BANNER, speaks_first=True)
+                    self._open(Connection(lane, exchange, "recheck", self._ended, self._source), self._end)
+                case Followup.CONTROL:
+                    self._knock = Knock(lane, self._plan.control_port or 0, self._knocked, self._source)
+                    self._engine.open(self._knock, self._end)
         except ProbeError as fault:
-            self._finish(str(fault))
+            self._notes.append(f"a further test was not possible: {fault}")
+            self._after_followup()
+
+    def _knocked(self, _: Connection) -> None:
+        if not self.is_done:
+            self._after_followup()
 
     def _finish(self, fault: str | None) -> None:
         self.fault = fault
@@ -244,7 +280,7 @@ class Run:
     def stop(self) -> None:
         """Close what is still open. Handshakes without an ending stay out of the report."""
         self.is_done = True
-        for connection in self._opened:
+        for connection in (*self._opened, *([self._knock] if self._knock else [])):
             self._engine.close(connection)
 
     # --- what is known, at any time
@@ -255,8 +291,9 @@ class Run:
 
     def report(self, fault: str | None = None) -> Report:
         """Return what is known so far."""
+        witness = self._plan.sources[1:]
         handshakes = tuple(
-            record.handshake(number, connection, self._begun)
+            record.handshake(number, connection, self._begun, is_witness=connection.wanted_source in witness)
             for number, connection in enumerate(self._opened)
             if connection.exchange.ending is not None
         )
@@ -270,7 +307,7 @@ class Run:
             asked=self._asked,
             address=lane.text,
             family=FAMILY_WORDS[lane.family],
-            source=self._opened[-1].source if self._opened else self._source or None,
+            source=self._opened[0].source if self._opened else self._source or None,
             handshakes=handshakes,
             server=known[0] if known else None,
             algorithms=next(map(record.algorithms, offers), None),
@@ -278,4 +315,6 @@ class Run:
             took=((self._ended_at or time.monotonic_ns()) - self._begun) / SECOND,
             fault=fault or self.fault,
             notes=tuple(self._notes),
+            host_key=next((c.host_key for c in self._opened if c.host_key), None),
+            control=self._knock.verdict if self._knock and self._knock.is_ended else None,
         )

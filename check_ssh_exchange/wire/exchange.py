@@ -2,7 +2,7 @@
 
 The client speaks second: it stays silent until the server's identification has come. Were it to speak first, its
 unread line would turn the server's FIN into a RST at random and could take the server's words with it (Linux resets a
-socket that is closed with unread data).
+socket that is closed with unread data). `speaks_first` is for the one question put to a service that has been silent.
 
 Times are whole nanoseconds on any one clock. They are handed in, so a test needs neither a socket nor a wait.
 """
@@ -72,7 +72,7 @@ _AFTER_IDENTIFICATION: dict[Input, State | Ending] = {
     Input.MALFORMED: Ending.PROTOCOL_ERROR,
 }
 
-# An input that is the goal of the depth asked for ends the handshake as completed before this table is read.
+# An input that is the goal of the depth asked for ends the handshake as completed, wherever this table has it.
 TRANSITIONS: dict[State, dict[Input, State | Ending]] = {
     State.CONNECTING: {
         Input.CONNECTED: State.AWAITING_IDENTIFICATION,
@@ -93,7 +93,7 @@ TRANSITIONS: dict[State, dict[Input, State | Ending]] = {
     },
     State.AWAITING_KEXINIT: {**_AFTER_IDENTIFICATION, Input.KEXINIT: State.AWAITING_NEWKEYS},
     State.AWAITING_NEWKEYS: {**_AFTER_IDENTIFICATION, Input.NEWKEYS: State.AWAITING_LOGIN},
-    State.AWAITING_LOGIN: dict(_AFTER_IDENTIFICATION),
+    State.AWAITING_LOGIN: {**_AFTER_IDENTIFICATION, Input.LOGGED_IN: Ending.COMPLETED},
 }
 
 GOALS: dict[Depth, Input] = {
@@ -126,10 +126,11 @@ class Exchange:
         "newkeys_at",
         "outgoing",
         "sent_at",
+        "speaks_first",
         "state",
     )
 
-    def __init__(self, depth: Depth) -> None:
+    def __init__(self, depth: Depth, *, speaks_first: bool = False) -> None:
         self.state = State.CONNECTING
         self.ending: Ending | None = None
         self.identification: Identification | None = None
@@ -145,6 +146,7 @@ class Exchange:
         self.ended_at: int | None = None
         self._depth = depth
         self._goal = GOALS[depth]
+        self.speaks_first = speaks_first
         self._lines = Lines()
         self._packets = b""
         self._words = b""
@@ -157,7 +159,9 @@ class Exchange:
 
     def on(self, what: Input, at: int, detail: str = "") -> None:
         """Take one input. Raises KeyError for an input that the state cannot meet: a fault of the caller."""
-        following = Ending.COMPLETED if what is self._goal else TRANSITIONS[self.state][what]
+        following = TRANSITIONS[self.state][what]
+        if what is self._goal:
+            following = Ending.COMPLETED
         if isinstance(following, State):
             self.state = following
             return
@@ -171,6 +175,8 @@ class Exchange:
         """The connection was established at `at`."""
         self.connected_at = at
         self.state = State.AWAITING_IDENTIFICATION
+        if self.speaks_first:
+            self.outgoing = CLIENT_IDENTIFICATION
 
     def receive(self, data: bytes, at: int) -> None:
         """Take bytes that arrived at `at`; any bytes, in any pieces."""
@@ -180,7 +186,7 @@ class Exchange:
             if self.identification is None:
                 self._lines.feed(data)
                 self._read_lines(at)
-            else:
+            elif self.state is not State.AWAITING_LOGIN:  # from there on the bytes are encrypted, and not for us
                 self._packets += data
                 self._read_packets(at)
         except WireError as error:
@@ -243,7 +249,7 @@ class Exchange:
         self.banner_at = at
         if self._depth is Depth.KEXINIT:
             self.outgoing = CLIENT_IDENTIFICATION + packet(kexinit.build())
-        elif self._depth is Depth.BANNER:
+        elif self._depth is Depth.BANNER and not self.speaks_first:
             self.outgoing = CLIENT_IDENTIFICATION
         self.on(Input.IDENTIFICATION, at)
         # A server may send its KEXINIT in the same segment, before it has read ours (dropbear does).

@@ -1,0 +1,104 @@
+"""What earlier runs against one target saw, as a value; what a new run adds to it, and what the two together say.
+
+Times are seconds since the epoch (the wall clock: runs are minutes and restarts apart).
+"""
+
+from collections.abc import Iterable
+
+from ..ending import NOT_ACCEPTED, Ending
+from ..report import Report
+from ..values import NamedTuple
+from .cause import Cause
+from .diagnosis import Diagnosis
+
+MAX_RUNS = 5000  # a run a minute for more than three days
+# OpenSSH 9.8 and later shut an address out for at least min (15 s) and at most max (600 s); a refused connection adds
+# nothing (srclimit.c). So we wait a little longer than the least, and twice as long after each try that was in vain.
+FIRST_WAIT = 20.0
+LONGEST_WAIT = 600.0
+
+
+class Past(NamedTuple):
+    """One earlier run: when, how many connections the server accepted, and how many of them it closed early."""
+
+    at: float
+    accepted: int
+    early: int
+
+
+class History(NamedTuple):
+    """Earlier runs within the window, oldest first, and what was last seen of the server; 0 and "" for never."""
+
+    runs: tuple[Past, ...] = ()
+    served_at: float = 0.0
+    failing_since: float = 0.0
+    failing_as: str = ""
+    identification: str = ""
+    host_key: str = ""
+    wait_until: float = 0.0
+    wait: float = 0.0
+
+    def window(self, now: float, seconds: float) -> tuple[int, int]:
+        """Return early closes and accepted connections of the last `seconds`."""
+        recent = [past for past in self.runs if now - seconds <= past.at <= now]
+        return sum(past.early for past in recent), sum(past.accepted for past in recent)
+
+
+def remember(history: History, report: Report, diagnosis: Diagnosis, now: float, window: float) -> History:
+    """Return the history with one more run in it."""
+    accepted = sum(handshake.is_accepted for handshake in report.handshakes)
+    # A clock that was set back leaves runs in the future: they are of no window any more.
+    runs = [past for past in history.runs if now - window <= past.at <= now]
+    if accepted:
+        runs.append(Past(now, accepted, report.early_closes))
+    history = history._replace(runs=tuple(runs[-MAX_RUNS:]))
+    if report.server is not None:
+        history = history._replace(identification=report.server.identification)
+    if report.host_key is not None:
+        history = history._replace(host_key=report.host_key)
+    if report.completed:
+        return history._replace(served_at=now, failing_since=0.0, failing_as="", wait=0.0, wait_until=0.0)
+    if report.handshakes:
+        endings = sorted({str(handshake.ending) for handshake in report.handshakes})
+        history = history._replace(failing_since=history.failing_since or now, failing_as=", ".join(endings))
+        if diagnosis.cause is Cause.PENALTY:
+            wait = min(LONGEST_WAIT, 2 * history.wait or FIRST_WAIT)
+            history = history._replace(wait=wait, wait_until=now + wait)
+    return history
+
+
+def waits(history: History, now: float) -> bool:
+    """Return whether a penalty against us was seen and may still run: nothing is to be gained from another try."""
+    # At most LONGEST_WAIT: a wait further ahead was written under another clock.
+    return now < history.wait_until <= now + LONGEST_WAIT
+
+
+def with_past(diagnosis: Diagnosis, history: History, report: Report, clock: "Clock") -> Diagnosis:
+    """Return the diagnosis with what earlier runs add: a service that lived a moment ago was not always filtered."""
+    endings = {handshake.ending for handshake in report.handshakes}
+    if report.completed or not endings or not history.served_at:
+        return diagnosis
+    since = history.failing_since
+    sentence = f"served until {clock(history.served_at)}"
+    if since:
+        sentence += f", {history.failing_as} since {clock(since)}"
+    evidence = (*diagnosis.evidence, sentence)
+    if diagnosis.cause is Cause.FILTERED and endings <= NOT_ACCEPTED and Ending.CONNECT_TIMEOUT in endings:
+        others = ("the host is down", "the listen backlog is full")
+        return diagnosis._replace(cause=Cause.BANNED, evidence=evidence, alternatives=others)
+    return diagnosis._replace(evidence=evidence)
+
+
+def changes(history: History, report: Report) -> Iterable[str]:
+    """Yield what is new about the server since the last run that saw it."""
+    if report.server is not None and history.identification not in ("", report.server.identification):
+        yield f"the server was {history.identification!r} before, now {report.server.identification!r}"
+    if report.host_key is not None and history.host_key not in ("", report.host_key):
+        yield f"the host key was {history.host_key} before, now {report.host_key}"
+
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Clock = Callable[[float], str]
