@@ -5,7 +5,7 @@ import time
 from .diagnosis.diagnosis import Diagnosis, diagnose
 from .measure import measure
 from .options import Options
-from .report import Report
+from .report import Report, printable
 from .verdict import judge
 
 TYPE_CHECKING = False
@@ -44,7 +44,7 @@ def _remembered(options: Options) -> tuple[Report, Diagnosis]:
     try:
         history = memory.load()
     except MemoryFault as fault:
-        notes.append(str(fault))
+        notes.append(printable(str(fault)))
     now = time.time()
     if past.waits(history, now) and not options.plan.exempt:
         return _held_back(options, history, now)
@@ -71,7 +71,7 @@ def _save(
     try:
         return memory.update(lambda history: remember(history, report, diagnosis, now, window)), []
     except MemoryFault as fault:
-        return remember(seen, report, diagnosis, now, window), [str(fault)]
+        return remember(seen, report, diagnosis, now, window), [printable(str(fault))]
 
 
 def _held_back(options: Options, history: "History", now: float) -> tuple[Report, Diagnosis]:

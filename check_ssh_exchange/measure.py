@@ -3,7 +3,7 @@
 import time
 
 from .diagnosis import budget
-from .diagnosis.followup import Followup, followups
+from .diagnosis.followup import followups
 from .ending import Depth
 from .interrupt import Interrupted
 from .probe.connection import Connection
@@ -12,7 +12,7 @@ from .probe.fault import NameUnresolved, ProbeError
 from .probe.plan import Plan, Target
 from .probe.resolve import resolve
 from .probe.run import Connect, Policy, Run
-from .report import Report, Server
+from .report import Followup, Report, Server
 
 __all__ = ["Plan", "Target", "measure"]
 

@@ -163,7 +163,7 @@ def parser() -> argparse.ArgumentParser:
         help="how far a handshake goes (kexinit)")  # fmt: skip
     add("-w", "--warning", type=_pairs(parse_thresholds), action="append", default=[], metavar="LABEL=RANGE",
         help="warn when the figure is outside the Nagios range; repeatable, comma lists "
-        "(early_close=0,banner_p50=1)")  # fmt: skip
+        "(early_close=0,banner_p50=1,early_close_window=1)")  # fmt: skip
     add("-c", "--critical", type=_pairs(parse_thresholds), action="append", default=[], metavar="LABEL=RANGE",
         help="critical when outside (early_close=50,banner_p50=5)")  # fmt: skip
     add("--state", type=_pairs(parse_states), action="append", default=[], metavar="WORD=STATE",

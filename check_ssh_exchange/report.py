@@ -1,6 +1,7 @@
 """What a run measured, as frozen values: no socket, no clock, no judgement."""
 
 from collections.abc import Iterable
+from enum import StrEnum
 
 from .ending import EARLY_CLOSES, NOT_ACCEPTED, Depth, Ending
 from .values import NamedTuple
@@ -48,6 +49,15 @@ class Handshake(NamedTuple):
     def is_accepted(self) -> bool:
         """Whether a connection came about."""
         return self.ending not in NOT_ACCEPTED
+
+
+class Followup(StrEnum):
+    """A test after the burst."""
+
+    WITNESS = "witness"  # from the second source address, while the burst is still held
+    AGAIN = "again"  # one more alone, after all have closed
+    ASK = "ask"  # one in which we speak first: a service that waits for its client then shows what it is
+    CONTROL = "control"  # whether anything answers on another port of the host
 
 
 class Algorithms(NamedTuple):

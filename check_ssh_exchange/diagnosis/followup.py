@@ -1,19 +1,8 @@
 """Which further tests tell causes apart: only where something failed, and only what the budget has left."""
 
-from enum import StrEnum
-
 from ..ending import NOT_ACCEPTED, Ending
-from ..report import Report
+from ..report import Followup, Report
 from . import budget
-
-
-class Followup(StrEnum):
-    """A test after the burst."""
-
-    WITNESS = "witness"  # from the second source address, while the burst is still held
-    AGAIN = "again"  # one more alone, after all have closed
-    ASK = "ask"  # one in which we speak first: a service that waits for its client then shows what it is
-    CONTROL = "control"  # whether anything answers on another port of the host
 
 
 def followups(report: Report, *, has_witness: bool, has_control: bool, is_exempt: bool) -> tuple[Followup, ...]:

@@ -9,19 +9,19 @@ FIREWALL = "nft list ruleset; iptables -S; ip6tables -S   # rules that name port
 
 REMEDIES: dict[Cause, tuple[str, ...]] = {
     Cause.MAXSTARTUPS: (
-        "sshd -T | grep -i -e maxstartups -e logingracetime -e persource",
+        "sshd -T   # maxstartups, logingracetime, persourcemaxstartups",
         TITLE,
         "ss -tn state established 'sport = :{port}'   # who holds the unauthenticated connections",
         "raise MaxStartups, lower LoginGraceTime",
     ),
     Cause.PER_SOURCE_LIMIT: (
-        "sshd -T | grep -i persource   # PerSourceMaxStartups, PerSourceNetBlockSize",
+        "sshd -T   # persourcemaxstartups, persourcenetblocksize",
         "such limits too: xinetd's per_source, systemd's MaxConnectionsPerSource, iptables connlimit, dropbear's five",
         FIREWALL,
     ),
     Cause.PENALTY: (
-        "journalctl -u ssh -u sshd | grep -e 'penalty' -e 'drop connection'",
-        "sshd -T | grep -i persourcepenalties",
+        "journalctl -u ssh -u sshd -g penalty   # and: -g 'drop connection'",
+        "sshd -T   # persourcepenalties, persourcepenaltyexemptlist",
         "sshd_config: PerSourcePenaltyExemptList {source}",
     ),
     Cause.RATE_LIMIT: (FIREWALL, "cat /etc/xinetd.d/*   # cps"),
@@ -35,13 +35,13 @@ REMEDIES: dict[Cause, tuple[str, ...]] = {
     Cause.ACCESS_DENIED: (
         "grep -v '^#' /etc/hosts.deny /etc/hosts.allow",
         "hosts.allow: sshd: {source}",
-        "journalctl | grep 'refused connect from'",
+        "journalctl -g 'refused connect from'",
     ),
     Cause.SERVER_FAULT: (
         LOG,
         "sshd -t   # does it load its configuration and host keys?",
         "ls -l /etc/ssh/ssh_host_*_key /run/sshd /usr/lib/openssh; getent passwd sshd",
-        "lsof -p $(pgrep -o sshd) | grep -e DEL -e deleted   # libraries or binaries replaced under it: restart sshd",
+        "grep deleted /proc/$(pgrep -o sshd)/maps   # libraries or binaries replaced under it: restart sshd",
         "cat /sys/fs/cgroup/system.slice/ssh.service/pids.{{max,current}}; cat /proc/$(pgrep -o sshd)/limits",
     ),
     Cause.STALLED: (
@@ -50,7 +50,7 @@ REMEDIES: dict[Cause, tuple[str, ...]] = {
         LOG,
     ),
     Cause.SLOW: (
-        "sshd -T | grep -i usedns   # a resolver that does not answer costs 5 s and more",
+        "sshd -T   # usedns: a resolver that does not answer costs 5 s and more",
         "uptime; vmstat 1 3; df -h   # load, memory, a full disk",
     ),
     Cause.PROXY: (
@@ -59,9 +59,9 @@ REMEDIES: dict[Cause, tuple[str, ...]] = {
     ),
     Cause.TARPIT: (LISTENER,),
     Cause.NOT_SSH: (LISTENER,),
-    Cause.ADDRESS_FAMILY: (LISTENER, "sshd -T | grep -i -e listenaddress -e addressfamily", FIREWALL),
+    Cause.ADDRESS_FAMILY: (LISTENER, "sshd -T   # listenaddress, addressfamily", FIREWALL),
     Cause.UNREACHABLE: ("on the monitor: ip route get {address}; traceroute {address}",),
-    Cause.INCOMPATIBLE: ("ssh -Q kex; sshd -T | grep -i -e kexalgorithms -e hostkeyalgorithms -e ciphers -e macs",),
+    Cause.INCOMPATIBLE: ("sshd -T   # kexalgorithms, hostkeyalgorithms, ciphers, macs; compare with ssh -Q kex",),
     Cause.UNEXPLAINED: (LOG, TITLE),
 }
 

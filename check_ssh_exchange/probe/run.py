@@ -7,9 +7,8 @@ plugin's loop and an asyncio program can both drive it.
 import time
 from collections.abc import Callable, Sequence
 
-from ..diagnosis.followup import Followup
 from ..ending import NOT_ACCEPTED, Depth, Ending
-from ..report import Report, Server
+from ..report import Followup, Report, Server
 from ..values import NamedTuple
 from ..wire.exchange import Exchange
 from . import record
@@ -177,7 +176,10 @@ class Run:
             for done in range(0, left, self._plan.at_once):
                 self._waves.append((lane, min(self._plan.at_once, left - done)))
         self._stage = self._after_wave
-        self._pause_then(self._open_wave)
+        if self._waves:
+            self._pause_then(self._open_wave)
+        else:
+            self._after_wave()
 
     def _pause_then(self, callback: Callable[[], None]) -> None:
         # Nothing was accepted: nothing has to be freed.
