@@ -120,9 +120,19 @@ class Facts:
         return None if any(served[first:]) else first
 
     @property
-    def own_concurrency(self) -> int:
-        """The number of burst handshakes that were served and held at once, at the least."""
-        return sum(h.ending is Ending.COMPLETED for h in self.burst)
+    def is_self_inflicted(self) -> bool:
+        """Whether our own burst alone hit the limit: alone we were served before and after, and the number fits.
+
+        It fits when as many of ours as the known limit were in progress at the first failure; where the limit is not
+        known, when the first few were served and none after them, as no random drop would have it.
+        """
+        if not self.early or not self.served_alone or self.again is None or any(h.role != "burst" for h in self.failed):
+            return False
+        first = self.served_first
+        if self.is_setting_known:
+            own = [h.ending is Ending.COMPLETED for h in self.burst].index(False)
+            return own >= self.setting.start
+        return first is not None
 
     # --- what was said, and when
 

@@ -331,7 +331,6 @@ def explain(report: Report, setting: MaxStartups | None = None) -> Diagnosis:
     """Return why handshakes of a report failed."""
     facts = Facts(report, setting)
     rule = next((rule for rule in RULES if rule.holds(facts)), Rule(Cause.UNEXPLAINED, POSSIBLE, lambda _: True))
-    failed_alone = any(h.role != "burst" for h in facts.failed)
     return Diagnosis(
         cause=rule.cause,
         confidence=rule.confidence,
@@ -340,6 +339,6 @@ def explain(report: Report, setting: MaxStartups | None = None) -> Diagnosis:
         remedies=remedies_for(
             rule.cause, port=report.port, source=report.source or "OUR-ADDRESS", address=report.address or report.host
         ),
-        self_inflicted=bool(facts.early) and facts.served_alone and facts.again is not None and not failed_alone,
+        self_inflicted=facts.is_self_inflicted,
         startups=facts.estimate if rule.cause is Cause.MAXSTARTUPS else None,
     )
