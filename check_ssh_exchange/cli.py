@@ -42,7 +42,8 @@ def main(arguments: list[str]) -> tuple[int, str]:
 def _interrupted(number: int, _: FrameType | None) -> None:
     # The first signal ends the run; while its result is being written another one would only lose it.
     for other in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(other, signal.SIG_IGN)
+        # Not SIG_IGN: for one that has come together with the first Python would print a traceback.
+        signal.signal(other, lambda *_: None)
     from .interrupt import Interrupted
 
     raise Interrupted(signal.Signals(number).name)

@@ -20,6 +20,10 @@ from .kernel import Icmp, icmp_answer, request_stamps, stamp, tcp_info
 # Large enough for an identification and the largest KEXINIT (1.6 kB) in one read.
 READ_SIZE = 4096
 
+SAME_MOMENT = 50_000  # nanoseconds; three reads of a clock take less than one thousand
+
+_STREAM = socket.SOCK_STREAM | socket.SOCK_NONBLOCK
+
 # Edge-triggered: a held connection stays quiet, and EPOLLOUT is told once, at establishment, without a change of mask.
 # The price: after a readable edge we must read until the kernel has no more (see `_read`).
 EVENTS = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
@@ -95,9 +99,7 @@ class Connection:
     def start(self) -> None:
         """Open the socket and send the SYN. Raises NoDescriptors or ProbeError for what this machine refuses us."""
         try:
-            self.socket = sock = socket.socket(
-                self.address.family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK, socket.IPPROTO_TCP
-            )
+            self.socket = sock = socket.socket(self.address.family, _STREAM, socket.IPPROTO_TCP)
         except OSError as error:
             raise _our_fault(error, self.address.text) from None
         try:
@@ -120,7 +122,9 @@ class Connection:
         try:
             # Without this a bind takes a port that no other connection uses, and ports run out under many checks.
             sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
-            sock.bind((self.wanted_source, 0))
+            # A link-local address needs its interface, which only getaddrinfo reads out of fe80::1%eth0.
+            found = socket.getaddrinfo(self.wanted_source, 0, self.address.family, 0, 0, socket.AI_NUMERICHOST)
+            sock.bind(found[0][4])
         except OSError as error:
             raise ProbeError(f"cannot use the source address {self.wanted_source}: {error.strerror or error}") from None
 
@@ -131,7 +135,7 @@ class Connection:
 
     def ready(self, mask: int) -> None:
         """Take what epoll reported. Raises ProbeError when this machine itself forbids the connection."""
-        if self.exchange.state is State.CONNECTING:
+        if self.exchange.connected_at is None:
             if mask & _FAILED and not self._was_established():
                 error = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
                 self._connect_failed(error or errno.ECONNREFUSED)
@@ -167,14 +171,13 @@ class Connection:
             except OSError as error:
                 exchange.reset(time.monotonic_ns(), kernel.error_name(error.errno or 0))
                 return
-            now = time.monotonic_ns()
+            now, wall = _clocks()
             if not data:
                 exchange.end_of_stream(now)
                 return
             stamped = stamp(ancillary)
             if stamped:
-                # Both clocks read at the same moment: a step of the wall clock cannot enter the difference.
-                now -= max(0, time.time_ns() - stamped)
+                now -= max(0, wall - stamped)
             self._received(data, now)
             if exchange.outgoing:
                 self._answer()
@@ -247,6 +250,16 @@ class Connection:
         # address and not the target's.
         own = self.socket.getsockname()[0]
         return (icmp.type, icmp.code) in ((3, 1), (1, 3)) and icmp.sender == own != self.address.sockaddr[0]
+
+
+def _clocks() -> tuple[int, int]:
+    """Read the monotonic and the wall clock at the same moment, so that a step of the wall clock cannot enter."""
+    for _ in range(3):
+        now, wall = time.monotonic_ns(), time.time_ns()
+        # Who loses the CPU between the two reads has it back after milliseconds, which were the server's then.
+        if time.monotonic_ns() - now < SAME_MOMENT:
+            break
+    return now, wall
 
 
 _IP_BIND_ADDRESS_NO_PORT = 24  # linux/in.h

@@ -151,6 +151,11 @@ class LoginConnection(Connection):
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._task = self._client.host.loop.create_task(self._log_in())
 
+    def ready(self, mask: int) -> None:
+        """Take what epoll reported, unless asyncssh has hung up: the rest answers that, and its task has the reason."""
+        if not self._transport.is_closing():
+            super().ready(mask)
+
     def _received(self, data: bytes, at: int) -> None:
         self._unseen.append((data, at))
         if self._protocol is None:

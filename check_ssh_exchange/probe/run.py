@@ -309,7 +309,7 @@ class Run:
             asked=self._asked,
             address=lane.text,
             family=FAMILY_WORDS[lane.family],
-            source=self._opened[0].source if self._opened else self._source or None,
+            source=next((c.source for c in self._opened if c.address is lane), self._source or None),
             handshakes=handshakes,
             server=known[0] if known else None,
             algorithms=next(map(record.algorithms, offers), None),

@@ -28,6 +28,8 @@ MAX_BEFORE_GOAL = 1 << 20  # bytes of tolerated packets (IGNORE, DEBUG) before t
 class State(Enum):
     """What the handshake waits for."""
 
+    __hash__ = object.__hash__  # Enum's own is a call in Python, paid at each look into TRANSITIONS
+
     CONNECTING = auto()
     AWAITING_IDENTIFICATION = auto()
     HEARING_WORDS = auto()  # lines came that are no identification; one may still follow (RFC 4253 4.2)
@@ -39,6 +41,8 @@ class State(Enum):
 
 class Input(Enum):
     """What can happen to a handshake."""
+
+    __hash__ = object.__hash__
 
     CONNECTED = auto()
     REFUSED = auto()
@@ -104,6 +108,13 @@ GOALS: dict[Depth, Input] = {
 }
 
 
+# Python 3.11 takes 0.1 us to look up a member of an Enum; those that every handshake needs are looked up once.
+_BANNER, _KEXINIT = Depth.BANNER, Depth.KEXINIT
+_COMPLETED = Ending.COMPLETED
+_CONNECTING, _AWAITING_IDENTIFICATION, _ENDED = State.CONNECTING, State.AWAITING_IDENTIFICATION, State.ENDED
+_IDENTIFICATION = Input.IDENTIFICATION
+
+
 class Exchange:
     """The state of one handshake. `ending` is None while it lasts; the `*_at` times are None until they happened."""
 
@@ -131,7 +142,7 @@ class Exchange:
     )
 
     def __init__(self, depth: Depth, *, speaks_first: bool = False) -> None:
-        self.state = State.CONNECTING
+        self.state = _CONNECTING
         self.ending: Ending | None = None
         self.identification: Identification | None = None
         self.kexinit: kexinit.KexInit | None = None
@@ -161,11 +172,11 @@ class Exchange:
         """Take one input. Raises KeyError for an input that the state cannot meet: a fault of the caller."""
         following = TRANSITIONS[self.state][what]
         if what is self._goal:
-            following = Ending.COMPLETED
+            following = _COMPLETED
         if isinstance(following, State):
             self.state = following
             return
-        self.state = State.ENDED
+        self.state = _ENDED
         self.ending = following
         self.ended_at = at
         if detail:
@@ -174,7 +185,7 @@ class Exchange:
     def connected(self, at: int) -> None:
         """The connection was established at `at`."""
         self.connected_at = at
-        self.state = State.AWAITING_IDENTIFICATION
+        self.state = _AWAITING_IDENTIFICATION
         if self.speaks_first:
             self.outgoing = CLIENT_IDENTIFICATION
 
@@ -229,7 +240,7 @@ class Exchange:
 
     def farewell(self) -> bytes:
         """Return what a client that leaves now owes the server: DISCONNECT once its KEXINIT was sent, else nothing."""
-        return disconnect(*FAREWELL) if self.sent_at is not None and self._depth is Depth.KEXINIT else b""
+        return disconnect(*FAREWELL) if self.sent_at is not None and self._depth is _KEXINIT else b""
 
     def _hear(self, words: bytes) -> None:
         if len(self._words) < MAX_TEXT:
@@ -247,11 +258,11 @@ class Exchange:
     def _identified(self, found: Identification, at: int) -> None:
         self.identification = found
         self.banner_at = at
-        if self._depth is Depth.KEXINIT:
+        if self._depth is _KEXINIT:
             self.outgoing = CLIENT_IDENTIFICATION + packet(kexinit.build())
-        elif self._depth is Depth.BANNER and not self.speaks_first:
+        elif self._depth is _BANNER and not self.speaks_first:
             self.outgoing = CLIENT_IDENTIFICATION
-        self.on(Input.IDENTIFICATION, at)
+        self.on(_IDENTIFICATION, at)
         # A server may send its KEXINIT in the same segment, before it has read ours (dropbear does).
         if self.ending is None and self._lines.rest:
             self._packets = self._lines.rest
