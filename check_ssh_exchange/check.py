@@ -3,6 +3,7 @@
 import time
 
 from .diagnosis.diagnosis import Diagnosis, diagnose
+from .interrupt import ignore
 from .measure import measure
 from .options import Options
 from .report import Report, printable
@@ -29,6 +30,7 @@ def check(options: Options) -> tuple[int, str]:
 
 def _measured(options: Options) -> tuple[Report, Diagnosis]:
     report = measure(options.target, options.plan)
+    ignore()
     return report, diagnose(report, options.max_startups)
 
 

@@ -5,9 +5,9 @@ plugin writes to stderr as its status, and a traceback says nothing at 3 a.m.
 """
 
 import os
-import signal
 import sys
-from types import FrameType
+
+from .interrupt import heed
 
 UNKNOWN = 3
 
@@ -24,8 +24,7 @@ def run() -> None:
 def main(arguments: list[str]) -> tuple[int, str]:
     """Return the exit code and the output for a command line; raises nothing but what kills a process."""
     try:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, _interrupted)
+        heed()
         return _check(arguments)
     except ModuleNotFoundError as error:
         return UNKNOWN, f"SSH UNKNOWN - the Python module {error.name} is missing: pip install check_ssh_exchange\n"
@@ -37,16 +36,6 @@ def main(arguments: list[str]) -> tuple[int, str]:
         return UNKNOWN, f"SSH UNKNOWN - internal error, please report it: {printable(repr(error), 300)}\n"
     except BaseException as error:  # noqa: BLE001 - Interrupted outside a measurement: nothing is known yet
         return UNKNOWN, f"SSH UNKNOWN - interrupted by {error} before the first handshake\n"
-
-
-def _interrupted(number: int, _: FrameType | None) -> None:
-    # The first signal ends the run; while its result is being written another one would only lose it.
-    for other in (signal.SIGTERM, signal.SIGINT):
-        # Not SIG_IGN: for one that has come together with the first Python would print a traceback.
-        signal.signal(other, lambda *_: None)
-    from .interrupt import Interrupted
-
-    raise Interrupted(signal.Signals(number).name)
 
 
 def _check(arguments: list[str]) -> tuple[int, str]:

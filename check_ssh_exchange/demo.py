@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, NoReturn, Self
 
 from .diagnosis.maxstartups import MaxStartups, drop_percent, parse
-from .diagnosis.rules import EXCEEDED, NOT_ALLOWED
+from .diagnosis.words import EXCEEDED, NOT_ALLOWED
 from .wire import kexinit
 from .wire.packet import packet
 

@@ -59,7 +59,7 @@ def _handshake(handshake: Handshake) -> Mapping[str, object]:
         "role": handshake.role,
         "family": handshake.family,
         "address": handshake.address,
-        "source": handshake.source,
+        "source": handshake.source or None,
         "source_port": handshake.source_port,
         "ending": str(handshake.ending),
         "text": handshake.text,

@@ -57,8 +57,9 @@ def read(section: str, file: str = "") -> list[str]:
     """Return the options of one section as arguments; raises ExtraOptsError."""
     path = file or _default_file()
     try:
-        with open(path, "rb") as handle:
-            raw = handle.read(MAX_FILE + 1)
+        # Not blocking: a FIFO that nobody writes to would hold the check until the scheduler kills it.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as handle:
+            raw = handle.read(MAX_FILE + 1) or b""
     except (OSError, ValueError) as error:
         raise ExtraOptsError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
     if len(raw) > MAX_FILE:

@@ -1,5 +1,28 @@
 """The end that a signal asks for."""
 
+import signal
+from types import FrameType
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
 
 class Interrupted(BaseException):
     """A signal asked us to stop; the message is its name. Raised by a signal handler, wherever the program is."""
+
+
+def heed() -> None:
+    """Let the first signal from now on raise Interrupted."""
+    for number in SIGNALS:
+        signal.signal(number, _interrupt)
+
+
+def ignore() -> None:
+    """Let signals pass: what is known is being written, and another signal would only lose it."""
+    for number in SIGNALS:
+        # Not SIG_IGN: for a signal that has come together with another Python would print a traceback.
+        signal.signal(number, lambda *_: None)
+
+
+def _interrupt(number: int, _: FrameType | None) -> None:
+    ignore()
+    raise Interrupted(signal.Signals(number).name)

@@ -96,7 +96,8 @@ def _seconds(text: str) -> float:
 def _duration(text: str) -> float:
     unit = {"s": 1, "m": 60, "h": 3600, "d": 86400}.get(text[-1:], 0)
     digits = text[:-1] if unit else text
-    if not (digits.isascii() and digits.isdecimal()) or not 0 < int(digits) * (unit or 1) <= MAX_WINDOW:
+    is_whole = digits.isascii() and digits.isdecimal() and len(digits) < 10
+    if not is_whole or not 0 < int(digits) * (unit or 1) <= MAX_WINDOW:
         raise argparse.ArgumentTypeError(f"{text!r} is no duration from 1s to 7d, as in 90s, 15m, 1h or 1d")
     return float(int(digits) * (unit or 1))
 
@@ -202,6 +203,8 @@ def parse(arguments: Sequence[str]) -> Options:
     given = parser().parse_args(_expanded(arguments))
     if given.hostname and given.host and given.hostname != given.host:
         raise UsageError(f"two hosts are given, {given.hostname} and {given.host}")
+    if given.state_file == "":
+        raise UsageError("--state-file names no file")
     host = given.hostname or given.host
     if not host:
         raise UsageError("no host is given: check_ssh_exchange -H HOST")
@@ -247,6 +250,8 @@ def _plan(given: argparse.Namespace) -> Plan:
         raise UsageError("-4 and -6 exclude each other; without either both are used")
     if len(given.source) > 2:
         raise UsageError("more than two source addresses are given")
+    if len(set(given.source)) < len(given.source):
+        raise UsageError(f"the source address {given.source[0]} is given twice")
     if depth is Depth.LOGIN and not (given.user and given.identity):
         raise UsageError("depth login needs --user and --identity")
     if depth is not Depth.LOGIN and (given.user or given.identity):

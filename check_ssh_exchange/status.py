@@ -3,7 +3,7 @@
 from .diagnosis.cause import PHRASES, Cause
 from .diagnosis.diagnosis import Diagnosis
 from .perfdata import fixed
-from .report import PHASES, Handshake, Report, printable
+from .report import PHASES, Handshake, Report, printable, quantile
 from .verdict import Verdict, problem
 
 PREFIX = "SSH"
@@ -32,7 +32,7 @@ def _served(report: Report) -> str:
     told = f"{name}, {report.completed}/{len(report.handshakes)} handshakes"
     banners = report.durations("banner")
     if banners:
-        told += f", banner {milliseconds(banners[len(banners) // 2])}"
+        told += f", banner {milliseconds(quantile(banners, 0.5))}"
     return told
 
 

@@ -1,6 +1,6 @@
 """A diagnosis: the cause, how sure it is, what speaks for it and what to do."""
 
-from ..report import Report
+from ..report import Report, printable
 from ..values import NamedTuple
 from .cause import Cause, Confidence
 
@@ -37,7 +37,7 @@ def diagnose(report: Report, setting: "MaxStartups | None" = None, slow_after: f
     `setting` is the server's MaxStartups where the user knows it; a median banner above `slow_after` seconds is slow.
     """
     if report.fault_cause is not None:
-        return Diagnosis(Cause(report.fault_cause), Confidence.CERTAIN, (report.fault or "",))
+        return Diagnosis(Cause(report.fault_cause), Confidence.CERTAIN, (printable(report.fault or ""),))
     served = report.completed
     if served < len(report.handshakes):
         # Most runs find a healthy server and need no rules.
@@ -45,7 +45,7 @@ def diagnose(report: Report, setting: "MaxStartups | None" = None, slow_after: f
 
         return explain(report, setting)
     if not served:
-        return Diagnosis(Cause.HEALTHY, Confidence.POSSIBLE)
+        return Diagnosis(Cause.UNEXPLAINED, Confidence.POSSIBLE, (printable(report.fault),) if report.fault else ())
     from .served import explain_served
 
     return explain_served(report, slow_after) or Diagnosis(

@@ -6,6 +6,7 @@ from functools import cached_property
 from ..ending import EARLY_CLOSES, Ending
 from ..report import Handshake, Report, Server, join
 from . import maxstartups
+from .cause import Cause
 from .maxstartups import Estimate, MaxStartups
 from .software import Software, software_of
 
@@ -119,20 +120,19 @@ class Facts:
         first = served.index(False) if False in served else len(served)
         return None if any(served[first:]) else first
 
-    @property
-    def is_self_inflicted(self) -> bool:
-        """Whether our own burst alone hit the limit: alone we were served before and after, and the number fits.
+    def is_self_inflicted(self, cause: Cause) -> bool:
+        """Return whether our own burst alone hit the limit: alone we were served before and after, and the number fits.
 
-        It fits when as many of ours as the known limit were in progress at the first failure; where the limit is not
-        known, when the first few were served and none after them, as no random drop would have it.
+        It fits when as many of ours as the known MaxStartups were in progress at the first failure; where the limit is
+        not known, when the first few were served and none after them, as no random drop would have it.
         """
-        if not self.early or not self.served_alone or self.again is None or any(h.role != "burst" for h in self.failed):
+        failed_alone = any(h.role != "burst" for h in self.failed)
+        if not self.failed or failed_alone or not self.served_alone or self.again is None:
             return False
-        first = self.served_first
-        if self.is_setting_known:
+        if cause is Cause.MAXSTARTUPS and self.is_setting_known:
             own = [h.ending is Ending.COMPLETED for h in self.burst].index(False)
             return own >= self.setting.start
-        return first is not None
+        return self.served_first is not None
 
     # --- what was said, and when
 
@@ -147,9 +147,13 @@ class Facts:
 
     @cached_property
     def times_to_close(self) -> tuple[float, ...]:
-        """Seconds from the established connection to its close without a word, sorted."""
+        """Seconds from the server's accept to its close without a word, sorted.
+
+        `ended` counts from our SYN: the network takes one round trip until we are connected, and half a round trip
+        each for our ACK and the server's FIN. `connect` is such a round trip.
+        """
         silent = (h for h in self.ours if h.ending in (Ending.CLOSED, Ending.RESET))
-        return tuple(sorted(h.ended - (h.connect or 0.0) for h in silent))
+        return tuple(sorted(max(0.0, h.ended - 2 * (h.connect or 0.0)) for h in silent))
 
     def closed_within(self, low: float, high: float) -> bool:
         """Return whether there were silent closes and all of them came between `low` and `high` seconds."""
@@ -177,6 +181,11 @@ class Facts:
     def is_rejected_by_target(self) -> bool:
         """Whether ICMP answers came from the very address that was asked."""
         return any(h.icmp is not None and h.icmp[2] == h.address for h in self.failed)
+
+    @property
+    def is_rejected_by_ourselves(self) -> bool:
+        """Whether ICMP answers came from our own address: a firewall on this machine, and the target is another."""
+        return any(h.icmp is not None and h.icmp[2] == h.source != h.address for h in self.failed)
 
     @property
     def is_rejected_by_router(self) -> bool:

@@ -5,7 +5,7 @@ Times are seconds since the epoch (the wall clock: runs are minutes and restarts
 
 from collections.abc import Iterable
 
-from ..ending import NOT_ACCEPTED, Ending
+from ..ending import Ending
 from ..report import Report
 from ..values import NamedTuple
 from .cause import Cause
@@ -83,7 +83,9 @@ def with_past(diagnosis: Diagnosis, history: History, report: Report, clock: "Cl
     if since:
         sentence += f", {history.failing_as} since {clock(since)}"
     evidence = (*diagnosis.evidence, sentence)
-    if diagnosis.cause is Cause.FILTERED and endings <= NOT_ACCEPTED and Ending.CONNECT_TIMEOUT in endings:
+    # A ban is of one address, on a host that lives: not where a second source or the control port meets silence too.
+    is_dead = report.control == "did not answer" or any(handshake.is_witness for handshake in report.handshakes)
+    if diagnosis.cause is Cause.FILTERED and endings == {Ending.CONNECT_TIMEOUT} and not is_dead:
         others = ("the host is down", "the listen backlog is full")
         return diagnosis._replace(cause=Cause.BANNED, evidence=evidence, alternatives=others)
     return diagnosis._replace(evidence=evidence)

@@ -50,7 +50,7 @@ REMEDIES: dict[Cause, tuple[str, ...]] = {
         LOG,
     ),
     Cause.SLOW: (
-        "sshd -T   # usedns: a resolver that does not answer costs 5 s and more",
+        "grep -v '^#' /etc/hosts.allow /etc/hosts.deny   # a host name in them costs a look-up before the banner",
         "uptime; vmstat 1 3; df -h   # load, memory, a full disk",
     ),
     Cause.PROXY: (

@@ -113,7 +113,8 @@ class Connection:
             failed = sock.connect_ex(self.address.sockaddr)
             if failed and failed != errno.EINPROGRESS:
                 self._connect_failed(failed)
-            self.source, self.source_port = sock.getsockname()[:2]
+            source, self.source_port = sock.getsockname()[:2]
+            self.source = "" if source in _UNSPECIFIED else source
         except BaseException:
             sock.close()
             raise
@@ -261,6 +262,8 @@ def _clocks() -> tuple[int, int]:
             break
     return now, wall
 
+
+_UNSPECIFIED = ("0.0.0.0", "::")  # noqa: S104 - what a socket without a route has for an address
 
 _IP_BIND_ADDRESS_NO_PORT = 24  # linux/in.h
 

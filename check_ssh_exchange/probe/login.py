@@ -5,23 +5,20 @@ and NEWKEYS carry the kernel's stamps and every ending is named by the same tabl
 """
 
 import asyncio
+import contextlib
 import ctypes.util
 import socket
-import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
-from ..wire.exchange import CLIENT_IDENTIFICATION, FAREWELL, Exchange, Input, State
-from ..wire.packet import Message
+from ..wire.exchange import CLIENT_IDENTIFICATION, Exchange
+from .carrier import LoginConnection
 from .connection import Address, Connection
 from .engine import Engine
 from .fault import ProbeError
 from .hosted import Host
 from .plan import Plan, Target
 from .run import Connect, Run
-
-if TYPE_CHECKING:
-    import asyncssh
 
 # What asyncssh offers would depend on the libraries of the machine it runs on, and with it what a server picks and how
 # long that takes. These it always has; the elliptic curve comes first because it costs both sides least.
@@ -89,169 +86,7 @@ def _reason(error: Exception) -> str:
     return error.strerror or str(error) if isinstance(error, OSError) else str(error)
 
 
-class Transport(asyncio.Transport):
-    """What asyncssh takes for a socket: its bytes go to a LoginConnection."""
-
-    def __init__(self, connection: "LoginConnection") -> None:
-        super().__init__()
-        self._connection = connection
-        self._is_closing = False
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Send, once the server has spoken."""
-        if not self._is_closing:
-            self._connection.say(bytes(data))
-
-    def close(self) -> None:
-        """Hang up: asyncssh has found a reason, and its task will tell it."""
-        self._is_closing = True
-
-    abort = close
-
-    def is_closing(self) -> bool:
-        """Return whether asyncssh has hung up."""
-        return self._is_closing
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Return the peer's or our own address."""
-        connection = self._connection
-        if name == "peername":
-            return connection.address.sockaddr
-        return (connection.source, connection.source_port) if name == "sockname" else default
-
-
-class LoginConnection(Connection):
-    """A Connection whose client side is asyncssh. Nothing is sent before the server's identification has come."""
-
-    def __init__(
-        self,
-        address: Address,
-        exchange: Exchange,
-        role: str,
-        on_end: Callable[[Connection], None],
-        source: str,
-        *,
-        client: "Client",
-    ) -> None:
-        super().__init__(address, exchange, role, on_end, source)
-        self._client = client
-        self._transport = Transport(self)
-        self._protocol: asyncio.Protocol | None = None
-        self._task: asyncio.Task[None] | None = None
-        self._early: list[bytes] = []
-        self._unsaid: list[bytes] = []
-        self._unseen: list[tuple[bytes, int]] = []
-        self._has_keys = False
-
-    # --- what the engine calls
-
-    def _established(self) -> None:
-        super()._established()
-        # A key exchange is a dialogue of small packets; Nagle's algorithm makes each wait for a delayed ACK (40 ms).
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._task = self._client.host.loop.create_task(self._log_in())
-
-    def ready(self, mask: int) -> None:
-        """Take what epoll reported, unless asyncssh has hung up: the rest answers that, and its task has the reason."""
-        if not self._transport.is_closing():
-            super().ready(mask)
-
-    def _received(self, data: bytes, at: int) -> None:
-        self._unseen.append((data, at))
-        if self._protocol is None:
-            self._early.append(data)
-        else:
-            self._protocol.data_received(data)
-        self._see()
-
-    def _see(self) -> None:
-        # The server's NEWKEYS says that the server is content. It counts when asyncssh is too: when it has checked the
-        # host key and its signature and has sent NEWKEYS itself, which may be a moment after these bytes came.
-        while self._unseen and (self._has_keys or self.exchange.state is not State.AWAITING_NEWKEYS):
-            super()._received(*self._unseen.pop(0))
-        self._speak()
-
-    def _speak(self) -> None:
-        if self._unsaid and self.exchange.identification is not None:
-            if self.exchange.sent_at is None:
-                self.exchange.sent_at = time.monotonic_ns()
-            data, self._unsaid = b"".join(self._unsaid), []
-            self.send(data)
-
-    def close(self) -> None:
-        """Take leave of the server where keys are in force, and close."""
-        protocol, self._protocol = self._protocol, None
-        if self._task is not None:
-            self._task.cancel()
-        if protocol is not None:
-            if self._has_keys and not self._transport.is_closing():
-                reason, words = FAREWELL
-                cast("asyncssh.SSHClientConnection", protocol).disconnect(reason, words.decode())
-            self._client.host.loop.call_soon(protocol.connection_lost, None)
-        self.socket.close()
-
-    # --- what asyncssh calls
-
-    def say(self, data: bytes) -> None:
-        """Take one packet, or the identification, from asyncssh."""
-        if self.socket.fileno() < 0:
-            return
-        self._unsaid.append(data)
-        # Before the keys a packet is length, padding length, message number (RFC 4253 6).
-        if not self._has_keys and data[5:6] == bytes((Message.NEWKEYS,)) and self.exchange.kexinit is not None:
-            self._has_keys = True
-            key = cast("asyncssh.SSHClientConnection", self._protocol).get_server_host_key()
-            self.host_key = key.get_fingerprint() if key else None
-            self._client.host.loop.call_soon(self._see_and_tell)
-        self._speak()
-
-    def _see_and_tell(self) -> None:
-        if self.socket.fileno() >= 0 and not self.is_ended:
-            self._see()
-            self._client.ended(self)
-
-    async def create_connection(
-        self, factory: Callable[[], asyncio.Protocol], _host: str, _port: int
-    ) -> tuple[asyncio.Transport, asyncio.Protocol]:
-        """Be the tunnel that asyncssh connects through."""
-        self._protocol = protocol = factory()
-        protocol.connection_made(self._transport)
-        for data in self._early:
-            protocol.data_received(data)
-        self._early.clear()
-        return self._transport, protocol
-
-    # --- the login itself
-
-    async def _log_in(self) -> None:
-        client = self._client
-        asyncssh = client.credentials.asyncssh
-        fault: ProbeError | None = None
-        ending: tuple[Input, str] | None = None
-        try:
-            await client.connect(self)
-        except asyncssh.PermissionDenied:
-            fault = ProbeError(
-                f"the key exchange was completed, but the server does not accept the key "
-                f"{client.plan.login.identity} for user {client.credentials.user}"
-            )
-        except asyncssh.HostKeyNotVerifiable:
-            ending = Input.MALFORMED, f"the host key is not in {client.plan.login.known_hosts}"
-        except asyncssh.DisconnectError as error:
-            # 2, 3 and 9 (protocol error, key exchange failed, host key) are what asyncssh itself finds.
-            ending = Input.MALFORMED if error.code in (2, 3, 9) else Input.DISCONNECT, error.reason
-        except (OSError, ValueError) as error:
-            ending = Input.MALFORMED, str(error)
-        if self.is_ended:
-            return
-        if fault is not None:
-            self.fault = fault
-        elif ending is not None:
-            self.exchange.on(ending[0], time.monotonic_ns(), ending[1])
-        else:
-            self._see()
-            self.exchange.logged_in(time.monotonic_ns())
-        client.ended(self)
+MOMENT = 0.05  # seconds; a server on the other side of the world needs more, and is no worse off than without
 
 
 class Client:
@@ -262,12 +97,41 @@ class Client:
         self.plan = plan
         self.credentials = credentials
         self.host = host
+        self._closing: set[socket.socket] = set()
 
     def connection(
         self, address: Address, exchange: Exchange, role: str, on_end: Callable[[Connection], None], source: str
     ) -> Connection:
         """Return a new connection for the run."""
         return LoginConnection(address, exchange, role, on_end, source, client=self)
+
+    def close_in_a_moment(self, sock: socket.socket) -> None:
+        """Close a socket when the server has had time to read our farewell.
+
+        After a login a server has more to say (DEBUG, its other host keys). Closed with that unread, the socket would
+        be reset, and the server would log a broken pipe in place of a disconnect.
+        """
+        with contextlib.suppress(OSError):
+            sock.shutdown(socket.SHUT_WR)
+        # The descriptor may live on; to the engine, which knows connections by their sockets' numbers, it must not.
+        own = sock.dup()
+        sock.close()
+        self._closing.add(own)
+        self.host.loop.call_later(MOMENT, self._close, own)
+
+    def _close(self, sock: socket.socket) -> None:
+        self._closing.discard(sock)
+        sock.close()
+
+    async def leave(self) -> None:
+        """Wait for the last farewells to be read, and close what is left."""
+        if self._closing:
+            await asyncio.sleep(MOMENT)
+
+    def close(self) -> None:
+        """Close what is left."""
+        for sock in tuple(self._closing):
+            self._close(sock)
 
     async def connect(self, connection: LoginConnection) -> None:
         """Let asyncssh go through key exchange and login over `connection`."""
@@ -310,12 +174,18 @@ def drive(engine: Engine, target: Target, plan: Plan, make_run: Callable[[Connec
         loop.set_exception_handler(lambda *_: None)
         done = asyncio.Event()
         host = Host(engine, loop)
-        run = make_run(Client(target, plan, credentials, host).connection)
+        client = Client(target, plan, credentials, host)
+        run = make_run(client.connection)
         run.on_done = lambda _: done.set()
-        run.start(seconds)
-        host.look()
-        if not run.is_done:
-            await done.wait()
-        host.close()
+        try:
+            run.start(seconds)
+            host.look()
+            if not run.is_done:
+                await done.wait()
+            await client.leave()
+        finally:
+            host.close()
+            run.stop()
+            client.close()
 
     asyncio.run(whole())

@@ -69,7 +69,8 @@ class Run:
         self._tries = len(addresses)
         self._opened: list[Connection] = []
         self._held: list[Connection] = []
-        self._pending = 0
+        self._awaited: set[Connection] = set()
+        self._late: set[Connection] = set()
         self._waves: list[tuple[Address, int]] = []
         self._followups: list[Followup] = []
         self._knock: Knock | None = None
@@ -118,7 +119,7 @@ class Run:
             connection.trace = []
         self._engine.open(connection, deadline)
         self._opened.append(connection)
-        self._pending += 1
+        self._awaited.add(connection)
 
     def _open_baseline(self, lane: Address) -> None:
         now = time.monotonic_ns()
@@ -132,7 +133,8 @@ class Run:
     def _ended(self, connection: Connection) -> None:
         if self.is_done:
             return
-        self._pending -= 1
+        self._awaited.discard(connection)
+        self._late.discard(connection)
         if connection.fault is not None:
             self._finish(str(connection.fault))
             return
@@ -143,7 +145,7 @@ class Run:
         if self._falls_back(connection):
             self._lanes = [self._spare.pop(0)]
             self._open_baseline(self._lanes[0])
-        elif not self._pending:
+        elif not self._awaited:
             self._stage()
 
     def _falls_back(self, connection: Connection) -> bool:
@@ -151,7 +153,7 @@ class Run:
         return connection.role == "baseline" and bool(self._spare) and connection.exchange.ending in NOT_ACCEPTED
 
     def _lose_patience(self) -> None:
-        if self.is_done or self._stage != self._after_baseline or not self._pending:
+        if self.is_done or self._stage != self._after_baseline or not self._awaited:
             return
         baseline = self._opened[-1]
         if self._spare and baseline.exchange.connected_at is None:
@@ -159,6 +161,7 @@ class Run:
             self._engine.tell(baseline)
             self._engine.call_at(time.monotonic_ns() + self._patience, self._lose_patience)
         elif self._may_go_beside and self._plan.handshakes > 1:
+            self._late, self._awaited = self._awaited, set()
             self._after_baseline()
 
     # --- the stages, each begun when nothing of the one before is pending
@@ -183,7 +186,7 @@ class Run:
 
     def _pause_then(self, callback: Callable[[], None]) -> None:
         # Nothing was accepted: nothing has to be freed.
-        if not self._pending and all(c.exchange.ending in NOT_ACCEPTED for c in self._opened):
+        if not self._late and all(c.exchange.ending in NOT_ACCEPTED for c in self._opened):
             callback()
             return
         now = time.monotonic_ns()
@@ -215,7 +218,7 @@ class Run:
                 return
 
     def _go_on_with_fewer(self, lane: Address, left: int, opened: int, fault: NoDescriptors) -> None:
-        if not opened and not self._pending:
+        if not opened and not self._awaited:
             self._finish(str(fault))
             return
         self._waves.insert(0, (lane, left))
@@ -227,6 +230,8 @@ class Run:
         if self._waves:
             self._release()
             self._pause_then(self._open_wave)
+            return
+        if self._late:  # the baselines that were silent for long; they end with the waves' time
             return
         self._followups = list(self._policy.followups(self.report()))
         self._stage = self._after_followup
@@ -251,7 +256,8 @@ class Run:
     def _open_followup(self) -> None:
         if self.is_done:
             return
-        lane = self._lanes[0]
+        served = (c.address for c in self._opened if c.exchange.ending is Ending.COMPLETED)
+        lane = next(served, self._lanes[0])
         try:
             match self._followups.pop(0):
                 case Followup.WITNESS:
@@ -309,7 +315,7 @@ class Run:
             asked=self._asked,
             address=lane.text,
             family=FAMILY_WORDS[lane.family],
-            source=next((c.source for c in self._opened if c.address is lane), self._source or None),
+            source=next((c.source for c in self._opened if c.address is lane and c.source), self._source) or None,
             handshakes=handshakes,
             server=known[0] if known else None,
             algorithms=next(map(record.algorithms, offers), None),
