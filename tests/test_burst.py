@@ -1,0 +1,72 @@
+"""What a burst says of the server: whether we alone hit its limit, and how many others it holds."""
+
+import random
+
+import pytest
+
+from check_ssh_exchange.diagnosis import maxstartups
+from check_ssh_exchange.diagnosis.diagnosis import diagnose
+from check_ssh_exchange.diagnosis.maxstartups import MaxStartups
+from check_ssh_exchange.report import Report
+from tests.runs import EXCEEDED, run
+
+# --- our own burst
+
+
+@pytest.mark.parametrize(
+    ("report", "setting", "expected"),
+    [
+        (run("SSSSt", "S", says=EXCEEDED, by="9.2"), None, True),
+        (run("SSStt", "S", says=EXCEEDED, by="9.2"), None, True),
+        (run("SStSt", "S", says=EXCEEDED, by="9.2"), None, False),
+        (run("tSSSt", "S", says=EXCEEDED, by="9.2"), None, False),
+        (run("SSSSt", "t", says=EXCEEDED, by="9.2"), None, False),
+        (run("SSSSt", says=EXCEEDED, by="9.2"), None, False),
+        (run("SSSSt", "S", says=EXCEEDED, by="9.2"), "3:100:3", True),
+        (run("SSSSt", "S", says=EXCEEDED, by="9.2"), "10:30:100", False),
+        # Another limit than MaxStartups does not care for that number.
+        (run("SSSSt", "S", witness="S", says=EXCEEDED, by="9.2"), "10:30:100", True),
+        (run("SSSSR", "S", by="9.2"), None, True),
+        (run("SSSxx", "x", by="9.2"), None, False),
+        (run("ttttt", says=EXCEEDED), None, False),
+    ],
+)
+def test_a_limit_that_our_own_burst_hits_is_self_inflicted(report: Report, setting: str | None, expected: bool) -> None:
+    known = maxstartups.parse(setting) if setting else None
+    assert diagnose(report, known).self_inflicted is expected
+
+
+# --- how many others there are
+
+
+@pytest.mark.parametrize(("setting", "held"), [("10:30:100", 25), ("10:30:60", 13), ("5:30:20", 8), ("3:100:3", 3)])
+def test_the_interval_holds_the_true_number_nineteen_times_of_twenty(setting: str, held: int) -> None:
+    chance, known = random.Random(7), maxstartups.parse(setting)
+    found = total = 0
+    for _ in range(400):
+        letters = simulate(chance, known, held, 9)
+        if "t" not in letters:
+            continue
+        report = run(letters, simulate(chance, known, held, 1), says=EXCEEDED, by="9.2")
+        estimate = diagnose(report, known).startups
+        assert estimate is not None, letters
+        found += estimate.low <= held <= estimate.high
+        total += 1
+    assert total >= 100
+    assert found / total >= 0.95, f"{found} of {total}"
+
+
+def simulate(chance: random.Random, setting: MaxStartups, held: int, count: int) -> str:
+    """Return the endings of a baseline and a burst against a server where others hold so many."""
+    letters, own = "", 0
+    for number in range(count):
+        dropped = chance.randrange(100) < maxstartups.drop_percent(held + own, setting)
+        letters += "t" if dropped else "S"
+        own += number > 0 and not dropped
+    return letters
+
+
+def test_an_estimate_is_made_for_maxstartups_only() -> None:
+    assert diagnose(run("SSSSt", "S", witness="S", says=EXCEEDED, by="9.2")).startups is None
+    assert diagnose(run("ccccc")).startups is None
+    assert diagnose(run("SStSt", "S", says=EXCEEDED, by="9.2")).startups is not None

@@ -1,0 +1,204 @@
+"""Who may import whom, what the pure rooms may not touch, and what a run of the plugin does not load."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.fake_sshd import FIN, HEALTHY, FakeSshd, Script
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = "check_ssh_exchange"
+MODULES = sorted((ROOT / PACKAGE).rglob("*.py"))
+ROOMS_OF_CODE = [PACKAGE, "exporter", "tests", "bench"]
+MAX_LINES = 350
+
+# What a room may import from the package besides itself; "" is the package's own `__init__`, with the version. A room
+# that is not named here is a face (command lines, output, judgement of a state): it may import every room, and no room
+# that is named may import it.
+MAY_IMPORT: dict[str, set[str]] = {
+    "": set(),
+    "values": set(),
+    "interrupt": set(),
+    "ending": set(),
+    "report": {"ending", "values"},
+    "perfdata": {"ending", "values", "report"},
+    "wire": {"", "ending", "values"},
+    "diagnosis": {"ending", "values", "report"},
+    "probe": {"ending", "values", "report", "wire"},
+    "measure": {"ending", "values", "report", "interrupt", "diagnosis", "probe"},
+}
+PURE = {"values", "ending", "report", "perfdata", "wire", "diagnosis"}
+IMPURE_MODULES = {
+    "asyncio", "concurrent", "ctypes", "fcntl", "http", "io", "logging", "multiprocessing", "pathlib", "random",
+    "select", "selectors", "shutil", "signal", "socket", "socketserver", "ssl", "subprocess", "sys", "tempfile",
+    "threading", "time",
+}  # fmt: skip
+OF_THE_EXPORTER = {"prometheus_client", "aiohttp", "pydantic", "ruamel", "bcrypt", "ssh_exchange_exporter"}
+NOT_LOADED = {"asyncio", "asyncssh", "dataclasses", "inspect", "logging"}
+
+# Runs a command line in this process; what it loaded stands behind the marker.
+DRIVER = """
+import sys
+from check_ssh_exchange import cli
+code, output = cli.main(sys.argv[1:])
+sys.stdout.write(output + "loaded: " + " ".join(sorted(sys.modules)))
+"""
+
+
+class Import(NamedTuple):
+    """One imported module: its whole name, and where the statement stands."""
+
+    name: str
+    line: int
+    is_at_module_level: bool
+    is_for_types: bool
+
+
+def is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+def imports(path: Path) -> Iterator[Import]:
+    package = list(path.relative_to(ROOT).parts[:-1])
+
+    def names(node: ast.Import | ast.ImportFrom) -> list[str]:
+        if isinstance(node, ast.Import):
+            return [alias.name for alias in node.names]
+        start = package[: len(package) - node.level + 1] if node.level else []
+        base = ".".join([*start, *([node.module] if node.module else [])])
+        # `from .. import kernel` may name a module or a value; a value does no harm here.
+        return [f"{base}.{alias.name}" for alias in node.names] if node.level and not node.module else [base]
+
+    def walk(node: ast.AST, top: bool, typed: bool) -> Iterator[Import]:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.Import | ast.ImportFrom):
+                for name in names(child):
+                    yield Import(name, child.lineno, top, typed)
+            else:
+                inside = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+                yield from walk(child, top and not inside, typed or is_type_checking(child))
+
+    yield from walk(ast.parse(path.read_bytes()), top=True, typed=False)
+
+
+def room(name: str) -> str:
+    """The room of a module of ours: `check_ssh_exchange.wire.packet` is in `wire`, a value of the package in ``."""
+    first = [*name.split("."), ""][1]
+    is_module = (ROOT / PACKAGE / first).is_dir() or (ROOT / PACKAGE / f"{first}.py").exists()
+    return first if is_module else ""
+
+
+def room_of(path: Path) -> str:
+    first = path.relative_to(ROOT / PACKAGE).parts[0].removesuffix(".py")
+    return "" if first == "__init__" else first
+
+
+def every_import(of: set[str] | None = None) -> Iterator[tuple[str, str, Import]]:
+    for path in MODULES:
+        if of is None or room_of(path) in of:
+            for found in imports(path):
+                yield str(path.relative_to(ROOT)), room_of(path), found
+
+
+def test_the_imports_are_found() -> None:
+    found = {(where, imported.name) for where, _, imported in every_import()}
+    assert (f"{PACKAGE}/wire/exchange.py", f"{PACKAGE}.wire.kexinit") in found
+    assert (f"{PACKAGE}/wire/exchange.py", f"{PACKAGE}.__version__") in found
+    assert (f"{PACKAGE}/measure.py", f"{PACKAGE}.probe.engine") in found
+    assert (f"{PACKAGE}/probe/login.py", "asyncssh") in found
+    assert {room_of(path) for path in MODULES} >= {*MAY_IMPORT, "cli", "status", "verdict", "options"}
+
+
+def test_imports_go_down_and_never_up() -> None:
+    wrong = [
+        f"{where}:{found.line} imports {found.name}"
+        for where, own, found in every_import(set(MAY_IMPORT))
+        if found.name.split(".")[0] == PACKAGE and room(found.name) not in MAY_IMPORT[own] | {own}
+    ]
+    assert wrong == []
+
+
+def test_only_main_imports_the_command_line_and_nobody_the_demo() -> None:
+    importers = {where for where, _, found in every_import() if found.name == f"{PACKAGE}.cli"}
+    assert importers == {f"{PACKAGE}/__main__.py"}
+    assert [where for where, _, found in every_import() if found.name == f"{PACKAGE}.demo"] == []
+
+
+def test_the_pure_rooms_know_no_socket_no_clock_and_no_system() -> None:
+    wrong = [
+        f"{where}:{found.line} imports {found.name}"
+        for where, _, found in every_import(PURE)
+        if found.name.split(".")[0] in IMPURE_MODULES
+        or (found.name == "os" and not where.startswith(f"{PACKAGE}/wire"))
+    ]
+    assert wrong == []
+
+
+def test_the_pure_rooms_take_nothing_but_random_bytes_from_the_system() -> None:
+    used = set()
+    for path in MODULES:
+        if room_of(path) in PURE:
+            for node in ast.walk(ast.parse(path.read_bytes())):
+                if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "os":
+                    used.add(node.attr)
+                assert not (isinstance(node, ast.ImportFrom) and node.module == "os"), path
+                # Neither files nor a way around the import statement.
+                assert not (isinstance(node, ast.Name) and node.id in ("open", "__import__")), path
+    assert used == {"urandom"}
+
+
+def test_asyncssh_is_imported_by_the_login_alone_and_only_when_it_is_needed() -> None:
+    found = [(where, one) for where, _, one in every_import() if one.name.split(".")[0] == "asyncssh"]
+    assert {where for where, _ in found} == {f"{PACKAGE}/probe/login.py"}
+    assert [one for _, one in found if one.is_at_module_level and not one.is_for_types] == []
+
+
+def test_asyncio_and_whoever_needs_it_are_imported_only_when_they_are_needed() -> None:
+    early = [(where, one.name) for where, _, one in every_import() if one.is_at_module_level]
+    needy = {where for where, name in early if name.split(".")[0] == "asyncio"}
+    assert f"{PACKAGE}/probe/hosted.py" in needy
+    names = {where.removesuffix(".py").replace("/", ".") for where in needy}
+    assert {where for where, name in early if name in names} <= needy
+    assert {where for where in needy if room_of(ROOT / where) != "probe"} <= {f"{PACKAGE}/demo.py"}
+
+
+def test_nothing_of_the_exporter_is_imported_by_the_plugin() -> None:
+    assert [one for _, _, one in every_import() if one.name.split(".")[0] in OF_THE_EXPORTER] == []
+
+
+def loaded(*command: str) -> set[str]:
+    done = subprocess.run([sys.executable, "-c", *command], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    return set(done.stdout.rpartition("loaded: ")[2].split())
+
+
+@pytest.fixture(scope="module")
+def bare() -> set[str]:
+    """What an interpreter loads that does nothing; an environment may add to it at its start."""
+    return loaded("import sys; print('loaded:', *sys.modules)")
+
+
+@pytest.mark.parametrize("script", [HEALTHY, [FIN]], ids=["served", "closed"])
+@pytest.mark.parametrize("arguments", [(), ("-vvv",), ("--output-format", "json")], ids=["text", "verbose", "json"])
+def test_a_run_loads_nothing_heavy(script: Script, arguments: tuple[str, ...], bare: set[str]) -> None:
+    with FakeSshd(script) as server:
+        modules = loaded(DRIVER, "-H", server.address, "-p", str(server.port), *arguments)
+        assert len(server.peers) == 5
+    assert f"{PACKAGE}.probe.run" in modules
+    unwanted = NOT_LOADED if "json" in arguments else {*NOT_LOADED, "json"}
+    assert unwanted & (modules - bare) == set()
+    assert {name.split(".")[0] for name in modules} & OF_THE_EXPORTER == set()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for place in ROOMS_OF_CODE for path in sorted((ROOT / place).rglob("*.py"))],
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
+def test_a_module_is_no_longer_than_one_can_survey(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_LINES

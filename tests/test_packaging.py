@@ -1,0 +1,122 @@
+"""What is shipped is what is there: packages, modules, version, and a wheel that works where nothing else is."""
+
+import configparser
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tarfile
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from check_ssh_exchange import __version__
+
+from .front_door import ROOT, check
+
+PACKAGE = ROOT / "check_ssh_exchange"
+# What a tool has made, and what only this checkout has.
+NOT_SOURCE = (".git", ".venv", ".cache", "*.egg-info", "__pycache__", ".*_cache", ".hypothesis", "build", "dist")
+BUILD_SECONDS = 110.0  # pip fetches setuptools for an isolated build: seconds, and more where the network is slow
+
+
+def setup_cfg() -> configparser.ConfigParser:
+    parser = configparser.ConfigParser()
+    parser.read(ROOT / "setup.cfg", encoding="utf-8")
+    return parser
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a directory: `tree`, a clean copy of the source, and `dist`, its sdist and the wheel made from that."""
+    pytest.importorskip("build")
+    place = tmp_path_factory.mktemp("build")
+    shutil.copytree(ROOT, place / "tree", ignore=shutil.ignore_patterns(*NOT_SOURCE))
+    run(sys.executable, "-m", "build", "--outdir", str(place / "dist"), str(place / "tree"), cwd=place)
+    return place
+
+
+def run(*command: str, cwd: Path) -> str:
+    env = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=BUILD_SECONDS)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    return done.stdout
+
+
+def members(built: Path) -> set[str]:
+    """Return the paths in the sdist, below its one directory."""
+    (sdist,) = (built / "dist").glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        return {name.partition("/")[2] for name in archive.getnames()}
+
+
+def files(built: Path, *folders: str) -> list[str]:
+    """Return the files of the source below these folders."""
+    tree = built / "tree"
+    found = (path for folder in folders for path in (tree / folder).rglob("*") if path.is_file())
+    return [str(path.relative_to(tree)) for path in found]
+
+
+def test_the_packages_of_setup_cfg_are_those_on_disk() -> None:
+    listed = setup_cfg()["options"]["packages"].split()
+    found = [".".join(path.parent.relative_to(ROOT).parts) for path in PACKAGE.rglob("__init__.py")]
+    assert sorted(listed) == sorted(found)
+    strays = {path.parent for path in PACKAGE.rglob("*.py")} - {path.parent for path in PACKAGE.rglob("__init__.py")}
+    assert not strays
+
+
+def test_the_version_stands_in_one_place() -> None:
+    assert re.fullmatch(r"\d+\.\d+\.\d+", __version__, re.ASCII)
+    assert setup_cfg()["metadata"]["version"] == "attr: check_ssh_exchange.__version__"
+    files = [*PACKAGE.rglob("*.py"), ROOT / "setup.cfg", ROOT / "pyproject.toml", ROOT / "Makefile"]
+    naming = [path.name for path in files if f'"{__version__}"' in path.read_text("utf-8")]
+    assert naming == ["__init__.py"]
+
+
+def test_every_extra_is_in_all_or_for_development() -> None:
+    extras = {name: set(value.split("\n")[1:]) for name, value in setup_cfg()["options.extras_require"].items()}
+    wanted = set().union(*(extras[name] for name in extras if name not in ("all", "dev")))
+    assert extras["all"] == wanted
+    assert wanted <= extras["dev"]
+
+
+def test_the_wheel_holds_every_module_and_nothing_else(built: Path) -> None:
+    (wheel,) = (built / "dist").glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    ours = {*files(built, "check_ssh_exchange")}
+    assert {name for name in names if ".dist-info/" not in name} == ours
+    assert any(name.endswith("/LICENSE") for name in names)
+
+
+def test_the_sdist_holds_what_a_packager_needs(built: Path) -> None:
+    names = members(built)
+    wanted = ["LICENSE", "Makefile", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "setup.cfg", "pyproject.toml"]
+    wanted += files(built, "check_ssh_exchange", ".ci", "tests", "bench", "docs", "contrib")
+    assert not set(wanted) - names
+    assert not [name for name in names if "__pycache__" in name or name.endswith(".pyc")]
+
+
+def test_the_installed_wheel_works_from_anywhere(built: Path, tmp_path: Path) -> None:
+    (wheel,) = (built / "dist").glob("*.whl")
+    venv.create(tmp_path / "venv", with_pip=True)
+    binaries = tmp_path / "venv" / "bin"
+    run(str(binaries / "pip"), "install", "--quiet", "--disable-pip-version-check", str(wheel), cwd=tmp_path)
+    env = {"PATH": "/usr/bin:/bin"}
+    script = [str(binaries / "check_ssh_exchange")]
+    assert check("-V", command=script, cwd=Path("/"), env=env) == (3, f"check_ssh_exchange {__version__}\n", "")
+    module = [str(binaries / "python"), "-m", "check_ssh_exchange"]
+    for command in (script, module):
+        with socket.socket() as held:  # bound and not listening: its port is nobody else's and answers with RST
+            held.bind(("127.0.0.1", 0))
+            target = ("-H", "127.0.0.1", "-p", str(held.getsockname()[1]))
+            answer = check(*target, "-v", command=command, cwd=Path("/"), env=env)
+        assert (answer.code, answer.err) == (2, "")
+        assert answer.line.startswith("SSH CRITICAL - 5 of 5 handshakes refused: ")
+    missing = check("127.0.0.1", "--depth", "kex", command=script, cwd=Path("/"), env=env)
+    assert (missing.code, missing.err) == (3, "")
+    assert re.fullmatch(r"SSH UNKNOWN - .*pip install .*check_ssh_exchange\[login\].*\n", missing.out)

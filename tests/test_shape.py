@@ -1,0 +1,224 @@
+"""The shape of a run as a server sees it, and the figures that come of it."""
+
+import json
+import struct
+
+import pytest
+
+from check_ssh_exchange import __version__
+from check_ssh_exchange.ending import Depth, Ending
+from check_ssh_exchange.measure import Plan, Target, measure
+from check_ssh_exchange.report import Report
+from tests.fake_sshd import (
+    FIN,
+    HEALTHY,
+    IDENTIFICATION,
+    KEXINIT,
+    FakeSshd,
+    Peer,
+    Script,
+    drip,
+    gather,
+    hear,
+    pause,
+    payloads,
+    send,
+    string,
+)
+from tests.front_door import check
+
+CLIENT = f"SSH-2.0-check_ssh_exchange_{__version__}\r\n".encode()
+GENEROUS = 20.0  # seconds; no run here comes near it
+
+
+def run(server: FakeSshd, handshakes: int, **plan: object) -> Report:
+    whole = {"handshakes": handshakes, "timeout": GENEROUS, **plan}
+    return measure(Target(server.address, server.port), Plan(**whole))  # type: ignore[arg-type]
+
+
+def endings(report: Report, role: str) -> list[Ending]:
+    return [handshake.ending for handshake in report.of_role(role)]
+
+
+def gone(peer: Peer) -> float:
+    assert peer.closed is not None
+    return peer.closed
+
+
+# --- what goes over the wire
+
+
+@pytest.mark.parametrize("depth", [Depth.BANNER, Depth.KEXINIT])
+def test_the_client_says_nothing_before_the_identification_is_whole(depth: Depth) -> None:
+    halves = [pause(0.2), send(b"Welcome\r\n" + IDENTIFICATION[:-1]), pause(0.2), send(IDENTIFICATION[-1:])]
+    with FakeSshd([*halves, hear(len(CLIENT)), send(KEXINIT)]) as server:
+        report = run(server, 3, depth=depth)
+    assert report.completed == 3
+    for peer in server.peers:
+        whole_at, last = peer.said[1]
+        assert last == b"\n"
+        assert [data for at, data in peer.heard if at < whole_at] == []
+
+
+def test_depth_banner_sends_our_identification_and_closes() -> None:
+    with FakeSshd([send(IDENTIFICATION)]) as server:
+        report = run(server, 3, depth=Depth.BANNER)
+    assert [peer.received for peer in server.peers] == [CLIENT] * 3
+    assert report.completed == 3
+    assert (len(report.durations("banner")), report.durations("kexinit")) == (3, [])
+
+
+def test_depth_kexinit_sends_identification_kexinit_and_a_disconnect_with_reason_11() -> None:
+    with FakeSshd([send(IDENTIFICATION), hear(len(CLIENT) + 100), send(KEXINIT)]) as server:
+        report = run(server, 3)
+    assert report.completed == 3
+    for peer in server.peers:
+        assert peer.received.startswith(CLIENT)
+        kexinit, disconnect = payloads(peer.received.removeprefix(CLIENT))
+        assert kexinit[0] == 20
+        words = b"check_ssh_exchange: probe done"
+        assert disconnect == b"\x01" + struct.pack(">I", 11) + string(words) + string(b"")
+
+
+def test_a_server_that_sends_all_at_once_gets_the_whole_answer_too() -> None:
+    with FakeSshd([send(IDENTIFICATION + KEXINIT)]) as server:
+        run(server, 1)
+    assert [payload[0] for payload in payloads(server.peers[0].received.removeprefix(CLIENT))] == [20, 1]
+
+
+# --- baseline, burst, recheck
+
+
+def test_the_baseline_is_alone_and_the_burst_is_open_at_once() -> None:
+    with FakeSshd(HEALTHY, [gather(4), *HEALTHY]) as server:
+        report = run(server, 5)
+    assert [handshake.role for handshake in report.handshakes] == ["baseline"] + ["burst"] * 4
+    assert report.completed == len(server.peers) == 5
+    assert server.most_open == 4
+    assert not [peer for peer in server.peers if 0 in peer.beside]
+
+
+def test_the_burst_is_held_until_every_one_has_its_answer() -> None:
+    with FakeSshd(HEALTHY, HEALTHY, HEALTHY, [pause(0.6), *HEALTHY]) as server:
+        report = run(server, 4)
+    last_word = server.peers[3].said[-1][0]
+    assert report.completed == 4
+    assert all(gone(peer) >= last_word for peer in server.peers[1:])
+
+
+def test_concurrency_bounds_the_burst_and_waves_follow_each_other() -> None:
+    with FakeSshd(HEALTHY, [gather(3), *HEALTHY]) as server:
+        report = run(server, 7, concurrency=3)
+    assert report.completed == len(server.peers) == 7
+    assert server.most_open == 3
+    assert not [peer for peer in server.peers[4:] if {0, 1, 2, 3} & {*peer.beside}]
+
+
+def test_a_wave_is_held_while_one_of_it_is_unanswered() -> None:
+    with FakeSshd(HEALTHY, [pause(0.4), *HEALTHY], HEALTHY) as server:
+        report = run(server, 5, concurrency=2)
+    assert report.completed == 5
+    assert server.most_open == 2
+    assert min(gone(peer) for peer in server.peers[1:3]) >= server.peers[1].said[-1][0]
+
+
+def test_the_recheck_comes_alone_after_all_have_closed() -> None:
+    with FakeSshd(HEALTHY, HEALTHY, [send(b"Exceeded MaxStartups\r\n"), FIN], HEALTHY) as server:
+        report = run(server, 5)
+    assert [handshake.role for handshake in report.handshakes] == ["baseline"] + ["burst"] * 4 + ["recheck"]
+    assert sorted(endings(report, "burst")) == [Ending.COMPLETED] * 3 + [Ending.TURNED_AWAY]
+    assert endings(report, "recheck") == [Ending.COMPLETED]
+    assert len(server.peers) == 6
+    assert server.peers[5].beside == []
+
+
+def test_a_run_in_which_all_is_well_has_no_recheck() -> None:
+    with FakeSshd(HEALTHY) as server:
+        report = run(server, 4)
+    assert len(report.handshakes) == len(server.peers) == 4
+
+
+@pytest.mark.parametrize("served", [0, 1, 2, 4])
+def test_a_server_that_answers_exactly_the_kth_is_counted_right(served: int) -> None:
+    scripts: list[Script] = [[FIN]] * 5
+    scripts[served] = HEALTHY
+    with FakeSshd(*scripts, [FIN]) as server:
+        report = run(server, 5)
+    first = [handshake for handshake in report.handshakes if handshake.role != "recheck"]
+    assert [handshake.number for handshake in first] == [0, 1, 2, 3, 4]
+    assert sorted(handshake.ending for handshake in first) == [Ending.CLOSED] * 4 + [Ending.COMPLETED]
+    assert (first[0].ending is Ending.COMPLETED) == (served == 0)
+
+
+def test_silent_connections_do_not_keep_answered_ones_from_completing() -> None:
+    with FakeSshd(HEALTHY, [], HEALTHY, [], HEALTHY) as server:
+        report = run(server, 5, timeout=1.5)
+    assert sorted(endings(report, "burst")) == [Ending.BANNER_TIMEOUT] * 2 + [Ending.COMPLETED] * 2
+    assert report.took < 3.0
+    assert report.early_close_ratio == 0.0
+
+
+def test_a_silent_server_ends_a_whole_run_inside_the_deadline() -> None:
+    with FakeSshd([]) as server:
+        report = run(server, 5, timeout=1.0)
+    assert set(report.counts) == set(Ending)
+    assert report.counts[Ending.BANNER_TIMEOUT] == len(report.handshakes) >= 5
+    assert report.took < 2.5
+
+
+def test_a_hundred_at_once_are_really_at_once() -> None:
+    with FakeSshd(HEALTHY, [gather(100), *HEALTHY]) as server:
+        report = run(server, 101, concurrency=100, exempt=True)
+    assert report.completed == 101
+    assert server.most_open == 100
+
+
+# --- latency
+
+
+def test_a_server_that_thinks_has_a_slow_banner_and_a_fast_connect() -> None:
+    with FakeSshd([pause(0.3), *HEALTHY]) as server:
+        report = run(server, 3)
+    for handshake in report.handshakes:
+        assert handshake.connect is not None
+        assert handshake.banner is not None
+        assert 0.29 <= handshake.banner < 2.0
+        assert handshake.connect < 0.1
+
+
+def test_the_kexinit_has_its_own_latency() -> None:
+    with FakeSshd([send(IDENTIFICATION), hear(len(CLIENT)), pause(0.3), send(KEXINIT)]) as server:
+        (handshake,) = run(server, 1).handshakes
+    assert handshake.banner is not None
+    assert handshake.kexinit is not None
+    assert handshake.banner < 0.29 <= handshake.kexinit < 2.0
+
+
+def test_a_banner_takes_until_its_last_byte() -> None:
+    with FakeSshd([drip(IDENTIFICATION, 0.01), send(KEXINIT)]) as server:
+        (handshake,) = run(server, 1).handshakes
+    assert handshake.banner is not None
+    assert handshake.banner >= 0.009 * (len(IDENTIFICATION) - 1)
+
+
+def test_failed_handshakes_enter_no_latency_figure() -> None:
+    with FakeSshd(HEALTHY, [pause(0.8), FIN], [pause(0.8), send(b"No\r\n"), FIN], HEALTHY) as server:
+        answer = check("-H", server.address, "-p", str(server.port), "-n", "4", "--output-format", "json")
+    found = json.loads(answer.out)
+    assert found["counts"]["closed"] == found["counts"]["turned_away"] == 1
+    failed = [handshake for handshake in found["handshakes"] if handshake["ending"] != "completed"]
+    assert [handshake["banner"] for handshake in failed] == [None, None]
+    assert all(handshake["ended"] >= 0.79 for handshake in failed)
+    assert found["latency"]["banner"]["max"] < 0.7
+    assert found["perfdata"]["banner_max"] < 0.7
+    assert found["perfdata"]["early_close"] == round(100 * 2 / len(found["handshakes"]), 6)
+
+
+def test_a_server_that_serves_nobody_has_no_latency() -> None:
+    with FakeSshd([FIN]) as server:
+        answer = check("-H", server.address, "-p", str(server.port), "--output-format", "json")
+    found = json.loads(answer.out)
+    assert answer.code == 2
+    assert (found["counts"]["closed"], found["early_close_ratio"], found["server"]) == (5, 1.0, None)
+    assert {"banner", "kexinit"}.isdisjoint(found["latency"])
+    assert not [label for label in found["perfdata"] if label.startswith(("banner_", "kexinit_", "baseline_"))]
