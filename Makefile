@@ -1,11 +1,11 @@
-# make demo | test | lint | types | bench | check | clean. Every target sets up what it needs in .venv.
+# make demo | test | lint | types | bench | faults | check | clean. Every target sets up what it needs in .venv.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 SOURCES := setup.cfg pyproject.toml
 
-.PHONY: demo test lint types bench check clean
+.PHONY: demo test lint types bench faults check clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/python -m check_ssh_exchange.demo
@@ -23,6 +23,10 @@ types: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	@$(BIN)/python -m bench
+
+faults: $(VENV)/.dev
+	@sh tests/prepare.sh
+	@$(BIN)/python -m faults
 
 check: lint types test
 

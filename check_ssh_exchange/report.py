@@ -154,15 +154,15 @@ def quantile(ordered: list[float], fraction: float) -> float:
 def printable(data: bytes | str, limit: int = 1024) -> str:
     r"""Return a stranger's bytes as printable ASCII, at most `limit` characters.
 
-    Control characters, NUL, ESC, bytes above 0x7e, the backslash and `|` (which begins perfdata) become `\xNN`; line
-    ends become " / ".
+    Control characters, NUL, ESC, bytes above 0x7e, the backslash, `|` (which begins perfdata) and `<` (which begins a
+    tag where a web page shows it) become `\xNN`; line ends become " / ".
     """
     raw = data.encode("utf-8", "surrogateescape") if isinstance(data, str) else data
     out = "".join(_PRINTABLE[byte] for byte in raw[: limit + 1].rstrip(b"\r\n"))
     return out if len(out) <= limit else out[: limit - 3] + "..."
 
 
-_PRINTABLE = [chr(byte) if 0x20 <= byte < 0x7F and byte not in b"|\\" else f"\\x{byte:02x}" for byte in range(256)]
+_PRINTABLE = [chr(byte) if 0x20 <= byte < 0x7F and byte not in b"|\\<" else f"\\x{byte:02x}" for byte in range(256)]
 _PRINTABLE[0x0A] = " / "
 
 

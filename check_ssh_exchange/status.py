@@ -22,7 +22,7 @@ def summary(report: Report, diagnosis: Diagnosis, verdict: Verdict) -> str:
         if not report.completed < len(report.handshakes):
             parts.append(_served(report))
         parts += [note for note in report.notes if note not in parts]
-    text = "; ".join(parts)
+    text = ", ".join(parts)  # not ";": Nagios Core shows it as ":"
     return text if len(text) <= MAX_SUMMARY else text[: MAX_SUMMARY - 3] + "..."
 
 

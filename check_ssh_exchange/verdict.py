@@ -181,6 +181,8 @@ def _identity(report: Report, expected: Expectations) -> Iterator[Result]:
 
 def problem(report: Report, diagnosis: Diagnosis) -> str:
     """Return the one phrase that says what is wrong: `2 of 5 handshakes turned away: MaxStartups throttling, "..."`."""
+    if report.held_back is not None:
+        return ""
     if report.completed == len(report.handshakes):
         return "" if diagnosis.cause is Cause.HEALTHY else PHRASES[diagnosis.cause]
     from .diagnosis.facts import Facts

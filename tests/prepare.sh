@@ -2,7 +2,8 @@
 # Install the Debian packages that the tests start real components from, where that is allowed; say elsewhere what to
 # install. Arguments: the packages; none: those of the whole suite. Services are not started: nothing here needs them.
 set -u
-[ $# -gt 0 ] || set -- openssh-client iproute2 iptables nftables
+[ $# -gt 0 ] || set -- openssh-client openssl iproute2 iptables nftables \
+  nagios4-core icinga2-bin nagios-nrpe-server nagios-nrpe-plugin
 missing=""
 for package in "$@"; do
   dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing="$missing $package"
@@ -13,6 +14,13 @@ if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
   exit 0
 fi
 echo "Installing$missing"
+# Debian starts the services of what it installs unless this says no. Where the machine has its own, that one decides.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ] && [ ! -L "$policy" ]; then
+  trap 'rm -f "$policy"' EXIT
+  trap 'exit 1' HUP INT TERM
+  printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod 755 "$policy"
+fi
 export DEBIAN_FRONTEND=noninteractive
 # shellcheck disable=SC2086
 { apt-get -q update && apt-get -q install -y --no-install-recommends $missing; } >/dev/null 2>&1 ||

@@ -61,7 +61,7 @@ def test_a_name_that_does_not_resolve_is_unknown() -> None:
 def test_fewer_handshakes_than_asked_for_are_no_ok() -> None:
     _, output = judged(run(COMPLETED, COMPLETED, asked=5, notes=("time was up",)))
     assert output.split(" | ")[0] == (
-        "SSH UNKNOWN - time was up; OpenSSH_9.2p1 (protocol 2.0), 2/2 handshakes, banner 3.0 ms"
+        "SSH UNKNOWN - time was up, OpenSSH_9.2p1 (protocol 2.0), 2/2 handshakes, banner 3.0 ms"
     )
 
 
@@ -180,7 +180,7 @@ def test_early_closes_of_earlier_runs_warn_above_one_percent() -> None:
 def test_a_violated_threshold_of_a_duration_is_named_with_its_value_and_range() -> None:
     _, output = judged(run(COMPLETED, COMPLETED, banner=2.0), "-w", "kexinit_max=@0.001:1", cause=Cause.HEALTHY)
     assert output.split(" | ")[0] == (
-        "SSH WARNING - banner_p50 is 2 s (outside 1); kexinit_max is 0.0015 s (outside @0.001:1); "
+        "SSH WARNING - banner_p50 is 2 s (outside 1), kexinit_max is 0.0015 s (outside @0.001:1), "
         "OpenSSH_9.2p1 (protocol 2.0), 2/2 handshakes, banner 2000 ms"
     )
 
@@ -189,7 +189,7 @@ def test_a_violated_threshold_of_a_counter_is_named_in_a_healthy_run() -> None:
     # Nothing else in the line would say why the state is not OK.
     for label, value in [("handshakes", "2"), ("completed", "2"), ("failed", "0"), ("early_close", "0 %")]:
         _, output = judged(run(COMPLETED, COMPLETED), "-c", f"{label}=@~:100")
-        assert output.split("; ")[0] == f"SSH CRITICAL - {label} is {value} (outside @~:100)"
+        assert output.split(", ")[0] == f"SSH CRITICAL - {label} is {value} (outside @~:100)"
 
 
 def test_a_threshold_of_what_was_not_measured_does_not_alert() -> None:

@@ -48,6 +48,7 @@ def diagnose(report: Report, setting: "MaxStartups | None" = None, slow_after: f
         return Diagnosis(Cause.UNEXPLAINED, Confidence.POSSIBLE, (printable(report.fault),) if report.fault else ())
     from .served import explain_served
 
+    confidence = Confidence.POSSIBLE if report.fault else Confidence.CERTAIN
     return explain_served(report, slow_after) or Diagnosis(
-        Cause.HEALTHY, Confidence.CERTAIN, (f"{served} of {served} handshakes completed",)
+        Cause.HEALTHY, confidence, (f"{served} of {served} handshakes completed",)
     )

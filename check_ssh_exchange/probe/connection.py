@@ -172,7 +172,9 @@ class Connection:
             except OSError as error:
                 exchange.reset(time.monotonic_ns(), kernel.error_name(error.errno or 0))
                 return
-            now, wall = _clocks()
+            now, wall = time.monotonic_ns(), time.time_ns()
+            if time.monotonic_ns() - now > SAME_MOMENT:
+                now, wall = _clocks()
             if not data:
                 exchange.end_of_stream(now)
                 return
@@ -255,10 +257,10 @@ class Connection:
 
 def _clocks() -> tuple[int, int]:
     """Read the monotonic and the wall clock at the same moment, so that a step of the wall clock cannot enter."""
+    # Who loses the CPU between two reads has it back milliseconds later, and would book them on the server.
     for _ in range(3):
         now, wall = time.monotonic_ns(), time.time_ns()
-        # Who loses the CPU between the two reads has it back after milliseconds, which were the server's then.
-        if time.monotonic_ns() - now < SAME_MOMENT:
+        if time.monotonic_ns() - now <= SAME_MOMENT:
             break
     return now, wall
 

@@ -1,0 +1,1 @@
+"""`python -m bench`: our figures beside those of what they are compared with, taken in one run."""

@@ -1,0 +1,232 @@
+"""The plugin as monitoring daemons run it: installed for user nagios, and the daemons started and ended.
+
+tests/nagios.py, tests/icinga.py and tests/nrpe.py have the daemons.
+"""
+
+import json
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple, Self, TypeVar
+
+USER = "nagios"  # whom Debian's packages of all three let the plugins run as
+CONTRIB = Path(__file__).parents[1] / "contrib"
+PLUGIN_DIRECTORY = "/usr/lib/nagios/plugins/"  # what the definitions in contrib/ name
+ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}  # as for a service, and nothing of pytest's
+RESULT_SECONDS = 40.0  # the longest run takes five; the others are for a machine under load
+STOP_SECONDS = 10.0
+POLL_SECONDS = 0.05
+
+# The console script as pip writes it, with the packages beside it: user nagios cannot read everybody's virtual
+# environment. How it was called and what it writes is also kept for the test.
+SCRIPT = """#!{python}
+import json, os, sys
+sys.path[:0] = ["{home}/lib"]
+write = os.write
+def recorded(descriptor, data):
+    with open(f"{home}/records/{{os.getpid()}}-{{descriptor}}", "a") as record:
+        record.write(json.dumps([sys.argv[1:], data.decode("ascii")]) + "\\n")
+    return write(descriptor, data)
+os.write = recorded
+from check_ssh_exchange.cli import run
+run()
+"""
+IS_NEW_ENOUGH = "import sys; sys.exit(sys.version_info < (3, 11))"
+
+Result = TypeVar("Result")
+
+
+class DaemonError(Exception):
+    """A daemon did not do what it must do; the message says which, and the end of what it logged."""
+
+
+class NoPython(DaemonError):
+    """No interpreter here can be run by user nagios; the message says what to install."""
+
+
+class Printed(NamedTuple):
+    """What one run of the plugin wrote to stdout."""
+
+    out: str
+
+    @property
+    def text(self) -> str:
+        """The status line without its perfdata."""
+        return self.out.split("\n", 1)[0].split(" | ")[0]
+
+    @property
+    def perfdata(self) -> str:
+        return self.out.split("\n", 1)[0].partition(" | ")[2]
+
+    @property
+    def long_text(self) -> str:
+        return self.out.partition("\n")[2].removesuffix("\n")
+
+
+class Installation:
+    """The plugin in a directory that user nagios can read; a context manager that removes it and whoever uses it."""
+
+    def __init__(self) -> None:
+        self.home = Path(tempfile.mkdtemp(prefix=f"check-ssh-{secrets.token_hex(4)}-")).resolve()
+        self.plugins = self.home / "plugins"
+        self.plugin = self.plugins / "check_ssh_exchange"
+        self._records = self.home / "records"
+
+    def __enter__(self) -> Self:
+        with ExitStack() as undo:
+            undo.callback(self._remove)
+            self.home.chmod(0o755)
+            python = python_of_all()
+            for name in ("check_ssh_exchange", "nagiosplugin"):
+                shutil.copytree(package(name), self.home / "lib" / name, ignore=shutil.ignore_patterns("__pycache__"))
+            subprocess.run([python, "-m", "compileall", "-q", self.home / "lib"], check=True, env=ENVIRONMENT)
+            self.directory("records")
+            self.plugins.mkdir()
+            self.plugin.write_text(SCRIPT.format(python=python, home=self.home))
+            self.plugin.chmod(0o755)
+            undo.pop_all()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._remove()
+
+    def directory(self, *names: str) -> Path:
+        """Make a directory for user nagios."""
+        path = self.home
+        for name in names:
+            path /= name
+            path.mkdir(exist_ok=True)
+            shutil.chown(path, USER, USER)
+        return path
+
+    def definition(self, file: Path) -> str:
+        """Return a definition with this plugin in the place of the one that a package would install."""
+        text = file.read_text("utf-8")
+        assert PLUGIN_DIRECTORY in text
+        return text.replace(PLUGIN_DIRECTORY, f"{self.plugins}/")
+
+    def printed(self, arguments: Sequence[str]) -> Printed:
+        """Return what the one run with these arguments wrote, to stdout and nowhere else."""
+        runs: dict[str, str] = {}
+        for record in self._records.iterdir():
+            for line in record.read_text().splitlines():
+                given, out = json.loads(line)
+                if given == list(arguments):
+                    assert record.name.endswith("-1"), f"not written to stdout: {out}"
+                    runs[record.name] = runs.get(record.name, "") + out
+        (out,) = runs.values()
+        return Printed(out)
+
+    def _remove(self) -> None:
+        evict(self.home)
+        shutil.rmtree(self.home)
+
+
+def package(name: str) -> Path:
+    """Return the directory of a package."""
+    spec = find_spec(name)
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent
+
+
+def python_of_all() -> str:
+    """Return an interpreter that user nagios can run: ours, else Debian's. Raises NoPython."""
+    for python in (os.path.realpath(sys.executable), "/usr/bin/python3"):
+        with suppress(OSError):  # not there, or in a directory of root's
+            command = [python, "-c", IS_NEW_ENOUGH]
+            asked = subprocess.run(
+                command,
+                user=USER,
+                group=USER,
+                extra_groups=[],
+                cwd="/",
+                env=ENVIRONMENT,
+                capture_output=True,
+                timeout=RESULT_SECONDS,
+            )
+            if asked.returncode == 0:
+                return python
+    raise NoPython(f"user {USER} can run no Python 3.11 or later here: install the Debian package python3")
+
+
+def missing(packages: Mapping[Path, str]) -> str | None:
+    """Why these daemons cannot be run here, as a sentence; None if they can."""
+    if sys.platform != "linux" or os.geteuid() != 0:
+        return "the monitoring daemons need Linux and root, to run plugins as their own user"
+    if absent := [package for program, package in packages.items() if not program.exists()]:
+        return f"install the Debian package{'s' * (len(absent) > 1)} {' and '.join(absent)}"
+    try:
+        pwd.getpwnam(USER)
+    except KeyError:
+        return f"there is no user {USER}: install the Debian package icinga2-bin, nagios4-core or nagios-nrpe-server"
+    return None
+
+
+@contextmanager
+def running(command: Sequence[str | Path], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a daemon in the foreground; end it with SIGTERM, and without mercy when it does not."""
+    with log.open("ab") as file:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            cwd="/",
+            env=ENVIRONMENT,
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(STOP_SECONDS)
+
+
+def await_result(read: Callable[[], Result | None], process: subprocess.Popen[bytes], log: Path) -> Result:
+    """Return what `read` returns as soon as that is not None; raises DaemonError when it does not come to that."""
+    give_up = time.monotonic() + RESULT_SECONDS
+    while (result := read()) is None:
+        if process.poll() is not None or time.monotonic() > give_up:
+            told = log.read_text("utf-8", "replace")[-2000:]
+            ended = "gave no result in time" if process.returncode is None else f"ended with {process.returncode}"
+            raise DaemonError(f"{process.args!r} {ended}: {told}")
+        time.sleep(POLL_SECONDS)
+    return result
+
+
+def inhabitants(home: Path) -> list[int]:
+    """The processes started with a path in this directory: daemons, their workers, plugins."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            with suppress(OSError):  # it ended meanwhile
+                if f"{home}/".encode() in (entry / "cmdline").read_bytes():
+                    found.append(int(entry.name))
+    return found
+
+
+def evict(home: Path) -> None:
+    """Kill what runs from this directory: a daemon that ends leaves its running plugins behind."""
+    give_up = time.monotonic() + STOP_SECONDS
+    while pids := inhabitants(home):
+        if time.monotonic() > give_up:
+            raise DaemonError(f"processes {pids} of {home} outlive SIGKILL")
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(POLL_SECONDS)

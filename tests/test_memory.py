@@ -1,0 +1,219 @@
+"""The state file, and what earlier runs add to a diagnosis."""
+
+import json
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from check_ssh_exchange.diagnosis import history as past
+from check_ssh_exchange.diagnosis.cause import Cause, Confidence
+from check_ssh_exchange.diagnosis.diagnosis import Diagnosis, diagnose
+from check_ssh_exchange.diagnosis.history import History, Past, changes, remember, waits, with_past
+from check_ssh_exchange.ending import Ending
+from check_ssh_exchange.memory import Memory, MemoryFault
+
+from .fake_sshd import FIN, IDENTIFICATION, KEXINIT, FakeSshd, hear, send
+from .front_door import at, check
+from .reports import COMPLETED, TURNED, run
+
+NOON = 1_700_000_000.0
+HEALTHY = (send(IDENTIFICATION), hear(1), send(KEXINIT), hear(4000))
+PENALTY = (send(b"Not allowed at this time\r\n"), FIN)
+FILTERED = Diagnosis(Cause.FILTERED, Confidence.POSSIBLE)
+SILENT = run(*[Ending.CONNECT_TIMEOUT] * 5)
+
+
+def clock(when: float) -> str:
+    return f"T{when - NOON:.0f}"
+
+
+def test_a_rare_drop_is_seen_over_the_window_and_forgotten_behind_it() -> None:
+    history = History()
+    for minute in range(120):
+        report = run(COMPLETED, TURNED, COMPLETED, COMPLETED, COMPLETED) if minute == 30 else run(*[COMPLETED] * 5)
+        history = remember(history, report, diagnose(report), NOON + 60 * minute, 3600)
+        expected = (1, 5) if minute == 30 else None
+        if expected:
+            assert history.runs[-1] == Past(NOON + 1800, 5, 1)
+    assert len(history.runs) == 61
+    assert history.window(NOON + 60 * 119, 3600) == (0, 61 * 5)
+    assert history.window(NOON + 60 * 30, 3600) == (0, 0)
+
+
+def test_runs_that_the_clock_put_into_the_future_leave_the_window() -> None:
+    history = remember(History(), run(TURNED), diagnose(run(TURNED)), NOON + 9999, 3600)
+    history = remember(history, run(COMPLETED), diagnose(run(COMPLETED)), NOON, 3600)
+    assert history.window(NOON, 3600) == (0, 1)
+
+
+def test_a_host_that_served_a_moment_ago_was_not_always_filtered() -> None:
+    history = History(served_at=NOON, failing_since=NOON + 60, failing_as="connect_timeout")
+    told = with_past(FILTERED, history, SILENT, clock)
+    assert told.cause is Cause.BANNED
+    assert told.evidence == ("served until T0, connect_timeout since T60",)
+    assert told.alternatives == ("the host is down", "the listen backlog is full")
+
+
+@pytest.mark.parametrize("changed", [{"control": "did not answer"}, {"handshakes": (*SILENT.handshakes, SILENT.handshakes[0]._replace(is_witness=True))}])  # fmt: skip # noqa: E501
+def test_a_host_that_answers_nobody_is_not_said_to_ban_us(changed: dict[str, object]) -> None:
+    history = History(served_at=NOON)
+    told = with_past(FILTERED, history, SILENT._replace(**changed), clock)  # type: ignore[arg-type]
+    assert told.cause is Cause.FILTERED
+
+
+def test_nothing_is_made_of_a_past_that_was_never_served() -> None:
+    assert with_past(FILTERED, History(), SILENT, clock) == FILTERED
+
+
+def test_a_change_of_software_or_host_key_is_told_once() -> None:
+    history = History(identification="SSH-2.0-OpenSSH_8.4p1", host_key="SHA256:old")
+    report = run(COMPLETED, host_key="SHA256:new")
+    assert list(changes(history, report)) == [
+        "the server was 'SSH-2.0-OpenSSH_8.4p1' before, now 'SSH-2.0-OpenSSH_9.2p1 Debian-2'",
+        "the host key was SHA256:old before, now SHA256:new",
+    ]
+    history = remember(history, report, diagnose(report), NOON, 3600)
+    assert list(changes(history, report)) == []
+
+
+def test_the_wait_after_a_penalty_doubles_up_to_its_bound_and_ends_when_served() -> None:
+    penalty = Diagnosis(Cause.PENALTY, Confidence.POSSIBLE)
+    history, now, waited = History(), NOON, []
+    for _ in range(7):
+        history = remember(history, run(*[TURNED] * 5), penalty, now, 3600)
+        waited.append(history.wait)
+        assert waits(history, now + history.wait - 1)
+        now += history.wait
+        assert not waits(history, now)
+    assert waited == [20, 40, 80, 160, 320, 600, 600]
+    history = remember(history, run(COMPLETED), diagnose(run(COMPLETED)), now, 3600)
+    assert (history.wait, history.wait_until) == (0, 0)
+
+
+def test_a_wait_that_another_clock_wrote_is_not_kept() -> None:
+    assert not waits(History(wait_until=NOON + past.LONGEST_WAIT + 1, wait=20), NOON)
+
+
+def test_what_was_written_is_read(tmp_path: Path) -> None:
+    memory = Memory(str(tmp_path / "state"), "host:22")
+    written = memory.update(lambda _: History((Past(NOON, 5, 1),), NOON, 0.0, "", "SSH-2.0-x", "SHA256:k", 1.0, 2.0))
+    assert memory.load() == written
+    assert (tmp_path / "state").stat().st_mode & 0o777 == 0o600
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["state", "state.lock"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\0\xff garbage",
+        b"[" * 100_000,
+        b"{}",
+        b"[]",
+        b'{"schema": 2}',
+        b'{"schema": 1, "target": "other:22", "runs": []}',
+        json.dumps({"schema": 1, "target": "host:22", **History(failing_as="\x1b[31m")._asdict()}).encode(),
+        json.dumps({"schema": 1, "target": "host:22", **History(identification="a|b=1")._asdict()}).encode(),
+        json.dumps({"schema": 1, "target": "host:22", **History(runs=((1.0, 1, 2),))._asdict()}).encode(),  # type: ignore[arg-type]
+        json.dumps({"schema": 1, "target": "host:22", **History(served_at=-1.0)._asdict()}).encode(),
+        json.dumps({"schema": 1, "target": "host:22", **History()._asdict()}).encode().replace(b"0.0", b"NaN"),
+    ],
+)
+def test_garbage_is_an_empty_memory_and_is_replaced(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "state").write_bytes(content)
+    memory = Memory(str(tmp_path / "state"), "host:22")
+    assert memory.load() == History()
+    memory.update(lambda history: history._replace(served_at=NOON))
+    assert memory.load().served_at == NOON
+
+
+@given(content=st.recursive(st.none() | st.booleans() | st.floats() | st.text(max_size=5), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*History._fields, "schema", "target"]), inner)))  # fmt: skip # noqa: E501
+def test_any_json_is_a_history_or_an_empty_one(tmp_path_factory: pytest.TempPathFactory, content: object) -> None:
+    path = tmp_path_factory.mktemp("any") / "state"
+    path.write_text(json.dumps(content))
+    assert isinstance(Memory(str(path), "host:22").load(), History)
+
+
+def test_a_link_is_not_followed(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("mine")
+    (tmp_path / "state").symlink_to(secret)
+    memory = Memory(str(tmp_path / "state"), "host:22")
+    with pytest.raises(MemoryFault, match="it is a symbolic link"):
+        memory.load()
+    with pytest.raises(MemoryFault, match="it is a symbolic link"):
+        memory.update(lambda history: history)
+    assert secret.read_text() == "mine"
+
+
+def test_a_fifo_does_not_hold_the_check(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "state")
+    with pytest.raises(MemoryFault, match="is no regular file"):
+        Memory(str(tmp_path / "state"), "host:22").load()
+
+
+def test_runs_at_the_same_time_do_not_lose_each_other(tmp_path: Path) -> None:
+    memory = Memory(str(tmp_path / "state"), "host:22")
+
+    def add() -> None:
+        for _ in range(10):
+            memory.update(lambda history: history._replace(runs=(*history.runs, Past(NOON, 5, 0))))
+
+    threads = [threading.Thread(target=add) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(memory.load().runs) == 40
+
+
+def test_a_directory_has_a_file_for_each_target(tmp_path: Path) -> None:
+    with FakeSshd(HEALTHY) as server:
+        assert check(*at(server), "--state-file", str(tmp_path)).code == 0
+    assert [p.name for p in sorted(tmp_path.iterdir())] == [
+        f"check_ssh_exchange-127.0.0.1_{server.port}.json",
+        f"check_ssh_exchange-127.0.0.1_{server.port}.json.lock",
+    ]
+
+
+def test_the_window_is_perfdata_and_warns_above_one_percent(tmp_path: Path) -> None:
+    state = str(tmp_path / "state")
+    with FakeSshd(HEALTHY) as server:
+        target = f"127.0.0.1:{server.port}"
+        runs = tuple(Past(time.time() - 60 * n, 5, 1 if n == 9 else 0) for n in range(20, 0, -1))
+        Memory(state, target).update(lambda _: History(runs=runs))
+        answer = check(*at(server), "--state-file", state)
+        assert answer.code == 0
+        assert " early_close_window=0.952381%;1;;0;100" in answer.out
+        Memory(state, target).update(lambda history: history._replace(runs=history.runs[11:]))
+        answer = check(*at(server), "--state-file", state, "--window", "1h")
+    assert answer.code == 1
+    assert answer.line.startswith("SSH WARNING - early_close_window is ")
+
+
+def test_a_penalty_is_waited_out_and_not_renewed(tmp_path: Path) -> None:
+    state = str(tmp_path / "state")
+    with FakeSshd(PENALTY) as server:
+        first = check(*at(server), "--state-file", state)
+        made = len(server.peers)
+        second = check(*at(server), "--state-file", state, "--output-format", "json")
+        assert made == 5
+        assert len(server.peers) == made
+    assert first.code == 2
+    assert "no further try before" in first.out
+    told = json.loads(second.out)
+    assert second.code == 2
+    assert (told["diagnosis"]["cause"], told["handshakes"]) == ("penalty", [])
+    assert told["summary"].startswith("a penalty against our address was seen at ")
+
+
+def test_a_state_file_that_cannot_be_used_is_a_note_and_the_check_goes_on(tmp_path: Path) -> None:
+    with FakeSshd(HEALTHY) as server:
+        answer = check(*at(server), "--state-file", str(tmp_path / "none" / "state"))
+    assert answer.code == 0
+    assert ", cannot lock the state file /" in answer.line
