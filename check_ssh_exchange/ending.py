@@ -34,6 +34,8 @@ NOT_ACCEPTED = frozenset({Ending.REFUSED, Ending.REJECTED, Ending.UNREACHABLE, E
 class Depth(StrEnum):
     """How far a handshake goes before it counts as completed."""
 
+    __hash__ = str.__hash__  # Enum's own is a call in Python
+
     BANNER = "banner"
     KEXINIT = "kexinit"
     KEX = "kex"

@@ -61,7 +61,8 @@ def figures(report: Report, startups: int | None = None) -> list[Figure]:
         if ordered:
             values[f"{phase}_p50"] = quantile(ordered, 0.5)
             values[f"{phase}_max"] = ordered[-1]
-    baseline = [handshake.banner for handshake in report.of_role("baseline") if handshake.banner is not None]
+    served = (handshake for handshake in report.of_role("baseline") if handshake.ending is Ending.COMPLETED)
+    baseline = [handshake.banner for handshake in served if handshake.banner is not None]
     values["baseline_banner"] = baseline[0] if baseline else None
     values["startups_estimate"] = startups
     if report.window is not None and report.window[1]:

@@ -134,13 +134,22 @@ class Report(NamedTuple):
         accepted = sum(handshake.is_accepted for handshake in self.handshakes)
         return self.early_closes / accepted if accepted else None
 
+    @property
+    def serves_us(self) -> bool:
+        """Whether a handshake from our first source reached the depth asked for."""
+        return any(h.ending is Ending.COMPLETED and not h.is_witness for h in self.handshakes)
+
     def of_role(self, role: str) -> tuple[Handshake, ...]:
         """Return the handshakes of one role."""
         return tuple(handshake for handshake in self.handshakes if handshake.role == role)
 
     def durations(self, phase: str) -> list[float]:
-        """Return the sorted durations of a phase over the handshakes that completed it."""
-        return sorted(value for handshake in self.handshakes if (value := getattr(handshake, phase)) is not None)
+        """Return the sorted durations of a phase over the handshakes that completed.
+
+        One that failed later tells how long a server in trouble takes, which is no latency of its service.
+        """
+        served = (handshake for handshake in self.handshakes if handshake.ending is Ending.COMPLETED)
+        return sorted(value for handshake in served if (value := getattr(handshake, phase)) is not None)
 
 
 def quantile(ordered: list[float], fraction: float) -> float:

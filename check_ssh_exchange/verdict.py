@@ -150,7 +150,7 @@ def _words(
     if diagnosis.cause is Cause.INCOMPATIBLE and report.completed and diagnosis.cause not in expected.states:
         yield Result(Critical, diagnosis.evidence[0])
     if not excused.issuperset(present):
-        if not report.completed:
+        if not report.serves_us:
             yield Result(Critical)
         elif _has_unjudged(report, expected, excused):
             yield Result(Warn)

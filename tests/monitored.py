@@ -27,7 +27,7 @@ LINES = {
     "closed": r"SSH CRITICAL - 5 of 5 handshakes refused: nothing listens on that port",
     "silent": r"SSH CRITICAL - (\d) of \1 handshakes left without a banner: the server accepts and stays silent",
     "hostile": rf'SSH CRITICAL - 5 of 5 handshakes answered by something that is not SSH: [\w ]+, "{re.escape(SHOWN)}"',
-    "odd": rf"SSH OK - \\x3cb>\\x7cearly_close=0;;;; \(protocol 2\.0\), 5/5 handshakes, banner [\d.]+ ms",
+    "odd": r"SSH OK - \\x3cb>\\x7cearly_close=0;;;; \(protocol 2\.0\), 5/5 handshakes, banner [\d.]+ ms",
 }
 COUNTERS = ["handshakes", "completed", "failed", "closed", "reset", "turned_away", "closed_after_banner", "refused",
             "rejected", "timeout"]  # fmt: skip

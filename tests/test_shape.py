@@ -98,6 +98,14 @@ def test_the_baseline_is_alone_and_the_burst_is_open_at_once() -> None:
     assert not [peer for peer in server.peers if 0 in peer.beside]
 
 
+def test_a_server_has_time_to_free_what_was_held_before_more_is_asked_of_it() -> None:
+    # sshd counts a connection until it has reaped the child, which takes it up to 0.3 s after the client's close.
+    with FakeSshd(HEALTHY, [send(b"Exceeded MaxStartups\r\n"), FIN], HEALTHY) as server:
+        baseline, *burst, recheck = run(server, 4).handshakes
+    assert min(one.started for one in burst) - (baseline.started + baseline.ended) >= 0.2
+    assert recheck.started - max(one.started + one.ended for one in burst) >= 0.2
+
+
 def test_the_burst_is_held_until_every_one_has_its_answer() -> None:
     with FakeSshd(HEALTHY, HEALTHY, HEALTHY, [pause(0.6), *HEALTHY]) as server:
         report = run(server, 4)

@@ -138,7 +138,7 @@ def test_another_version_and_another_protocol_are_critical_and_named() -> None:
         (["-r", "a", "-r", "b c"], 'the server is "OpenSSH_9.2p1 Debian-2", expected "a" or "b c"'),
         (["-P", "1.99"], "the protocol is 2.0, expected 1.99"),
     ]:
-        assert judged(run(COMPLETED), *options)[1].split(" | ")[0] == f"SSH CRITICAL - {reason}; {served}"
+        assert judged(run(COMPLETED), *options)[1].split(" | ")[0] == f"SSH CRITICAL - {reason}, {served}"
     assert state(run(COMPLETED), "-P", "2.0") == "ok"
 
 

@@ -26,6 +26,9 @@ class MaxStartups(NamedTuple):
         return f"{self.start}:{self.rate}:{self.full}"
 
 
+# The estimate tries every number up to full; no server holds more unauthenticated connections than this.
+MOST = 20_000
+
 # The default since OpenSSH 6.2; before, the single number 10.
 DEFAULT = MaxStartups()
 
@@ -37,8 +40,8 @@ def parse(text: str) -> MaxStartups:
         raise ValueError(f"{text!r} is no MaxStartups setting, as in 10:30:100 or 12")
     start = int(match[1])
     setting = MaxStartups(start, int(match[2] or 100), int(match[3] or start))
-    if not 1 <= setting.start <= setting.full or not 1 <= setting.rate <= 100:
-        raise ValueError(f"{text!r} is a MaxStartups setting that sshd does not accept: start <= full, rate 1 to 100")
+    if not 1 <= setting.start <= setting.full <= MOST or not 1 <= setting.rate <= 100:
+        raise ValueError(f"{text!r} is a MaxStartups setting that cannot be: start <= full <= {MOST}, rate 1 to 100")
     return setting
 
 

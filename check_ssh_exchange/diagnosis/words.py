@@ -16,7 +16,10 @@ FOREIGN_LINE = "Invalid SSH identification string"
 HOST_KEY = "the host key is not in"
 
 # How other services greet, or answer a client that says nothing they understand.
-_OTHER_SERVICE = r"(?i)HTTP/\d|220[ -]|\+OK|\* OK|\\x3c(?:\?xml|!DOCTYPE|html)|-ERR|RFB \d|@RSYNCD|\* BYE|421[ -]|554[ -]"
+_OTHER_SERVICE = (
+    r"(?i)HTTP/\d|220[ -]|\+OK|\* OK|\\x3c(?:\?xml|!DOCTYPE|html)"
+    r"|-ERR|RFB \d|@RSYNCD|\* BYE|421[ -]|554[ -]"
+)
 # A TLS record of type alert (21) or handshake (22), version 3.x, as `printable` writes it.
 _TLS = r"\\x1[56]\\x03"
 

@@ -22,6 +22,8 @@ READ_SIZE = 4096
 
 SAME_MOMENT = 50_000  # nanoseconds; three reads of a clock take less than one thousand
 
+_NO_SIGNAL = int(socket.MSG_NOSIGNAL)
+_now, _wall = time.monotonic_ns, time.time_ns
 _STREAM = socket.SOCK_STREAM | socket.SOCK_NONBLOCK
 
 # Edge-triggered: a held connection stays quiet, and EPOLLOUT is told once, at establishment, without a change of mask.
@@ -109,7 +111,7 @@ class Connection:
                     sock.setsockopt(socket.IPPROTO_IPV6, kernel.IPV6_RECVERR, 1)
             if self.wanted_source:
                 self._bind(sock)
-            self.started_at = time.monotonic_ns()
+            self.started_at = _now()
             failed = sock.connect_ex(self.address.sockaddr)
             if failed and failed != errno.EINPROGRESS:
                 self._connect_failed(failed)
@@ -172,15 +174,15 @@ class Connection:
             except OSError as error:
                 exchange.reset(time.monotonic_ns(), kernel.error_name(error.errno or 0))
                 return
-            now, wall = time.monotonic_ns(), time.time_ns()
-            if time.monotonic_ns() - now > SAME_MOMENT:
+            now, wall = _now(), _wall()
+            if _now() - now > SAME_MOMENT:
                 now, wall = _clocks()
             if not data:
                 exchange.end_of_stream(now)
                 return
             stamped = stamp(ancillary)
-            if stamped:
-                now -= max(0, wall - stamped)
+            if stamped and stamped < wall:
+                now -= wall - stamped
             self._received(data, now)
             if exchange.outgoing:
                 self._answer()
@@ -192,26 +194,28 @@ class Connection:
         if self.trace is not None:
             self.trace.append((at, "<", data))
         exchange = self.exchange
-        exchange.receive(data, max(at, exchange.connected_at or 0))
+        connected_at = exchange.connected_at
+        exchange.receive(data, at if connected_at is None or at > connected_at else connected_at)
 
     def _answer(self) -> None:
         data, self.exchange.outgoing = self.exchange.outgoing, b""
-        self.exchange.sent_at = time.monotonic_ns()
+        self.exchange.sent_at = _now()
         self.send(data)
 
     def send(self, data: bytes) -> None:
         """Send, keeping what the kernel does not take now. A failure is left to the reading side to name."""
         if self.trace is not None and data:
-            self.trace.append((time.monotonic_ns(), ">", data))
-        data = self._unsent + data
+            self.trace.append((_now(), ">", data))
+        if self._unsent:
+            data = self._unsent + data
         try:
-            sent = self.socket.send(data, socket.MSG_NOSIGNAL) if data else 0
+            sent = self.socket.send(data, _NO_SIGNAL)
         except BlockingIOError:
             sent = 0
         except OSError:
             # The server has gone. Its last words, FIN or RST are still to be read, and they tell more than EPIPE.
             sent = len(data)
-        self._unsent = data[sent:]
+        self._unsent = data[sent:] if sent < len(data) else b""
 
     def expire(self) -> None:
         """The deadline has come."""

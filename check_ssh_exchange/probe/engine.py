@@ -77,7 +77,8 @@ class Engine:
         connections = self._connections
         for descriptor, mask in self._epoll.poll(timeout, MAX_EVENTS):
             connection = connections.get(descriptor)
-            if connection is not None and not connection.is_ended:
+            # What `is_ended` says, without the call: this runs for every event of every handshake.
+            if connection is not None and connection.exchange.ending is None and connection.fault is None:
                 try:
                     connection.ready(mask)
                 except ProbeError as fault:

@@ -1,6 +1,5 @@
 """What the kernel knows about a TCP connection: TCP_INFO, receive stamps, the error queue."""
 
-import contextlib
 import errno
 import socket
 import struct
@@ -11,11 +10,11 @@ from ..values import NamedTuple
 # and 140 (since Linux 4.2; an older kernel returns a shorter struct, then they are unknown).
 _TCP_INFO_LENGTH = 144
 _RTT = struct.Struct("=68xI28xI")
-_SEGMENTS = struct.Struct("=136xII")
+_INFO = struct.Struct("=68xI28xI32xII")
 
 # asm-generic/socket.h and linux/net_tstamp.h; the socket module does not name them.
 SO_TIMESTAMPING = 37
-_RX_SOFTWARE, _REPORT_SOFTWARE = 1 << 3, 1 << 4
+_STAMPS = 1 << 3 | 1 << 4  # receive stamps in software; report them
 _TIMESPEC = struct.Struct("=qq")
 STAMP_SPACE = socket.CMSG_SPACE(3 * _TIMESPEC.size)
 
@@ -68,23 +67,29 @@ _ICMP_NAMES = {
 def tcp_info(sock: socket.socket) -> TcpInfo:
     """Read TCP_INFO."""
     raw = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_LENGTH)
-    rtt, retransmits = _RTT.unpack_from(raw)
-    out, back = _SEGMENTS.unpack_from(raw) if len(raw) >= _TCP_INFO_LENGTH else (None, None)
+    if len(raw) < _TCP_INFO_LENGTH:
+        rtt, retransmits = _RTT.unpack_from(raw)
+        return TcpInfo(rtt * 1000, retransmits, None, None)
+    rtt, retransmits, out, back = _INFO.unpack_from(raw)
     return TcpInfo(rtt * 1000, retransmits, out, back)
 
 
 def request_stamps(sock: socket.socket) -> None:
     """Ask for software receive stamps; where the kernel has none, reads simply come without."""
-    with contextlib.suppress(OSError):
-        sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPING, _RX_SOFTWARE | _REPORT_SOFTWARE)
+    try:  # noqa: SIM105 - suppress() costs more than the system call, once for each handshake
+        sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPING, _STAMPS)
+    except OSError:
+        pass
 
 
 def stamp(ancillary: list[tuple[int, int, bytes]]) -> int:
     """Return the receive stamp in nanoseconds of CLOCK_REALTIME, 0 when there is none."""
     for level, kind, data in ancillary:
         if kind == SO_TIMESTAMPING and level == socket.SOL_SOCKET:
+            seconds: int
+            nanoseconds: int
             seconds, nanoseconds = _TIMESPEC.unpack_from(data)
-            return int(seconds * _NANOSECONDS + nanoseconds)
+            return seconds * _NANOSECONDS + nanoseconds
     return 0
 
 

@@ -1,5 +1,7 @@
 """Identification strings and the lines that may come before them (RFC 4253 section 4.2)."""
 
+from functools import lru_cache
+
 from ..values import NamedTuple
 
 # The RFC bounds the identification (255 bytes with its CR LF) and neither the number nor the length of the lines
@@ -10,6 +12,8 @@ MAX_LINE = 8192
 MAX_IDENTIFICATION = 255
 
 PREFIX = b"SSH-"
+
+_CONTROLS = bytes((*range(0x20), 0x7F))
 
 
 class WireError(Exception):
@@ -58,7 +62,8 @@ class Lines:
         """
         end = self.rest.find(b"\n", self._scanned)
         line = self.rest[:end] if end >= 0 else self.rest
-        _check(line)
+        if len(line) >= MAX_IDENTIFICATION or b"\0" in line:  # too few bytes, and harmless ones, break no rule
+            _check(line)
         if end < 0:
             self._scanned = len(line)
             return None
@@ -82,6 +87,7 @@ def _check(line: bytes) -> None:
         raise NotSSH("a NUL byte before an identification", line)
 
 
+@lru_cache(64)  # a server says the same in each handshake
 def parse_line(line: bytes) -> Identification:
     """Return the parts of a line that begins with `SSH-`.
 
@@ -97,6 +103,6 @@ def parse_line(line: bytes) -> Identification:
         )
     if not software:
         raise Malformed("an identification without a software version", line)
-    if any(byte < 0x20 or byte == 0x7F for byte in line):
+    if len(line.translate(None, _CONTROLS)) < len(line):
         raise Malformed("a control character in the identification", line)
     return Identification(line, protocol, software, comments)

@@ -1,0 +1,50 @@
+"""Other clients: who hold a server's slots, earn a penalty or fill its backlog."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from tests.zoo import Server
+
+OTHER, WITNESS = "127.0.0.2", "127.0.0.4"
+SECONDS = 10.0
+TRIES = 30  # for each slot: random early drop refuses most of them when a server is nearly full
+
+
+@contextmanager
+def held(server: Server, count: int, source: str = OTHER) -> Iterator[None]:
+    """Hold so many unauthenticated connections, as silent clients do; one that is dropped is tried again."""
+    with ExitStack() as stack:
+        slots = 0
+        for _ in range(TRIES * count):
+            connection = socket.create_connection((server.address, server.port), SECONDS, (source, 0))
+            if connection.recv(256).startswith(b"SSH-"):
+                stack.enter_context(connection)
+                slots += 1
+            else:
+                connection.close()
+            if slots == count:
+                break
+        if slots < count:
+            raise RuntimeError(f"only {slots} of {count} connections could be held")
+        yield
+
+
+@contextmanager
+def queued(server: Server, count: int, source: str) -> Iterator[None]:
+    """Connect so many times to a server that does not accept, until its backlog takes no more."""
+    with ExitStack() as stack:
+        for _ in range(count):
+            connection = stack.enter_context(socket.socket())
+            connection.settimeout(0)
+            connection.bind((source, 0))
+            connection.connect_ex((server.address, server.port))
+        yield
+
+
+def hurry(server: Server, count: int, source: str) -> None:
+    """Make so many handshakes one after the other that end before authentication, each as short as can be."""
+    for _ in range(count):
+        with socket.create_connection((server.address, server.port), SECONDS, (source, 0)) as connection:
+            connection.recv(256)
+            connection.sendall(b"SSH-2.0-hurry\r\n")

@@ -1,0 +1,103 @@
+"""The whole matrix, several scenarios at a time, and what the plugin said of each."""
+
+import fnmatch
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple, Self
+
+from check_ssh_exchange.diagnosis.cause import Cause, Confidence
+
+from . import ban, damage, limits, network, plugin, proxies, services, standstill, superserver
+from .plugin import Answer
+from .scenario import Scenario, Skip
+
+AT_ONCE = 4  # most of them wait for time-outs
+MODULES = (services, standstill, proxies, network, ban, superserver, limits, damage)
+
+
+class Row(NamedTuple):
+    """One run of one scenario: what it said, or why there was none."""
+
+    scenario: Scenario
+    said: Answer | None
+    seconds: float
+    problem: str = ""  # why it is wrong
+    skipped: str = ""  # why it was not run
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the plugin named the cause."""
+        return not self.problem and not self.skipped
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether the plugin said it is certain."""
+        return self.said is not None and self.said.confidence == Confidence.CERTAIN
+
+
+def matching(*patterns: str) -> list[Scenario]:
+    """The scenarios whose names match one of the patterns, or hold one as a part; all without a pattern."""
+    every = [scenario for module in MODULES for scenario in module.scenarios()]
+    wanted = [pattern if any(c in "*?[" for c in pattern) else f"*{pattern}*" for pattern in patterns]
+    return [s for s in every if not wanted or any(fnmatch.fnmatch(s.name.lower(), w.lower()) for w in wanted)]
+
+
+class Matrix:
+    """Scenarios at work; a context manager that ends when those that have begun are over."""
+
+    def __init__(self, scenarios: Sequence[Scenario], at_once: int = AT_ONCE) -> None:
+        self._pool = ThreadPoolExecutor(at_once)
+        self._rows: dict[str, Future[list[Row]]] = {
+            scenario.name: self._pool.submit(carry_out, scenario) for scenario in scenarios
+        }
+
+    def rows(self, name: str) -> list[Row]:
+        """The runs of one scenario, when they are over."""
+        return self._rows[name].result()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def carry_out(scenario: Scenario) -> list[Row]:
+    """Set a scenario up and run the plugin against it."""
+    rows = []
+    begun = time.monotonic()
+    try:
+        with scenario.place() as target:
+            for options in target.runs:
+                answer = plugin.run(target, options)
+                rows.append(Row(scenario, answer, answer.seconds, problem(scenario, answer)))
+    except Skip as reason:
+        return [Row(scenario, None, time.monotonic() - begun, skipped=str(reason))]
+    except Exception as error:  # noqa: BLE001 - a scenario that cannot be set up is one wrong row, not the end of all
+        rows.append(Row(scenario, None, time.monotonic() - begun, f"{type(error).__name__}: {error}"))
+    return rows
+
+
+def problem(scenario: Scenario, answer: Answer) -> str:
+    """What is wrong with an answer, "" when nothing is."""
+    return next(problems(scenario, answer), "")
+
+
+def problems(scenario: Scenario, answer: Answer) -> Iterator[str]:
+    """Yield all that is wrong with an answer."""
+    if len(answer.line) >= plugin.MAX_LINE:
+        yield f"its first line has {len(answer.line)} characters"
+    if scenario.strikes_at_random and answer.is_served:
+        if answer.cause != Cause.HEALTHY:
+            yield f"all were served, and it says {answer.cause}"
+        return
+    if answer.cause not in scenario.causes:
+        yield f"it says {answer.cause}, not {' or '.join(scenario.causes)}"
+    if len(scenario.causes) > 1 and answer.confidence == Confidence.CERTAIN:
+        yield f"it is certain of {answer.cause}, and {' or '.join(scenario.causes)} leave the same marks"
+    if scenario.says not in answer.words:
+        yield f"it does not say {scenario.says!r}"
+    told = answer.document["diagnosis"]["self_inflicted"]
+    if scenario.self_inflicted not in (None, told):
+        yield f"it says self_inflicted={told}"

@@ -1,0 +1,39 @@
+"""A scenario: a real fault, how to set it up, and the causes that the plugin may name for it."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import NamedTuple
+
+from check_ssh_exchange.diagnosis.cause import Cause
+
+
+class Skip(Exception):
+    """A fault that this machine cannot have; the message is the reason."""
+
+
+class Target(NamedTuple):
+    """Where the fault is, and the plugin's runs against it: the options of each, and a command to run it under."""
+
+    host: str
+    port: int
+    options: tuple[str, ...] = ()
+    prefix: tuple[str, ...] = ()
+    runs: tuple[tuple[str, ...], ...] = ((),)
+
+
+Place = Callable[[], AbstractContextManager[Target]]
+
+
+class Scenario(NamedTuple):
+    """A fault with its name. The first of `causes` is what it is; the others leave the very same marks on the wire.
+
+    A fault that `strikes_at_random` may spare all handshakes of a run, which is then healthy. `says` must be
+    found in the evidence, alternatives or first line of each run.
+    """
+
+    name: str
+    causes: tuple[Cause, ...]
+    place: Place
+    strikes_at_random: bool = False
+    says: str = ""
+    self_inflicted: bool | None = None

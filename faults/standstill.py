@@ -1,0 +1,69 @@
+"""Servers that accept and do nothing more, or that nobody can reach at all."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+from check_ssh_exchange.diagnosis.cause import Cause
+from tests import zoo
+
+from .holding import WITNESS, queued
+from .scenario import Scenario, Target
+
+BACKLOG = 128  # sshd's; the kernel takes one more
+
+
+@contextmanager
+def stopped(name: str, waiting: int = 0, *options: str) -> Iterator[Target]:
+    """A stopped server, with so many clients in its backlog."""
+    with zoo.server(name) as server:
+        os.kill(server.pid, signal.SIGSTOP)
+        with queued(server, waiting, "127.0.0.3"):
+            yield Target(server.address, server.port, ("-t", "4", *options))
+
+
+@contextmanager
+def denied(name: str) -> Iterator[Target]:
+    """A server whose hosts.deny names everybody; its refusal takes five seconds."""
+    with zoo.copy(name) as chroot:
+        (chroot.root / "etc/hosts.deny").write_text("ALL: ALL\n")
+        with chroot.server() as server:
+            yield Target(server.address, server.port)
+
+
+@contextmanager
+def closed_port() -> Iterator[Target]:
+    """A port that nobody listens on."""
+    yield Target("127.0.0.1", zoo.free_port("127.0.0.1"))
+
+
+@contextmanager
+def healthy(name: str) -> Iterator[Target]:
+    """A server as it is installed."""
+    with zoo.server(name) as server:
+        yield Target(server.address, server.port)
+
+
+def scenarios() -> Iterator[Scenario]:
+    """Yield all of them, those first that take longest."""
+    servers = [name for name in zoo.RECIPES if name not in ("haproxy", "stunnel")]
+    for name in servers:
+        if name.startswith("openssh"):
+            yield Scenario(f"hosts.deny, {name}", (Cause.ACCESS_DENIED,), partial(denied, name))
+    for name in servers:
+        if name != "tinysshd":
+            yield Scenario(f"stopped, {name}", (Cause.STALLED,), partial(stopped, name))
+    some = partial(stopped, "openssh-9.2", BACKLOG - 1)
+    yield Scenario("stopped, backlog nearly full, openssh-9.2", (Cause.STALLED,), some)
+    # A full backlog drops SYNs as a firewall does.
+    full = partial(stopped, "openssh-9.2", BACKLOG + 10)
+    causes = (Cause.STALLED, Cause.FILTERED)
+    yield Scenario("stopped, backlog full, openssh-9.2", causes, full, says="backlog is full")
+    more = partial(full, "-S", "127.0.0.1", "-S", WITNESS, "--control-port", "9")
+    title = "stopped, backlog full, two sources, control port answers, openssh-9.2"
+    yield Scenario(title, causes, more, says="backlog is full")
+    yield Scenario("closed port", (Cause.NOT_LISTENING,), closed_port)
+    for name in servers:
+        yield Scenario(f"healthy, {name}", (Cause.HEALTHY,), partial(healthy, name))

@@ -1,0 +1,252 @@
+"""What reports say: measured handshakes replayed, and runs made by hand for each rule."""
+
+import csv
+import random
+import re
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from check_ssh_exchange.diagnosis.cause import Cause, Confidence
+from check_ssh_exchange.diagnosis.diagnosis import diagnose
+from check_ssh_exchange.diagnosis.facts import Facts
+from check_ssh_exchange.diagnosis.rules import RULES
+from check_ssh_exchange.ending import Ending
+from check_ssh_exchange.report import Report
+from tests.runs import EXCEEDED, LETTERS, NOT_ALLOWED, OURS, ROUTER, SERVERS, TARGET, run, shake
+
+CERTAIN, LIKELY, POSSIBLE = Confidence.CERTAIN, Confidence.LIKELY, Confidence.POSSIBLE
+
+
+# --- measured
+
+
+def measured() -> list[Mapping[str, str]]:
+    with (Path(__file__).parent / "data/measured.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def replayed(row: Mapping[str, str]) -> Report:
+    """Return five handshakes that ended as the measured one, from a client that is silent until it is spoken to."""
+    words = row["words"].replace("\\r\\n", "\n").rstrip("\n")
+    match row["connection"], row["end"]:
+        case "accepted", "closed" if "SSH-" in words:
+            letter, words = "b", words.partition("\n")[2]
+        case "accepted", "closed":
+            letter = "t" if words else "c"
+        case "accepted", "reset":
+            letter = "r"
+        case "accepted", "silent":
+            letter = "q"
+        case connection, _:
+            letter = {"refused": "R", "rejected": "i", "unreachable": "u", "unanswered": "x"}[connection]
+    kind, _, code = row["icmp"].partition("/")
+    icmp = (int(kind), int(code), TARGET) if kind else None
+    text = words.replace("\n", " / ") or None
+    return run(5 * letter, says=text, after=float(row["milliseconds"]) / 1000, icmp=icmp)
+
+
+def naming(row: Mapping[str, str]) -> str:
+    return f"{row['situation']}, {row['server']}"
+
+
+@pytest.mark.parametrize("row", measured(), ids=naming)
+def test_measured_handshakes_alone_lead_to(row: Mapping[str, str]) -> None:
+    diagnosis = diagnose(replayed(row))
+    assert diagnosis.cause == row["said"]
+    assert diagnosis.evidence
+    if row["said"] != row["truth"]:
+        assert diagnosis.confidence is not CERTAIN
+        assert diagnosis.alternatives
+
+
+# --- each rule
+
+Case = tuple[str, Report, Cause, Confidence]
+
+exceeded = partial(run, says=EXCEEDED, by="9.2")
+not_allowed = partial(run, says=NOT_ALLOWED, by="10.0")
+FOREIGN = "Invalid SSH identification string."
+MAXSTARTUPS, PER_SOURCE = Cause.MAXSTARTUPS, Cause.PER_SOURCE_LIMIT
+CASES: list[Case] = [
+    # words
+    ("a web server answers", run("qqqqq", asked="t", answers="HTTP/1.1 400 Bad Request"), Cause.NOT_SSH, CERTAIN),
+    ("a mail server greets", run("qqqqq", says="220 mx.example ESMTP"), Cause.NOT_SSH, CERTAIN),
+    ("some are served, some meet mail", run("SSqSS", "S", says="220 mx ESMTP", by="9.2"), Cause.PROXY, LIKELY),
+    ("TLS alert", run("qqqqq", asked="n", answers=r"\x15\x03\x01\x00\x02\x02F"), Cause.PROXY, LIKELY),
+    ("PROXY line in front of ours", run("bbbbb", says=FOREIGN, by="9.2"), Cause.PROXY, CERTAIN),
+    ("endless lines", run("qqqqq", says="3efe1ad4 / e1e3b7ee"), Cause.TARPIT, LIKELY),
+    # sshd's texts
+    ("text of 8.4", run("SStSS", "S", says=EXCEEDED, by="8.4"), MAXSTARTUPS, CERTAIN),
+    ("text of 9.2", exceeded("SSttS", "S"), MAXSTARTUPS, LIKELY),
+    ("text of 9.2, all", run("ttttt", says=EXCEEDED), MAXSTARTUPS, LIKELY),
+    ("9.2, both sources", run("ttttt", witness="t", says=EXCEEDED), MAXSTARTUPS, LIKELY),
+    ("9.2, first two, other source served", exceeded("SSStt", "S", witness="S"), PER_SOURCE, LIKELY),
+    ("9.2, none, other source served", exceeded("ttttt", witness="S"), PER_SOURCE, POSSIBLE),
+    ("9.2, in any order, other source served", exceeded("StStS", "S", witness="S"), MAXSTARTUPS, LIKELY),
+    ("10.0, some", not_allowed("SSSSt", "S"), MAXSTARTUPS, LIKELY),
+    ("10.0, some, other source refused", not_allowed("SSStt", "S", witness="t"), MAXSTARTUPS, LIKELY),
+    ("10.0, first two, other source served", not_allowed("SSStt", "S", witness="S"), PER_SOURCE, LIKELY),
+    ("10.0, in any order, other source served", not_allowed("tSStS", "S", witness="S"), MAXSTARTUPS, LIKELY),
+    ("10.0, all", run("ttttt", says=NOT_ALLOWED), Cause.PENALTY, POSSIBLE),
+    ("10.0, all, other source served", not_allowed("ttttt", witness="S"), Cause.PENALTY, LIKELY),
+    ("10.0, all, other source refused", run("ttttt", witness="t", says=NOT_ALLOWED), MAXSTARTUPS, LIKELY),
+    ("10.0, a fault booked against us", run("cccct", says=NOT_ALLOWED), Cause.SERVER_FAULT, LIKELY),
+    # connections that did not come about
+    ("the first three, then silence", run("SSSxx", "x", by="9.2"), Cause.RATE_LIMIT, LIKELY),
+    ("xinetd's cps", run("SScrR", "R", by="9.2"), Cause.RATE_LIMIT, LIKELY),
+    ("three at once, then RST, then again", run("SSSSR", "S", by="9.2"), PER_SOURCE, LIKELY),
+    ("some hang, some vanish", run("qqqxx"), Cause.STALLED, LIKELY),
+    ("ICMP from the target", run("iiiii", icmp=(3, 3, TARGET)), Cause.BANNED, LIKELY),
+    ("ICMP from a firewall", run("iiiii", icmp=(3, 13, ROUTER)), Cause.BANNED, LIKELY),
+    ("ICMP from ourselves", run("iiiii", icmp=(3, 13, OURS)), Cause.UNREACHABLE, LIKELY),
+    ("no route at a router", run("iiiii", icmp=(3, 0, ROUTER)), Cause.UNREACHABLE, LIKELY),
+    ("a router that answers one", run("ixxxx", icmp=(3, 1, ROUTER)), Cause.UNREACHABLE, LIKELY),
+    ("no neighbour", run("uuuuu"), Cause.UNREACHABLE, LIKELY),
+    ("RST", run("RRRRR"), Cause.NOT_LISTENING, LIKELY),
+    ("silence", run("xxxxx"), Cause.FILTERED, POSSIBLE),
+    ("silence, dead host", run("xxxxx", control="did not answer"), Cause.FILTERED, POSSIBLE),
+    ("silence, living host", run("xxxxx", control="answered"), Cause.BANNED, LIKELY),
+    ("silence for both sources, living host", run("xxxxx", witness="x", control="answered"), Cause.FILTERED, LIKELY),
+    ("silence, other source served", run("xxxxx", witness="S", by="9.2"), Cause.BANNED, LIKELY),
+    ("RST, other source served", run("RRRRR", witness="S", by="9.2"), Cause.BANNED, LIKELY),
+    # closed without a word
+    ("five seconds", run("ccccc", after=5.012), Cause.ACCESS_DENIED, LIKELY),
+    ("five seconds, the first ones", run("ccqqq", after=5.012), Cause.ACCESS_DENIED, LIKELY),
+    ("a queue of five seconds", run("ccccc", after=5.001), Cause.PROXY, LIKELY),
+    ("three seconds", run("ccccc", after=3.002), Cause.PROXY, LIKELY),
+    ("a queue beside two that are served", run("SSScc", "S", by="9.2", after=1.001), Cause.PROXY, LIKELY),
+    ("more than we may have", run("SSSSc", "S", by="9.2"), PER_SOURCE, LIKELY),
+    ("more than we may have, other source served", run("SSSSc", "S", witness="S", by="9.2"), PER_SOURCE, LIKELY),
+    ("more than all may have", run("SSSSc", "S", witness="c", by="9.2"), MAXSTARTUPS, POSSIBLE),
+    ("OpenSSH before its text", run("SScSc", "S", by="6.6"), MAXSTARTUPS, LIKELY),
+    ("dropbear, from the first", run("ccccc", witness="S", by="dropbear"), PER_SOURCE, POSSIBLE),
+    ("dropbear, in any order", run("ScScc", "S", by="dropbear"), PER_SOURCE, POSSIBLE),
+    ("other source let in", run("ccccc", witness="S", by="9.2"), Cause.ACCESS_DENIED, LIKELY),
+    ("reset before a word", run("rrrrr"), Cause.PROXY, LIKELY),
+    ("at once", run("ccccc"), Cause.SERVER_FAULT, POSSIBLE),
+    ("milliseconds later", run("ccccc", after=0.008), Cause.SERVER_FAULT, LIKELY),
+    ("after the banner", run("bbbbb", after=0.01, by="10.0"), Cause.SERVER_FAULT, LIKELY),
+    ("before or after the banner", run("ccbcb", after=0.01, by="9.2"), Cause.SERVER_FAULT, LIKELY),
+    ("now and then", run("ScSSc", "S", by="9.2", after=0.008), Cause.SERVER_FAULT, POSSIBLE),
+    # silence
+    ("asked, then reset", run("qqqqq", asked="r"), Cause.PROXY, LIKELY),
+    ("asked, then words", run("qqqqq", asked="t", answers="what?"), Cause.NOT_SSH, LIKELY),
+    ("asked, and silent", run("qqqqq", asked="q"), Cause.STALLED, LIKELY),
+    ("after the banner, silence", run("kkkkk", by="9.2"), Cause.STALLED, LIKELY),
+    ("the others wait", run("SSSqq", "S", by="9.2"), Cause.STALLED, POSSIBLE),
+    ("no lines", run("nnnnn"), Cause.NOT_SSH, LIKELY),
+    ("protocol 1", run("ppppp"), Cause.INCOMPATIBLE, LIKELY),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("report", "cause", "confidence"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
+)
+def test_a_run_is_diagnosed_as(report: Report, cause: Cause, confidence: Confidence) -> None:
+    diagnosis = diagnose(report)
+    assert (diagnosis.cause, diagnosis.confidence) == (cause, confidence)
+    assert diagnosis.evidence[0] == evidence_of_count(report)
+
+
+def evidence_of_count(report: Report) -> str:
+    failed = sum(h.ending is not Ending.COMPLETED for h in report.handshakes)
+    first = diagnose(report).evidence[0]
+    numbers = [int(number) for number in re.findall(r"(?:^|, | and )(\d+)(?= )", first)]
+    assert sum(numbers) == failed, first
+    assert f" of {len(report.handshakes)} handshakes " in first
+    return first
+
+
+def test_every_rule_decides_a_case() -> None:
+    reports = [case[1] for case in CASES] + [FOREIGN_KEY, HALF_DEAD, TLS_FOR_SOME]
+    deciding = {next(n for n, rule in enumerate(RULES) if rule.holds(Facts(report))) for report in reports}
+    assert [RULES[number] for number in range(len(RULES)) if number not in deciding] == []
+
+
+FOREIGN_KEY = run("bbbbb", by="9.2")._replace(
+    handshakes=tuple(shake(number, "b", detail="the host key is not in known_hosts") for number in range(5))
+)
+HALF_DEAD = run("RSSSSS", "S", by="9.2")._replace(
+    handshakes=(
+        shake(0, "R", family="ipv6", address="2001:db8::1", role="baseline"),
+        shake(1, "S", role="baseline"),
+        *(shake(number, "S") for number in range(2, 6)),
+    )
+)
+TLS_FOR_SOME = run("SqSSq", "S", says=r"\x15\x03\x01", by="9.2")
+
+
+def test_one_dead_family_is_named() -> None:
+    diagnosis = diagnose(HALF_DEAD)
+    assert (diagnosis.cause, diagnosis.confidence) == (Cause.ADDRESS_FAMILY, LIKELY)
+    assert diagnosis.evidence[-2:] == ("ipv6 does not", "ipv4 works")
+
+
+def test_a_host_key_that_is_not_known_has_no_cause_among_ours() -> None:
+    assert diagnose(FOREIGN_KEY).cause is Cause.UNEXPLAINED
+
+
+# --- what no rule expects
+
+
+@pytest.mark.parametrize("ours", ["crqRx", "rcrcr", "SRrcq", "tcRqk", "SnSpS", "Riqcr", "bbqrc", "SkSrS"], ids=str)
+def test_an_unexpected_mixture_is_unexplained_with_its_evidence(ours: str) -> None:
+    diagnosis = diagnose(run(ours, by="9.2", says="words of nobody we know"))
+    assert (diagnosis.cause, diagnosis.confidence) == (Cause.UNEXPLAINED, POSSIBLE)
+    assert evidence_of_count(run(ours, by="9.2")) == diagnosis.evidence[0]
+    assert 'the server said "words of nobody we know"' in "\n".join(diagnosis.evidence)
+
+
+def test_only_words_make_certain() -> None:
+    # Every run of three handshakes, a recheck, a witness and an answer, without a word from the server.
+    chance = random.Random(1)
+    for _ in range(3000):
+        ours = "".join(chance.choices(list(LETTERS), k=chance.randint(1, 5)))
+        if set(ours) == {"S"}:
+            continue
+        made = run(
+            ours,
+            chance.choice(["", *LETTERS]),
+            witness=chance.choice(["", "S", "t", "x", "c"]),
+            asked=chance.choice(["", "q", "r", "t"]),
+            after=chance.choice([0.0001, 0.01, 1.0, 5.012]),
+            by=chance.choice(["", *SERVERS]),
+            icmp=chance.choice([None, (3, 3, TARGET), (3, 0, ROUTER)]),
+            control=chance.choice([None, "answered", "did not answer"]),
+        )
+        diagnosis = diagnose(made)
+        assert diagnosis.confidence is not CERTAIN, (ours, diagnosis)
+        assert diagnosis.cause is not Cause.HEALTHY
+        assert diagnosis.evidence
+
+
+# --- near and far
+
+
+@pytest.mark.parametrize("round_trip", [0.0, 0.02, 0.18])
+@pytest.mark.parametrize(("after", "cause"), [(0.0001, "possible"), (0.008, "likely")])
+def test_the_way_to_the_server_does_not_count_as_its_own_time(round_trip: float, after: float, cause: str) -> None:
+    report = run("ccccc")
+    far = tuple(h._replace(connect=round_trip, ended=2 * round_trip + after) for h in report.handshakes)
+    diagnosis = diagnose(report._replace(handshakes=far))
+    assert (diagnosis.cause, diagnosis.confidence) == (Cause.SERVER_FAULT, cause)
+
+
+def test_load_makes_no_listener_out_of_a_child() -> None:
+    shakes = tuple(shake(number, "c", after) for number, after in enumerate([0.009, 0.0002, 0.02, 0.004, 0.0011]))
+    diagnosis = diagnose(run("ccccc")._replace(handshakes=shakes))
+    assert (diagnosis.cause, diagnosis.confidence) == (Cause.SERVER_FAULT, POSSIBLE)
+
+
+# --- every answer helps
+
+
+@pytest.mark.parametrize("make", [case[1] for case in CASES], ids=[case[0] for case in CASES])
+def test_every_diagnosis_says_what_to_do(make: Report) -> None:
+    diagnosis = diagnose(make)
+    assert diagnosis.remedies
+    assert diagnosis.runbook == f"docs/runbook/{diagnosis.cause}.md"
+    assert not any("{" in line and "{max" not in line for line in diagnosis.remedies)
