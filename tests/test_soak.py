@@ -1,0 +1,13 @@
+"""No alarm on healthy servers: a few runs of each here, a thousand by `python -m faults.soak`."""
+
+import pytest
+
+from faults import soak
+
+pytestmark = pytest.mark.real
+
+
+@pytest.mark.usefixtures("complete_zoo")
+def test_default_runs_against_healthy_servers_raise_no_alarm() -> None:
+    for name, answer in soak.answers(3 * len(soak.SERVERS)):
+        assert (answer.document["state"], answer.cause) == ("ok", "healthy"), f"{name}: {answer.line}"
