@@ -17,6 +17,7 @@ from .network import PORT, target
 from .package import environment, place, program
 from .scenario import Scenario, Skip, Target
 
+STRANGER = "198.51.100.7"
 START_SECONDS = BAN_SECONDS = 30.0
 JAIL = """[DEFAULT]
 backend = polling
@@ -24,7 +25,7 @@ allowipv6 = auto
 banaction = iptables-multiport
 [sshd]
 enabled = true
-mode = normal
+mode = {mode}
 port = {port}
 logpath = {log}
 maxretry = 5
@@ -47,8 +48,9 @@ LOGIN = [
 class Fail2ban:
     """A fail2ban of its own configuration in a namespace, with one jail that reads `log`."""
 
-    def __init__(self, pair: Namespace, home: Path) -> None:
+    def __init__(self, pair: Namespace, home: Path, mode: str = "normal") -> None:
         self.log = home / "auth.log"
+        self._mode = mode
         self._pair, self._home = pair, home
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -58,7 +60,7 @@ class Fail2ban:
         unpacked = place() / "fail2ban-server/etc/fail2ban"
         shutil.copytree(unpacked if server.is_relative_to(place()) else "/etc/fail2ban", self._home / "etc")
         self.log.touch()
-        (self._home / "etc/jail.local").write_text(JAIL.format(port=PORT, log=self.log))
+        (self._home / "etc/jail.local").write_text(JAIL.format(port=PORT, log=self.log, mode=self._mode))
         (self._home / "etc/fail2ban.local").write_text("[DEFAULT]\ndbfile = None\n")
         paths = {"-c": "etc", "-s": "socket", "-p": "pid", "--logtarget": "out"}
         words = [word for option, name in paths.items() for word in (option, str(self._home / name))]
@@ -74,12 +76,22 @@ class Fail2ban:
             self._process.kill()
             self._process.wait()
 
-    def read(self, sshd_says: str) -> None:
-        """Append what sshd wrote to its standard error as syslog would have written it, and wait for the ban."""
+    def show(self, sshd_says: str) -> None:
+        """Append what sshd wrote to its standard error as syslog would have written it."""
         stamp = time.strftime("%b %d %H:%M:%S")
         lines = [f"{stamp} host sshd[{number}]: {line.strip()}\n" for number, line in enumerate(sshd_says.splitlines())]
         with self.log.open("a") as file:
             file.writelines(lines)
+
+    def told(self, sshd_says: str) -> str:
+        """Show it a log, wait until it has read it, and return all that it has said."""
+        self.show(sshd_says + f"\nInvalid user last from {STRANGER} port 1\n")
+        self._await(f"Found {STRANGER}", BAN_SECONDS)
+        return (self._home / "out").read_text()
+
+    def read(self, sshd_says: str) -> None:
+        """Show it a log, and wait for the ban."""
+        self.show(sshd_says)
         banned = self._pair.client.ipv4[0]
         self._await(f"Ban {banned}", BAN_SECONDS)
         # It says so before the firewall has the rule.
