@@ -16,9 +16,9 @@ from tests.fake_sshd import FIN, HEALTHY, KEXINIT, FakeSshd, send
 
 HOST = "127.0.0.1"
 # All that harms a table, a terminal, a web page or perfdata; and an identification that is valid and odd.
-HOSTILE = b"SSH\x1b[2J|early_close=0;;;; <b>x</b>\x00\xff\xc3(\x9b31m\r\n"
+HOSTILE = b"SSH\x1b[2J|early_close=0;;;; <b>\x00\xff\xc3(\x9b31m\r\n"
 ODD = b"SSH-2.0-<b>|early_close=0;;;; '\"$(id)`id`&\r\n"
-SHOWN = r"SSH\x1b[2J\x7cearly_close=0;;;; <b>x</b>\x00\xff\xc3(\x9b31m"
+SHOWN = r"SSH\x1b[2J\x7cearly_close=0;;;; \x3cb>\x00\xff\xc3(\x9b31m"
 
 STATES = {"healthy": 0, "throttled": 1, "closed": 2, "silent": 2, "hostile": 2, "odd": 0}
 LINES = {
