@@ -35,7 +35,7 @@ clean:
 
 $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11")'
-	@$(PYTHON) -m venv $(VENV) >/dev/null 2>&1 || sh tests/prepare.sh python3-venv && $(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV) >/dev/null 2>&1 || { sh tests/prepare.sh python3-venv; $(PYTHON) -m venv --clear $(VENV); }
 	@touch $@
 
 $(VENV)/.demo: $(VENV)/.made $(SOURCES)

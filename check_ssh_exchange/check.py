@@ -40,7 +40,11 @@ def _remembered(options: Options) -> tuple[Report, Diagnosis]:
     from .memory import Memory, MemoryFault
 
     target = options.target
-    memory = Memory(options.state_file or "", f"{target.host}:{target.port}")
+    plan = options.plan
+    # Another family or source may fare otherwise with the same host.
+    family = [plan.family] if plan.family != "any" else []
+    whom = [f"{target.host}:{target.port}", *family, *plan.sources[:1]]
+    memory = Memory(options.state_file or "", " ".join(whom))
     notes: list[str] = []
     history = past.History()
     try:
@@ -58,7 +62,7 @@ def _remembered(options: Options) -> tuple[Report, Diagnosis]:
         notes += fault_note
         early, accepted = history.window(time.time(), options.window)
         report = report._replace(window=(early, accepted))
-        if history.wait_until > now:
+        if history.wait_until > now and not options.plan.exempt:
             notes.append(f"no further try before {_clock(history.wait_until)}, so that a penalty can run out")
     return report._replace(notes=(*report.notes, *dict.fromkeys(notes))), diagnosis
 
@@ -79,10 +83,11 @@ def _save(
 def _held_back(options: Options, history: "History", now: float) -> tuple[Report, Diagnosis]:
     """Return the answer of a run that was not made."""
     from .diagnosis.cause import Cause, Confidence
+    from .diagnosis.remedies import remedies_for
 
     sentence = (
-        f"a penalty against our address was seen at {_clock(history.wait_until - history.wait)}; "
-        f"no try before {_clock(history.wait_until)}, so that it can run out"
+        f"a penalty against our address seemed to hold at {_clock(history.wait_until - history.wait)}, "
+        f"no try before {_clock(history.wait_until)} so that it can run out"
     )
     target, plan = options.target, options.plan
     early, accepted = history.window(now, options.window)
@@ -94,7 +99,8 @@ def _held_back(options: Options, history: "History", now: float) -> tuple[Report
         window=(early, accepted),
         held_back=sentence,
     )
-    return report, Diagnosis(Cause.PENALTY, Confidence.POSSIBLE, (sentence,))
+    lines = remedies_for(Cause.PENALTY, port=target.port, source=(*plan.sources, "OUR-ADDRESS")[0], address=target.host)
+    return report, Diagnosis(Cause.PENALTY, Confidence.POSSIBLE, (sentence,), remedies=lines)
 
 
 def _clock(when: float) -> str:

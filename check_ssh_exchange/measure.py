@@ -6,13 +6,17 @@ from .diagnosis import budget
 from .diagnosis.followup import followups
 from .ending import Depth
 from .interrupt import Interrupted
-from .probe.connection import Connection
+from .probe.connection import Address, Connection
 from .probe.engine import Engine
 from .probe.fault import NameUnresolved, ProbeError
 from .probe.plan import Plan, Target
+from .probe.policy import Policy
 from .probe.resolve import resolve
-from .probe.run import Connect, Policy, Run
+from .probe.run import Connect, Run
 from .report import Followup, Report, Server
+
+# Of the timeout; a resolver that needs more leaves too little to say anything about the server.
+RESOLVER_SHARE = 0.8
 
 __all__ = ["Plan", "Target", "measure"]
 
@@ -20,8 +24,9 @@ __all__ = ["Plan", "Target", "measure"]
 def policy(plan: Plan) -> Policy:
     """Return what a plan may do: the budget that a server's software allows, and the tests that a burst calls for."""
 
-    def refusal(server: Server | None) -> str | None:
-        return budget.refusal(server, plan.depth, plan.handshakes, plan.at_once, is_exempt=plan.exempt)
+    def refusal(server: Server | None, addresses: int) -> str | None:
+        handshakes = plan.handshakes * addresses
+        return budget.refusal(server, plan.depth, handshakes, plan.at_once, is_exempt=plan.exempt)
 
     def wanted(report: Report) -> tuple[Followup, ...]:
         return followups(
@@ -34,6 +39,15 @@ def policy(plan: Plan) -> Policy:
     return Policy(refusal, wanted)
 
 
+def _addresses(target: Target, plan: Plan) -> list[Address]:
+    begun = time.monotonic()
+    addresses = resolve(target.host, target.port, plan.family, plan.timeout)
+    took = time.monotonic() - begun
+    if took > RESOLVER_SHARE * plan.timeout:
+        raise NameUnresolved(f"the resolver took {took:.2f} of {plan.timeout:.3g} s for {target.host}")
+    return addresses
+
+
 def measure(target: Target, plan: Plan) -> Report:
     """Carry out a plan against a target and return what was measured.
 
@@ -43,7 +57,7 @@ def measure(target: Target, plan: Plan) -> Report:
     begun = time.monotonic()
     report = Report(host=target.host, port=target.port, depth=Depth(plan.depth), asked=plan.handshakes)
     try:
-        addresses = resolve(target.host, target.port, plan.family, plan.timeout)
+        addresses = _addresses(target, plan)
         took = time.monotonic() - begun
         report = report._replace(resolve=took, address=addresses[0].text)
         engine = Engine()
@@ -75,7 +89,8 @@ def measure(target: Target, plan: Plan) -> Report:
     except Interrupted as signal:
         known = runs[0].report() if runs else report
         done = f"{len(known.handshakes)} of {known.asked} handshakes"
-        return known._replace(fault=f"interrupted by {signal} after {done}")
+        still = f", {runs[0].open} still open" if runs and runs[0].open else ""
+        return known._replace(fault=f"interrupted by {signal} after {done}{still}")
     finally:
         for run in runs:
             run.stop()

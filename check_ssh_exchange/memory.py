@@ -12,11 +12,14 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from zlib import crc32
 
 from .diagnosis.history import MAX_RUNS, History, Past
+from .report import printable
 
 SCHEMA = 1
 MAX_FILE = 1 << 20  # bytes: MAX_RUNS runs of at most 60 bytes, and room
+_MARK = b'{"schema": 1, "target": '  # how `update` begins a file
 LOCK_WAIT = 0.5  # seconds; a check holds the lock for milliseconds
 
 
@@ -30,16 +33,28 @@ class Memory:
     def __init__(self, path: str, target: str) -> None:
         if os.path.isdir(path):
             name = "".join(c if c.isalnum() or c in ".-" else "_" for c in target)
-            path = os.path.join(path, f"check_ssh_exchange-{name[:180]}.json")
+            # Names that differ in what a file name cannot have still have files of their own.
+            path = os.path.join(path, f"check_ssh_exchange-{name[:180]}-{crc32(target.encode()):08x}.json")
         self._path = path
         self._target = target
+        self._mark = _MARK + json.dumps(target).encode()
 
     def load(self) -> History:
-        """Return what is remembered; an empty history for no file, garbage or another target. Raises MemoryFault."""
+        """Return what is remembered; an empty history for no file, or a broken one of this target.
+
+        Raises MemoryFault for what cannot be read, and for a file of somebody or something else: that is left alone.
+        """
         try:
-            return _history(self._read(), self._target)
+            data = self._read()
         except FileNotFoundError:
             return History()
+        if not data.startswith(self._mark):
+            if not data:
+                return History()
+            whose = "that of another target; name a directory for several" if data.startswith(_MARK) else "no such file"
+            raise MemoryFault(f"the state file {self._path} is {whose}")
+        try:
+            return _history(json.loads(data), self._target)
         except (ValueError, TypeError, KeyError, RecursionError):
             return History()
 
@@ -53,6 +68,8 @@ class Memory:
                 descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
                 with os.fdopen(descriptor, "wb") as file:
                     file.write(json.dumps(document).encode())
+                    file.flush()
+                    os.fsync(descriptor)  # or a crash could leave an empty file under the new name
                 os.replace(temporary, self._path)
             except BaseException:
                 with suppress(OSError):
@@ -60,13 +77,13 @@ class Memory:
                 raise
         return history
 
-    def _read(self) -> object:
+    def _read(self) -> bytes:
         with _explained(self._path, "read"):
             descriptor = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
             with os.fdopen(descriptor, "rb") as file:
                 if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                     raise MemoryFault(f"the state file {self._path} is no regular file")
-                return json.loads(file.read(MAX_FILE + 1))
+                return file.read(MAX_FILE + 1) or b""
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -79,7 +96,7 @@ class Memory:
                 try:
                     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     break
-                except OSError:
+                except BlockingIOError:
                     if time.monotonic() > give_up:
                         raise MemoryFault(f"the state file {self._path} is locked by another check") from None
                     time.sleep(0.01)
@@ -129,6 +146,6 @@ def _number(value: object) -> float:
 
 def _text(value: object) -> str:
     # What was written was printable; what is read may be anybody's.
-    if not isinstance(value, str) or len(value) > 1024 or not (value.isascii() and value.isprintable()) or "|" in value:
+    if not isinstance(value, str) or len(value) > 1024 or printable(value) != value:
         raise ValueError("no printable text")
     return value

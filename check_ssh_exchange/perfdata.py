@@ -17,7 +17,7 @@ UNITS: dict[str, str] = {
     "handshakes": "",
     "completed": "",
     "early_close": "%",
-    "failed": "",
+    "failed": "%",
     **{f"{phase}_{what}": "s" for phase in ("connect", "banner", "kexinit") for what in ("p50", "max")},
     **{str(ending): "" for ending in ENDING_LABELS},
     "timeout": "",
@@ -49,7 +49,8 @@ def figures(report: Report, startups: int | None = None) -> list[Figure]:
     values["handshakes"] = len(report.handshakes)
     values["completed"] = report.completed
     values["early_close"] = None if ratio is None else 100 * ratio
-    values["failed"] = len(report.handshakes) - report.completed
+    made = len(report.handshakes)
+    values["failed"] = 100 * (made - report.completed) / made if made else None
     for ending in ENDING_LABELS:
         values[ending] = counts[ending]
     values["timeout"] = sum(counts[ending] for ending in TIMEOUTS)

@@ -37,6 +37,7 @@ class Handshake(NamedTuple):
     icmp: tuple[int, int, str] | None = None
     segments_in: int | None = None
     wire: tuple[tuple[float, str, str], ...] = ()
+    wave: int = 0
     is_witness: bool = False
     spoke_first: bool = False
 

@@ -19,7 +19,7 @@ def summary(report: Report, diagnosis: Diagnosis, verdict: Verdict) -> str:
         parts = [printable(report.fault)]
     else:
         parts = [part for part in (problem(report, diagnosis), *verdict.reasons) if part]
-        if not report.completed < len(report.handshakes):
+        if report.handshakes and report.completed == len(report.handshakes):
             parts.append(_served(report))
         parts += [note for note in report.notes if note not in parts]
     text = ", ".join(parts)  # not ";": Nagios Core shows it as ":"
@@ -67,12 +67,13 @@ def _explained(report: Report, diagnosis: Diagnosis) -> list[str]:
         lines.append(f"address: {report.address}")
     if report.server:
         lines.append(f"server: {report.server.identification}")
-    lines.append(f"cause: {diagnosis.cause} ({diagnosis.confidence}): {PHRASES[diagnosis.cause]}")
+    if report.fault is None or diagnosis.cause is not Cause.UNEXPLAINED:
+        lines.append(f"cause: {diagnosis.cause} ({diagnosis.confidence}): {PHRASES[diagnosis.cause]}")
     lines += [f"evidence: {sentence}" for sentence in diagnosis.evidence]
     lines += [f"could also be: {sentence}" for sentence in diagnosis.alternatives]
     lines += [f"on the server: {remedy}" for remedy in diagnosis.remedies]
     lines += [f"note: {note}" for note in report.notes]
-    if diagnosis.cause is not Cause.HEALTHY:
+    if diagnosis.cause is not Cause.HEALTHY and (report.fault is None or diagnosis.cause is not Cause.UNEXPLAINED):
         lines.append(f"runbook: {diagnosis.runbook}")
     return [line.replace("|", "/") for line in lines]
 

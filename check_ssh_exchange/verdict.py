@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from .diagnosis.cause import PHRASES, Cause
+from .diagnosis.cause import PHRASES, Cause, Confidence
 from .diagnosis.diagnosis import Diagnosis
 from .ending import EARLY_CLOSES, TIMEOUTS, Ending
 from .nagios import (
@@ -103,7 +103,8 @@ def judge(report: Report, diagnosis: Diagnosis, expected: Expectations) -> Verdi
         performance.append(str(metric.performance()))
     if report.fault is not None:
         # We could not do what was asked; what is known so far is shown, and is no verdict on the server.
-        return Verdict(Unknown, (report.fault,), " ".join(performance))
+        word = expected.states.get(diagnosis.cause, "unknown") if report.fault_cause else "unknown"
+        return Verdict(STATE_OF_WORD[word], (report.fault,), " ".join(performance))
     for result in _words(report, diagnosis, expected, excused):
         results.add(result)
     if not len(results):
@@ -188,10 +189,19 @@ def problem(report: Report, diagnosis: Diagnosis) -> str:
     from .diagnosis.facts import Facts
 
     facts = Facts(report)
-    phrase = f"{facts.count}: {PHRASES[diagnosis.cause]}"
+    where = ""
+    if diagnosis.address:
+        from .diagnosis.addresses import part_of
+
+        facts = Facts(part_of(report, diagnosis.address))
+        where = f"{diagnosis.address}: "
+    is_guess = diagnosis.confidence is Confidence.POSSIBLE and diagnosis.cause is not Cause.UNEXPLAINED
+    phrase = f"{where}{facts.count}: {'perhaps ' if is_guess else ''}{PHRASES[diagnosis.cause]}"
     if facts.texts:
         text = facts.texts.most_common(1)[0][0]
         phrase += f', "{text if len(text) <= 60 else text[:57] + "..."}"'
+    elif diagnosis.cause is Cause.UNEXPLAINED and facts.failed and facts.failed[0].detail:
+        phrase = f"{where}{facts.count}: {facts.failed[0].detail}"
     elif facts.endings <= {Ending.PROTOCOL_ERROR, Ending.NOT_SSH} and facts.failed[0].detail:
         phrase += f", {facts.failed[0].detail}"
     return phrase

@@ -165,26 +165,26 @@ def test_what_a_server_says_reaches_the_screen_harmless_at_every_verbosity(said:
 def test_a_signal_ends_a_hanging_run_with_what_is_known(number: signal.Signals, is_json: bool) -> None:
     options = ["--output-format", "json"] if is_json else []
     out = interrupted([SILENT], number, 1, *options)
-    sentence = f"interrupted by {number.name} after 0 of 5 handshakes"
+    sentence = f"interrupted by {number.name} after 0 of 5 handshakes, 1 still open"
     if is_json:
         found = json.loads(out)
         assert (found["state"], found["summary"], found["handshakes"]) == ("unknown", sentence, [])
         assert list(found) == KEYS[""].split()
     else:
         assert out == (
-            f"SSH UNKNOWN - {sentence} | handshakes=0;;;0 completed=0;;;0 failed=0;;;0 closed=0;;;0 reset=0;;;0 "
+            f"SSH UNKNOWN - {sentence} | handshakes=0;;;0 completed=0;;;0 closed=0;;;0 reset=0;;;0 "
             "turned_away=0;;;0 closed_after_banner=0;;;0 refused=0;;;0 rejected=0;;;0 timeout=0;;;0\n"
         )
 
 
 def test_a_signal_loses_no_handshake_that_has_ended() -> None:
     found = json.loads(interrupted([HEALTHY, SILENT], signal.SIGTERM, 5, "--output-format", "json"))
-    assert found["summary"] == "interrupted by SIGTERM after 1 of 5 handshakes"
+    assert found["summary"] == "interrupted by SIGTERM after 1 of 5 handshakes, 4 still open"
     assert [handshake["ending"] for handshake in found["handshakes"]] == ["completed"]
     assert found["server"]["software"] == "FakeSSH_1.0"
     assert found["perfdata"]["completed"] == 1
     line, _, figures = interrupted([HEALTHY, SILENT], signal.SIGINT, 5).partition(" | ")
-    assert line == "SSH UNKNOWN - interrupted by SIGINT after 1 of 5 handshakes"
+    assert line == "SSH UNKNOWN - interrupted by SIGINT after 1 of 5 handshakes, 4 still open"
     assert figures.startswith("handshakes=1;;;0 completed=1;;;0 early_close=0%;0;50;0;100 ")
     assert figures.count("\n") == 1
 
@@ -222,7 +222,7 @@ def test_two_signals_at_once_are_like_one() -> None:
         finally:
             plugin.kill()
     assert (plugin.returncode, err) == (3, "")
-    assert re.match(r"SSH UNKNOWN - interrupted by SIG(INT|TERM) after 0 of 5 handshakes \| ", out)
+    assert re.match(r"SSH UNKNOWN - interrupted by SIG(INT|TERM) after 0 of 5 handshakes, 1 still open \| ", out)
     assert out.count("\n") == 1
 
 

@@ -29,7 +29,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "perfdata": {"ending", "values", "report"},
     "wire": {"", "ending", "values"},
     "diagnosis": {"ending", "values", "report"},
-    "probe": {"ending", "values", "report", "wire"},
+    "probe": {"ending", "values", "report", "interrupt", "wire"},
     "measure": {"ending", "values", "report", "interrupt", "diagnosis", "probe"},
 }
 PURE = {"values", "ending", "report", "perfdata", "wire", "diagnosis"}

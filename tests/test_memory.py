@@ -107,24 +107,25 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["state", "state.lock"]
 
 
+OURS = {"schema": 1, "target": "host:22"}
+
+
 @pytest.mark.parametrize(
     "content",
     [
         b"",
-        b"\0\xff garbage",
-        b"[" * 100_000,
-        b"{}",
-        b"[]",
-        b'{"schema": 2}',
-        b'{"schema": 1, "target": "other:22", "runs": []}',
-        json.dumps({"schema": 1, "target": "host:22", **History(failing_as="\x1b[31m")._asdict()}).encode(),
-        json.dumps({"schema": 1, "target": "host:22", **History(identification="a|b=1")._asdict()}).encode(),
-        json.dumps({"schema": 1, "target": "host:22", **History(runs=((1.0, 1, 2),))._asdict()}).encode(),  # type: ignore[arg-type]
-        json.dumps({"schema": 1, "target": "host:22", **History(served_at=-1.0)._asdict()}).encode(),
-        json.dumps({"schema": 1, "target": "host:22", **History()._asdict()}).encode().replace(b"0.0", b"NaN"),
+        b'{"schema": 1, "target": "host:22", "ru',
+        b'{"schema": 1, "target": "host:22", ' + b"[" * 100_000,
+        json.dumps(OURS).encode(),
+        json.dumps({**OURS, **History(failing_as="\x1b[31m")._asdict()}).encode(),
+        json.dumps({**OURS, **History(identification="a|b=1")._asdict()}).encode(),
+        json.dumps({**OURS, **History(identification="<b>")._asdict()}).encode(),
+        json.dumps({**OURS, **History(runs=((1.0, 1, 2),))._asdict()}).encode(),  # type: ignore[arg-type]
+        json.dumps({**OURS, **History(served_at=-1.0)._asdict()}).encode(),
+        json.dumps({**OURS, **History()._asdict()}).encode().replace(b"0.0", b"NaN"),
     ],
 )
-def test_garbage_is_an_empty_memory_and_is_replaced(tmp_path: Path, content: bytes) -> None:
+def test_a_broken_file_of_ours_is_an_empty_memory_and_is_replaced(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "state").write_bytes(content)
     memory = Memory(str(tmp_path / "state"), "host:22")
     assert memory.load() == History()
@@ -132,10 +133,36 @@ def test_garbage_is_an_empty_memory_and_is_replaced(tmp_path: Path, content: byt
     assert memory.load().served_at == NOON
 
 
-@given(content=st.recursive(st.none() | st.booleans() | st.floats() | st.text(max_size=5), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*History._fields, "schema", "target"]), inner)))  # fmt: skip # noqa: E501
-def test_any_json_is_a_history_or_an_empty_one(tmp_path_factory: pytest.TempPathFactory, content: object) -> None:
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"\0\xff garbage", "is no such file"),
+        (b"PermitRootLogin no\n", "is no such file"),
+        (b"{}", "is no such file"),
+        (b'{"schema": 2}', "is no such file"),
+        (b'{"schema": 1, "target": "other:22", "runs": []}', "is that of another target; name a directory for several"),
+    ],
+)
+def test_a_file_that_is_not_ours_is_left_alone(tmp_path: Path, content: bytes, sentence: str) -> None:
+    (tmp_path / "state").write_bytes(content)
+    memory = Memory(str(tmp_path / "state"), "host:22")
+    for use in (memory.load, lambda: memory.update(lambda history: history)):
+        with pytest.raises(MemoryFault, match=sentence):
+            use()
+    assert (tmp_path / "state").read_bytes() == content
+
+
+@given(
+    content=st.recursive(
+        st.none() | st.booleans() | st.floats() | st.text(max_size=5),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(History._fields), inner),
+    )
+)
+def test_any_json_of_ours_is_a_history_or_an_empty_one(
+    tmp_path_factory: pytest.TempPathFactory, content: object
+) -> None:
     path = tmp_path_factory.mktemp("any") / "state"
-    path.write_text(json.dumps(content))
+    path.write_text(json.dumps({**OURS, **(content if isinstance(content, dict) else {"runs": content})}))
     assert isinstance(Memory(str(path), "host:22").load(), History)
 
 
@@ -175,10 +202,10 @@ def test_runs_at_the_same_time_do_not_lose_each_other(tmp_path: Path) -> None:
 def test_a_directory_has_a_file_for_each_target(tmp_path: Path) -> None:
     with FakeSshd(HEALTHY) as server:
         assert check(*at(server), "--state-file", str(tmp_path)).code == 0
-    assert [p.name for p in sorted(tmp_path.iterdir())] == [
-        f"check_ssh_exchange-127.0.0.1_{server.port}.json",
-        f"check_ssh_exchange-127.0.0.1_{server.port}.json.lock",
-    ]
+        assert check(*at(server), "--state-file", str(tmp_path), "-4").code == 0
+    names = sorted(p.name for p in tmp_path.iterdir() if not p.name.endswith(".lock"))
+    assert len(names) == 2
+    assert all(name.startswith(f"check_ssh_exchange-127.0.0.1_{server.port}") for name in names)
 
 
 def test_the_window_is_perfdata_and_warns_above_one_percent(tmp_path: Path) -> None:
@@ -209,7 +236,7 @@ def test_a_penalty_is_waited_out_and_not_renewed(tmp_path: Path) -> None:
     told = json.loads(second.out)
     assert second.code == 2
     assert (told["diagnosis"]["cause"], told["handshakes"]) == ("penalty", [])
-    assert told["summary"].startswith("a penalty against our address was seen at ")
+    assert told["summary"].startswith("a penalty against our address seemed to hold at ")
 
 
 def test_a_state_file_that_cannot_be_used_is_a_note_and_the_check_goes_on(tmp_path: Path) -> None:

@@ -209,7 +209,6 @@ def test_a_firewall_that_lets_only_the_handshake_of_tcp_pass_leaves_no_banner(
     assert {handshake["ending"] for handshake in told["handshakes"]} == {"banner_timeout"}
     assert len(asked(told)) == 5
     assert told["latency"] == {}
-    assert all(0 < handshake["connect"] < 1 for handshake in asked(told))
 
 
 @pytest.mark.parametrize("host", [NOBODY4, NOBODY6])

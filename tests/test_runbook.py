@@ -32,6 +32,7 @@ LANGUAGES = {"sh", "text", "sshd_config", "ini"}
 
 # Said by diagnoses that come from no rule: all was served, nothing was, or memory changed a rule's cause.
 BESIDE_THE_RULES = {
+    (Cause.ADDRESS_FAMILY, Confidence.LIKELY),
     (Cause.HEALTHY, Confidence.CERTAIN),
     (Cause.HEALTHY, Confidence.POSSIBLE),
     (Cause.SLOW, Confidence.CERTAIN),

@@ -81,7 +81,7 @@ def software(name: str) -> str:
 def perfdata_pattern(depth: str) -> str:
     """Every figure of a run of five that went well, in the contract's order."""
     seconds, limits = r"[0-9]+(\.[0-9]{1,6})?s", {"banner_p50": "1;5"}
-    figures = ["handshakes=5;;;0", "completed=5;;;0", "early_close=0%;0;50;0;100", "failed=0;;;0"]
+    figures = ["handshakes=5;;;0", "completed=5;;;0", "early_close=0%;0;50;0;100", "failed=0%;;;0;100"]
     timed = [f"{phase}_{what}" for phase in PHASES[depth] for what in ("p50", "max")]
     extra = [label for label in timed if label.startswith(("kex_", "login_"))]
     figures += [f"{label}={seconds};{limits.get(label, ';')};0" for label in timed if label not in extra]
@@ -235,7 +235,7 @@ def test_without_asyncssh_the_deep_depths_name_the_pip_command(openssh: zoo.Serv
     assert answer == (
         3,
         "SSH UNKNOWN - the depths kex and login need the Python module asyncssh: "
-        "pip install 'check_ssh_exchange[login]' | handshakes=0;;;0 completed=0;;;0 failed=0;;;0 "
+        "pip install 'check_ssh_exchange[login]' | handshakes=0;;;0 completed=0;;;0 "
         + " ".join(f"{label}=0;;;0" for label in COUNTERS)
         + "\n",
         "",
@@ -281,7 +281,7 @@ def test_a_full_server_is_critical_and_completes_nothing(name: str) -> None:
     assert answer.code == 2
     assert answer.line.startswith("SSH CRITICAL - 5 of 5 handshakes turned away: ")
     assert f'"{refusal_text(name)}"' in answer.line
-    assert " handshakes=5;;;0 completed=0;;;0 early_close=100%;0;50;0;100 failed=5;;;0 " in answer.out
+    assert " handshakes=5;;;0 completed=0;;;0 early_close=100%;0;50;0;100 failed=100%;;;0;100 " in answer.out
 
 
 @pytest.mark.parametrize("name", WITH_PENALTIES)

@@ -36,7 +36,7 @@ def perfdata(report: Report, *options: str) -> dict[str, str]:
 def test_the_whole_block_of_a_mixed_run() -> None:
     report = run(COMPLETED, COMPLETED, CLOSED, RESET, TURNED, Ending.REFUSED, Ending.BANNER_TIMEOUT, Ending.REJECTED)
     assert judged(report, "-w", "failed=@1:2,kexinit_p50=0:0.5", "-c", "connect_max=~:3")[0].perfdata == (
-        "handshakes=8;;;0 completed=2;;;0 early_close=50%;0;50;0;100 failed=6;@1:2;;0 "
+        "handshakes=8;;;0 completed=2;;;0 early_close=50%;0;50;0;100 failed=75%;@1:2;;0;100 "
         "connect_p50=0.00001s;;;0 connect_max=0.00001s;;~:3;0 banner_p50=0.003s;1;5;0 banner_max=0.003s;;;0 "
         "kexinit_p50=0.0015s;0.5;;0 kexinit_max=0.0015s;;;0 "
         "closed=1;;;0 reset=1;;;0 turned_away=1;;;0 closed_after_banner=0;;;0 refused=1;;;0 rejected=1;;;0 "
@@ -154,7 +154,7 @@ def test_hostile_texts_stay_short_and_printable(said: bytes, verbosity: str) -> 
 def test_the_line_of_a_healthy_run() -> None:
     assert judged(run(*[COMPLETED] * 5, banner=0.0031))[1] == (
         "SSH OK - OpenSSH_9.2p1 (protocol 2.0), 5/5 handshakes, banner 3.1 ms | "
-        "handshakes=5;;;0 completed=5;;;0 early_close=0%;0;50;0;100 failed=0;;;0 connect_p50=0.00001s;;;0 "
+        "handshakes=5;;;0 completed=5;;;0 early_close=0%;0;50;0;100 failed=0%;;;0;100 connect_p50=0.00001s;;;0 "
         "connect_max=0.00001s;;;0 banner_p50=0.0031s;1;5;0 banner_max=0.0031s;;;0 kexinit_p50=0.0015s;;;0 "
         "kexinit_max=0.0015s;;;0 closed=0;;;0 reset=0;;;0 turned_away=0;;;0 closed_after_banner=0;;;0 refused=0;;;0 "
         "rejected=0;;;0 timeout=0;;;0 baseline_banner=0.0031s;;;0\n"
@@ -197,7 +197,7 @@ def test_what_is_no_number_is_never_ok(value: float) -> None:
 def test_a_fault_loses_no_result_measured_before_it() -> None:
     report = run(COMPLETED, COMPLETED, CLOSED, asked=5, fault="no file descriptor")
     _, output = judged(report)
-    known = "handshakes=3;;;0 completed=2;;;0 early_close=33.333333%;0;50;0;100 failed=1;;;0"
+    known = "handshakes=3;;;0 completed=2;;;0 early_close=33.333333%;0;50;0;100 failed=33.333333%;;;0;100"
     assert output.startswith(f"SSH UNKNOWN - no file descriptor | {known}")
     expected = parse(["-H", "host.example"]).expected
     document = json.loads(render(report, HEALTHY, judge(report, HEALTHY, expected)))

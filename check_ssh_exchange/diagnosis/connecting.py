@@ -8,10 +8,6 @@ from .rule import LIKELY, POSSIBLE, Rule, all_are, breaks_on_own_concurrency
 _BACKLOG = "the listen backlog is full"
 
 
-def _is_half_dead(facts: Facts) -> bool:
-    return len(facts.families) > 1 and len(set(facts.families.values())) > 1
-
-
 def _is_count_per_time(facts: Facts) -> bool:
     # The first k were served, then nothing was, and one more alone a moment later was not either.
     again = facts.again
@@ -20,7 +16,6 @@ def _is_count_per_time(facts: Facts) -> bool:
 
 
 NOT_CONNECTED: tuple[Rule, ...] = (
-    Rule(Cause.ADDRESS_FAMILY, LIKELY, _is_half_dead),
     Rule(
         Cause.RATE_LIMIT,
         LIKELY,

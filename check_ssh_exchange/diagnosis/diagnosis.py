@@ -15,6 +15,7 @@ class Diagnosis(NamedTuple):
     """Why handshakes ended as they did. All texts are printable; `remedies` are commands or settings on the server.
 
     `startups` estimates the unauthenticated connections that others hold on the server, where drops allow one.
+    `address` is the one that the cause is about, where a run saw several.
     """
 
     cause: Cause
@@ -24,6 +25,7 @@ class Diagnosis(NamedTuple):
     remedies: tuple[str, ...] = ()
     self_inflicted: bool = False
     startups: "Estimate | None" = None
+    address: str = ""
 
     @property
     def runbook(self) -> str:
@@ -41,9 +43,11 @@ def diagnose(report: Report, setting: "MaxStartups | None" = None, slow_after: f
     served = report.completed
     if served < len(report.handshakes):
         # Most runs find a healthy server and need no rules.
+        from .addresses import explain_each, parts_of
         from .rules import explain
 
-        return explain(report, setting)
+        parts = parts_of(report)
+        return explain(report, setting) if len(parts) < 2 else explain_each(parts, setting)
     if not served:
         return Diagnosis(Cause.UNEXPLAINED, Confidence.POSSIBLE, (printable(report.fault),) if report.fault else ())
     from .served import explain_served

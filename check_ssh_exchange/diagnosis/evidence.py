@@ -11,10 +11,10 @@ def evidence(facts: Facts, cause: Cause) -> tuple[str, ...]:
     """Return the findings of a run, the ones that decide first."""
     found = [facts.count, *_alone(facts), *_words(facts), *_times(facts)]
     found += _witnesses(facts)
-    if cause is Cause.MAXSTARTUPS:
+    if facts.is_self_inflicted(cause):
+        found.append(f"our own burst alone explains it: more than {facts.served_at_once} of ours at once hit the limit")
+    elif cause is Cause.MAXSTARTUPS:
         found += _startups(facts)
-    if cause is Cause.ADDRESS_FAMILY:
-        found += [f"{family} {'works' if works else 'does not'}" for family, works in facts.families.items()]
     return tuple(found)
 
 
@@ -26,7 +26,8 @@ def _alone(facts: Facts) -> list[str]:
         found.append(f"alone, after all had closed: {VERBS[facts.again.ending]}")
     served = facts.served_first
     if served and facts.failed:
-        found.append(f"the first {served} were served, none after them until they had closed")
+        after = " until they had closed" if facts.again is not None and facts.again.ending is Ending.COMPLETED else ""
+        found.append(f"the first {served} were served, none after them{after}")
     return found
 
 

@@ -130,9 +130,21 @@ class Facts:
         if not self.failed or failed_alone or not self.served_alone or self.again is None:
             return False
         if cause is Cause.MAXSTARTUPS and self.is_setting_known:
-            own = [h.ending is Ending.COMPLETED for h in self.burst].index(False)
+            first = next(h for h in self.burst if h.ending is not Ending.COMPLETED)
+            own = sum(h.wave == first.wave and h.number < first.number for h in self.burst)
             return own >= self.setting.start
-        return self.served_first is not None
+        return self.is_cut_sharp
+
+    @property
+    def is_cut_sharp(self) -> bool:
+        """Whether in each wave of the burst the first few were served and none after them, and something failed."""
+        order = [(h.wave, h.ending is not Ending.COMPLETED) for h in self.burst]
+        return order == sorted(order) and any(failed for _, failed in order)
+
+    @property
+    def served_at_once(self) -> int:
+        """How many of the burst were served."""
+        return sum(h.ending is Ending.COMPLETED for h in self.burst)
 
     # --- what was said, and when
 
@@ -192,20 +204,13 @@ class Facts:
         """Whether ICMP said "host or net unreachable" and came from another address than the one asked."""
         return any(h.icmp is not None and h.icmp[2] != h.address and h.icmp[:2] in _NO_WAY for h in self.failed)
 
-    @cached_property
-    def families(self) -> dict[str, bool]:
-        """Each address family that was tried, and whether one of its handshakes completed."""
-        served: dict[str, bool] = {}
-        for handshake in self.ours:
-            served[handshake.family] = served.get(handshake.family, False) or handshake.ending is Ending.COMPLETED
-        return served
-
     # --- arithmetic
 
     @cached_property
     def setting(self) -> MaxStartups:
         """The server's MaxStartups: what the user told us, else the default."""
-        return self._setting or maxstartups.DEFAULT
+        old = MaxStartups(10, 100, 10)  # the single number 10 of the releases before 6.2
+        return self._setting or (old if self.is_openssh(below=(6, 2)) else maxstartups.DEFAULT)
 
     @property
     def is_setting_known(self) -> bool:
@@ -216,10 +221,10 @@ class Facts:
     def estimate(self) -> Estimate | None:
         """How many unauthenticated connections others hold, by the drops seen and our own concurrency."""
         tries: list[tuple[int, bool]] = []
-        own = 0
+        own = wave = 0
         for handshake in self.ours:
-            if handshake.role != "burst":
-                own = 0
+            if handshake.role != "burst" or handshake.wave != wave:
+                own, wave = 0, handshake.wave
             dropped = handshake.is_early_close
             if dropped or handshake.ending is Ending.COMPLETED:
                 tries.append((own, dropped))

@@ -10,6 +10,7 @@ from ..report import Report
 from ..values import NamedTuple
 from .cause import Cause
 from .diagnosis import Diagnosis
+from .remedies import remedies_for
 
 MAX_RUNS = 5000  # a run a minute for more than three days
 # OpenSSH 9.8 and later shut an address out for at least min (15 s) and at most max (600 s); a refused connection adds
@@ -56,7 +57,7 @@ def remember(history: History, report: Report, diagnosis: Diagnosis, now: float,
         history = history._replace(identification=report.server.identification)
     if report.host_key is not None:
         history = history._replace(host_key=report.host_key)
-    if report.completed:
+    if report.serves_us:
         return history._replace(served_at=now, failing_since=0.0, failing_as="", wait=0.0, wait_until=0.0)
     if report.handshakes:
         endings = sorted({str(handshake.ending) for handshake in report.handshakes})
@@ -76,7 +77,7 @@ def waits(history: History, now: float) -> bool:
 def with_past(diagnosis: Diagnosis, history: History, report: Report, clock: "Clock") -> Diagnosis:
     """Return the diagnosis with what earlier runs add: a service that lived a moment ago was not always filtered."""
     endings = {handshake.ending for handshake in report.handshakes}
-    if report.completed or not endings or not history.served_at:
+    if report.serves_us or not endings or not history.served_at:
         return diagnosis
     since = history.failing_since
     sentence = f"served until {clock(history.served_at)}"
@@ -84,10 +85,15 @@ def with_past(diagnosis: Diagnosis, history: History, report: Report, clock: "Cl
         sentence += f", {history.failing_as} since {clock(since)}"
     evidence = (*diagnosis.evidence, sentence)
     # A ban is of one address, on a host that lives: not where a second source or the control port meets silence too.
-    is_dead = report.control == "did not answer" or any(handshake.is_witness for handshake in report.handshakes)
+    is_dead = report.control == "did not answer" or any(
+        handshake.is_witness and handshake.ending is not Ending.COMPLETED for handshake in report.handshakes
+    )
     if diagnosis.cause is Cause.FILTERED and endings == {Ending.CONNECT_TIMEOUT} and not is_dead:
         others = ("the host is down", "the listen backlog is full")
-        return diagnosis._replace(cause=Cause.BANNED, evidence=evidence, alternatives=others)
+        remedies = remedies_for(
+            Cause.BANNED, port=report.port, source=report.source or "OUR-ADDRESS", address=report.address or report.host
+        )
+        return diagnosis._replace(cause=Cause.BANNED, evidence=evidence, alternatives=others, remedies=remedies)
     return diagnosis._replace(evidence=evidence)
 
 

@@ -28,7 +28,7 @@ def all_are(*endings: Ending) -> Predicate:
 
 def breaks_on_own_concurrency(facts: Facts) -> bool:
     """Return whether we were served alone and then, at once, the first few were and the others not."""
-    return facts.served_alone and facts.served_first is not None and bool(facts.burst) and facts.again is not None
+    return facts.served_alone and facts.is_cut_sharp and facts.again is not None
 
 
 def is_witnessed_per_source(facts: Facts) -> bool:
@@ -37,4 +37,4 @@ def is_witnessed_per_source(facts: Facts) -> bool:
     A limit for each source serves the first few and none after them. Random early drop serves some in any order, and
     by chance the second source too.
     """
-    return facts.witness_served is True and bool(facts.failed) and bool(facts.served_first)
+    return facts.witness_served is True and facts.is_cut_sharp and facts.served_at_once > 0

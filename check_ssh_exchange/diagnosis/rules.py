@@ -24,6 +24,7 @@ def explain(report: Report, setting: MaxStartups | None = None) -> Diagnosis:
     """Return why handshakes of a report failed."""
     facts = Facts(report, setting)
     rule = next((rule for rule in RULES if rule.holds(facts)), NO_RULE)
+    self_inflicted = facts.is_self_inflicted(rule.cause)
     return Diagnosis(
         cause=rule.cause,
         confidence=rule.confidence,
@@ -32,6 +33,7 @@ def explain(report: Report, setting: MaxStartups | None = None) -> Diagnosis:
         remedies=remedies_for(
             rule.cause, port=report.port, source=report.source or "OUR-ADDRESS", address=report.address or report.host
         ),
-        self_inflicted=facts.is_self_inflicted(rule.cause),
-        startups=facts.estimate if rule.cause is Cause.MAXSTARTUPS else None,
+        self_inflicted=self_inflicted,
+        # Where our own burst explains the drops, they say nothing of others.
+        startups=facts.estimate if rule.cause is Cause.MAXSTARTUPS and not self_inflicted else None,
     )

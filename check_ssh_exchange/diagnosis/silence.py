@@ -1,6 +1,6 @@
 """Rules for connections that were accepted, and closed or left without a word."""
 
-from ..ending import Ending
+from ..ending import TIMEOUTS, Ending
 from .cause import Cause
 from .facts import AT_ONCE, Facts
 from .rule import LIKELY, POSSIBLE, Predicate, Rule, all_are, breaks_on_own_concurrency, is_witnessed_per_source
@@ -24,6 +24,15 @@ def _is_broken_by_concurrency(facts: Facts) -> bool:
 
 def _is_asked_and(*endings: Ending) -> Predicate:
     return lambda facts: facts.asked is not None and facts.asked.ending in endings
+
+
+def _is_slow_beyond_the_deadline(facts: Facts) -> bool:
+    # Alone it answered; the others were given less time than a little more than that answer took.
+    baseline = facts.baseline
+    if baseline is None or baseline.banner is None or baseline.ending is not Ending.COMPLETED:
+        return False
+    times = [h.ended for h in facts.failed]
+    return bool(times) and facts.endings <= TIMEOUTS and min(times) < 1.5 * baseline.ended
 
 
 def _is_dropbear(facts: Facts) -> bool:
@@ -106,6 +115,12 @@ CLOSED_WITHOUT_WORDS: tuple[Rule, ...] = (
 )
 
 SILENT: tuple[Rule, ...] = (
+    Rule(
+        Cause.SLOW,
+        LIKELY,
+        _is_slow_beyond_the_deadline,
+        ("the server stalled during this run; a longer --timeout would tell",),
+    ),
     Rule(
         Cause.PROXY,
         LIKELY,

@@ -65,6 +65,14 @@ WORDS: tuple[Rule, ...] = (
     Rule(Cause.TARPIT, LIKELY, _is_tarpit, ("a server that sends a long text before its identification",)),
 )
 
+
+def _is_penalty_begun(facts: Facts) -> bool:
+    # The account was full after the first few: none is served after them, alone neither.
+    again = facts.again
+    turned = again is not None and again.ending is Ending.TURNED_AWAY
+    return facts.says(NOT_ALLOWED) and turned and bool(facts.served_first) and facts.witness_served is not False
+
+
 SSHD_TEXTS: tuple[Rule, ...] = (
     Rule(
         Cause.PER_SOURCE_LIMIT,
@@ -99,6 +107,12 @@ SSHD_TEXTS: tuple[Rule, ...] = (
         ("PerSourceMaxStartups, with all places of our address taken by others", _BY_CHANCE),
     ),
     Rule(
+        Cause.PENALTY,
+        LIKELY,
+        _is_penalty_begun,
+        ("MaxStartups, filled by the connections of others meanwhile",),
+    ),
+    Rule(
         Cause.MAXSTARTUPS,
         LIKELY,
         lambda facts: facts.says(NOT_ALLOWED) and facts.nothing_served and facts.witness_served is False,
@@ -107,7 +121,7 @@ SSHD_TEXTS: tuple[Rule, ...] = (
     Rule(
         Cause.MAXSTARTUPS,
         LIKELY,
-        # A penalty refuses every connection of its source, so one that was served rules it out.
+        # A penalty refuses every connection of its source, so one that was served after a refusal rules it out.
         lambda facts: facts.says(NOT_ALLOWED) and not facts.nothing_served and facts.witness_served is False,
         (_SHARED_BLOCK,),
     ),

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ..wire.exchange import FAREWELL, Exchange, Input, State
+from ..wire.exchange import FAREWELL, MAX_BEFORE_GOAL, Exchange, Input, State
 from ..wire.packet import Message
 from .connection import Address, Connection, OnEnd
 from .fault import ProbeError
@@ -68,6 +68,7 @@ class LoginConnection(Connection):
         self._unsaid: list[bytes] = []
         self._unseen: list[tuple[bytes, int]] = []
         self._has_keys = False
+        self._heard = 0
 
     # --- what the engine calls
 
@@ -83,6 +84,12 @@ class LoginConnection(Connection):
             super().ready(mask)
 
     def _received(self, data: bytes, at: int) -> None:
+        # asyncssh goes on for as long as a server sends; so would the read that feeds it, and no deadline is looked at.
+        self._heard += len(data)
+        if self._heard > MAX_BEFORE_GOAL:
+            self._transport.close()
+            self.exchange.on(Input.MALFORMED, at, f"more than {MAX_BEFORE_GOAL} bytes before the goal")
+            return
         self._unseen.append((data, at))
         if self._protocol is None:
             self._early.append(data)

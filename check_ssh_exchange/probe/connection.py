@@ -76,6 +76,7 @@ class Connection:
         "started_at",
         "trace",
         "wanted_source",
+        "wave",
     )
 
     def __init__(
@@ -86,6 +87,7 @@ class Connection:
         self.role = role
         self.on_end = on_end
         self.wanted_source = source
+        self.wave = 0
         self.source = source
         self.source_port = 0
         self.started_at = 0

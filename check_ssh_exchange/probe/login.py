@@ -7,10 +7,12 @@ and NEWKEYS carry the kernel's stamps and every ending is named by the same tabl
 import asyncio
 import contextlib
 import ctypes.util
+import signal
 import socket
 from collections.abc import Callable
 from typing import Any
 
+from ..interrupt import SIGNALS, Interrupted, heed
 from ..wire.exchange import CLIENT_IDENTIFICATION, Exchange
 from .carrier import LoginConnection
 from .connection import Address, Connection
@@ -149,6 +151,7 @@ class Client:
             preferred_auth=["publickey"],
             gss_host=None,
             x509_trusted_certs=None,
+            login_timeout=0,  # the engine has the deadline
             client_version=CLIENT_IDENTIFICATION[8:-2].decode(),
             server_host_key_algs=() if credentials.known_hosts else HOST_KEYS.split(","),
             kex_algs=KEX,
@@ -172,20 +175,31 @@ def drive(engine: Engine, target: Target, plan: Plan, make_run: Callable[[Connec
         loop = asyncio.get_running_loop()
         # What asyncssh's connections say after we have left them is nobody's business.
         loop.set_exception_handler(lambda *_: None)
-        done = asyncio.Event()
+        done = loop.create_future()
+
+        # An Interrupted raised inside of a callback or task would be asyncio's to swallow.
+        def end(reason: BaseException | None = None) -> None:
+            if not done.done():
+                done.set_exception(reason) if reason else done.set_result(None)
+
+        for number in SIGNALS:
+            loop.add_signal_handler(number, end, Interrupted(signal.Signals(number).name))
         host = Host(engine, loop)
         client = Client(target, plan, credentials, host)
         run = make_run(client.connection)
-        run.on_done = lambda _: done.set()
+        run.on_done = lambda _: end()
         try:
             run.start(seconds)
             host.look()
             if not run.is_done:
-                await done.wait()
+                await done
             await client.leave()
         finally:
             host.close()
             run.stop()
             client.close()
 
-    asyncio.run(whole())
+    try:
+        asyncio.run(whole())
+    finally:
+        heed()  # the loop has left the signals to their defaults

@@ -44,6 +44,7 @@ def handshake(number: int, connection: Connection, begun: int, *, is_witness: bo
         identification=printable(identification.line) if identification else None,
         icmp=connection.icmp,
         segments_in=connection.info.segments_in if connection.info else None,
+        wave=connection.wave,
         is_witness=is_witness,
         spoke_first=exchange.speaks_first,
         wire=tuple(

@@ -8,15 +8,15 @@ import time
 from collections.abc import Callable, Sequence
 
 from ..ending import NOT_ACCEPTED, Depth, Ending
-from ..report import Followup, Report, Server
-from ..values import NamedTuple
+from ..report import Followup, Report
 from ..wire.exchange import Exchange
 from . import record
-from .connection import Address, Connection
+from .connection import Address, Connection, OnEnd
 from .engine import Engine
 from .fault import NoDescriptors, ProbeError
 from .knock import Knock
 from .plan import Plan, Target
+from .policy import Policy
 from .resolve import FAMILY_WORDS
 
 # sshd frees a slot only when it has reaped the child, milliseconds after our close (at most 0.3 s measured). A burst
@@ -29,20 +29,10 @@ PATIENCE = 0.25
 MOST_BESIDE_UNKNOWN = 4
 # Of the whole time: kept back for what the burst may call for after it.
 RESERVE = 0.15
+LEAST = 50_000_000  # nanoseconds; no further test in less
 SECOND = 1_000_000_000
 
-Connect = Callable[[Address, Exchange, str, Callable[[Connection], None], str], Connection]
-
-
-class Policy(NamedTuple):
-    """What the run asks its owner: pure judgements, made elsewhere.
-
-    `refusal` tells why the plan must not be carried out against a server, None when it may; `followups` which further
-    tests the burst calls for.
-    """
-
-    refusal: Callable[[Server | None], str | None]
-    followups: Callable[[Report], tuple[Followup, ...]]
+Connect = Callable[[Address, Exchange, str, OnEnd, str], Connection]
 
 
 class Run:
@@ -72,9 +62,11 @@ class Run:
         self._awaited: set[Connection] = set()
         self._late: set[Connection] = set()
         self._waves: list[tuple[Address, int]] = []
+        self._wave = 0
         self._followups: list[Followup] = []
         self._knock: Knock | None = None
         self._stage: Callable[[], None] = self._after_baseline
+        self._is_pausing = False
         self._notes: list[str] = []
         self._begun = 0
         self._end = 0
@@ -89,7 +81,11 @@ class Run:
         self._end = self._begun + int(seconds * SECOND)
         for lane in self._lanes:
             self._open_baseline(lane)
-        self._engine.call_at(self._begun + self._patience, self._lose_patience)
+        self._wait_patiently()
+
+    def _wait_patiently(self) -> None:
+        baseline = self._opened[-1] if self._opened else None
+        self._engine.call_at(time.monotonic_ns() + self._patience, lambda: self._lose_patience(baseline))
 
     @property
     def _patience(self) -> int:
@@ -104,11 +100,15 @@ class Run:
         return self._plan.sources[0] if self._plan.sources else ""
 
     @property
+    def _shared(self) -> int:
+        """How many of the addresses see the same source of ours: those of one family, and may be one server's."""
+        families = [lane.family for lane in self._lanes]
+        return max(map(families.count, families))
+
+    @property
     def _may_go_beside(self) -> bool:
         at_once = min(self._plan.at_once, self._plan.handshakes - 1)
-        return at_once <= MOST_BESIDE_UNKNOWN and self._policy.refusal(None) is None
-
-    # --- opening and ending
+        return at_once <= MOST_BESIDE_UNKNOWN and self._policy.refusal(None, self._shared) is None
 
     def _measured(self, lane: Address, role: str, source: str | None = None) -> Connection:
         source = self._source if source is None else source
@@ -145,21 +145,22 @@ class Run:
         if self._falls_back(connection):
             self._lanes = [self._spare.pop(0)]
             self._open_baseline(self._lanes[0])
-        elif not self._awaited:
+            self._wait_patiently()
+        elif not self._awaited and not self._is_pausing:  # a late baseline may end while the next wave is scheduled
             self._stage()
 
     def _falls_back(self, connection: Connection) -> bool:
         # ssh(1) and check_ssh try the next address when one does not take the connection.
         return connection.role == "baseline" and bool(self._spare) and connection.exchange.ending in NOT_ACCEPTED
 
-    def _lose_patience(self) -> None:
+    def _lose_patience(self, baseline: Connection | None) -> None:
         if self.is_done or self._stage != self._after_baseline or not self._awaited:
             return
-        baseline = self._opened[-1]
+        if baseline is None or baseline is not self._opened[-1]:  # another address has its turn, and its own timer
+            return
         if self._spare and baseline.exchange.connected_at is None:
             baseline.expire()
             self._engine.tell(baseline)
-            self._engine.call_at(time.monotonic_ns() + self._patience, self._lose_patience)
         elif self._may_go_beside and self._plan.handshakes > 1:
             self._late, self._awaited = self._awaited, set()
             self._after_baseline()
@@ -170,7 +171,7 @@ class Run:
         # A baseline that nobody accepted has cost nothing, and more of them will not either.
         accepted = [c for c in self._opened if c.exchange.ending not in NOT_ACCEPTED]
         for server in {record.server_of(connection) for connection in accepted}:
-            refusal = self._policy.refusal(server)
+            refusal = self._policy.refusal(server, self._shared)
             if refusal is not None:
                 self._finish(refusal)
                 return
@@ -191,7 +192,12 @@ class Run:
             return
         now = time.monotonic_ns()
         pause = min(int(PAUSE * SECOND), max(0, self._end - now) // 10)
-        self._engine.call_at(now + pause, callback)
+        self._is_pausing = True
+        self._engine.call_at(now + pause, lambda: self._go_on(callback))
+
+    def _go_on(self, callback: Callable[[], None]) -> None:
+        self._is_pausing = False
+        callback()
 
     def _open_wave(self) -> None:
         if self.is_done:
@@ -207,9 +213,12 @@ class Run:
             return
         lane, count = self._waves.pop(0)
         deadline = now + (self._waves_end - now) // (len(self._waves) + 1)
+        self._wave += 1
         for opened in range(count):
+            connection = self._measured(lane, "burst")
+            connection.wave = self._wave
             try:
-                self._open(self._measured(lane, "burst"), deadline)
+                self._open(connection, deadline)
             except NoDescriptors as fault:
                 self._go_on_with_fewer(lane, count - opened, opened, fault)
                 return
@@ -248,10 +257,17 @@ class Run:
 
     def _after_followup(self) -> None:
         self._release()
-        if self._followups and time.monotonic_ns() < self._end:
+        if self._followups and self._has_time():
             self._pause_then(self._open_followup)
         else:
             self._finish(None)
+
+    def _has_time(self) -> bool:
+        # A test that is cut off before a healthy answer of this server could come tells the wrong thing.
+        first = self._opened[0]
+        served = first.exchange.ending is Ending.COMPLETED
+        took = (first.exchange.ended_at or 0) - first.started_at if served else 0
+        return self._end - time.monotonic_ns() > max(LEAST, took * 3 // 2)
 
     def _open_followup(self) -> None:
         if self.is_done:
@@ -268,8 +284,9 @@ class Run:
                     exchange = Exchange(Depth.BANNER, speaks_first=True)
                     self._open(Connection(lane, exchange, "recheck", self._ended, self._source), self._end)
                 case Followup.CONTROL:
-                    self._knock = Knock(lane, self._plan.control_port or 0, self._knocked, self._source)
-                    self._engine.open(self._knock, self._end)
+                    knock = Knock(lane, self._plan.control_port or 0, self._knocked, self._source)
+                    self._engine.open(knock, self._end)
+                    self._knock = knock
         except ProbeError as fault:
             self._notes.append(f"a further test was not possible: {fault}")
             self._after_followup()
@@ -294,10 +311,15 @@ class Run:
     # --- what is known, at any time
 
     @property
+    def open(self) -> int:
+        """How many handshakes have no ending yet."""
+        return sum(not connection.is_ended for connection in self._opened)
+
+    @property
     def _asked(self) -> int:
         return self._plan.handshakes * len(self._lanes)
 
-    def report(self, fault: str | None = None) -> Report:
+    def report(self) -> Report:
         """Return what is known so far."""
         witness = self._plan.sources[1:]
         handshakes = tuple(
@@ -321,7 +343,7 @@ class Run:
             algorithms=next(map(record.algorithms, offers), None),
             resolve=self._resolved_in,
             took=((self._ended_at or time.monotonic_ns()) - self._begun) / SECOND,
-            fault=fault or self.fault,
+            fault=self.fault,
             notes=tuple(self._notes),
             host_key=next((c.host_key for c in self._opened if c.host_key), None),
             control=self._knock.verdict if self._knock and self._knock.is_ended else None,
