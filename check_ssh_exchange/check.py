@@ -62,6 +62,8 @@ def _remembered(options: Options) -> tuple[Report, Diagnosis]:
         notes += fault_note
         early, accepted = history.window(time.time(), options.window)
         report = report._replace(window=(early, accepted))
+        if _is_outside(early, accepted, options.expected.warning.get("early_close_window")):
+            diagnosis = past.with_window(diagnosis, history, report, _clock)
         if history.wait_until > now and not options.plan.exempt:
             notes.append(f"no further try before {_clock(history.wait_until)}, so that a penalty can run out")
     return report._replace(notes=(*report.notes, *dict.fromkeys(notes))), diagnosis
@@ -101,6 +103,12 @@ def _held_back(options: Options, history: "History", now: float) -> tuple[Report
     )
     lines = remedies_for(Cause.PENALTY, port=target.port, source=(*plan.sources, "OUR-ADDRESS")[0], address=target.host)
     return report, Diagnosis(Cause.PENALTY, Confidence.POSSIBLE, (sentence,), remedies=lines)
+
+
+def _is_outside(early: int, accepted: int, spec: str | None) -> bool:
+    from .nagios import Range
+
+    return spec is not None and accepted > 0 and not Range(spec).match(100 * early / accepted)
 
 
 def _clock(when: float) -> str:

@@ -135,6 +135,8 @@ def _history(document: object, target: str) -> History:
         host_key=_text(document["host_key"]),
         wait_until=_number(document["wait_until"]),
         wait=_number(document["wait"]),
+        early_at=_number(document["early_at"]),
+        early_cause=_text(document["early_cause"]),
     )
 
 

@@ -185,7 +185,7 @@ def problem(report: Report, diagnosis: Diagnosis) -> str:
     if report.held_back is not None:
         return ""
     if report.completed == len(report.handshakes):
-        return "" if diagnosis.cause is Cause.HEALTHY else PHRASES[diagnosis.cause]
+        return "" if diagnosis.cause is Cause.HEALTHY else _guessed(diagnosis)
     from .diagnosis.facts import Facts
 
     facts = Facts(report)
@@ -195,8 +195,7 @@ def problem(report: Report, diagnosis: Diagnosis) -> str:
 
         facts = Facts(part_of(report, diagnosis.address))
         where = f"{diagnosis.address}: "
-    is_guess = diagnosis.confidence is Confidence.POSSIBLE and diagnosis.cause is not Cause.UNEXPLAINED
-    phrase = f"{where}{facts.count}: {'perhaps ' if is_guess else ''}{PHRASES[diagnosis.cause]}"
+    phrase = f"{where}{facts.count}: {_guessed(diagnosis)}"
     if facts.texts:
         text = facts.texts.most_common(1)[0][0]
         phrase += f', "{text if len(text) <= 60 else text[:57] + "..."}"'
@@ -205,3 +204,9 @@ def problem(report: Report, diagnosis: Diagnosis) -> str:
     elif facts.endings <= {Ending.PROTOCOL_ERROR, Ending.NOT_SSH} and facts.failed[0].detail:
         phrase += f", {facts.failed[0].detail}"
     return phrase
+
+
+def _guessed(diagnosis: Diagnosis) -> str:
+    """Return the cause's phrase, marked where it is no more than possible: not everybody sees the second line."""
+    is_guess = diagnosis.confidence is Confidence.POSSIBLE and diagnosis.cause is not Cause.UNEXPLAINED
+    return f"{'perhaps ' if is_guess else ''}{PHRASES[diagnosis.cause]}"

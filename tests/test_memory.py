@@ -244,3 +244,14 @@ def test_a_state_file_that_cannot_be_used_is_a_note_and_the_check_goes_on(tmp_pa
         answer = check(*at(server), "--state-file", str(tmp_path / "none" / "state"))
     assert answer.code == 0
     assert ", cannot lock the state file /" in answer.line
+
+
+def test_a_warning_about_the_window_names_the_cause_that_was_seen_last(tmp_path: Path) -> None:
+    state = str(tmp_path / "state")
+    throttled = (send(b"Exceeded MaxStartups\r\n"), FIN)
+    with FakeSshd(HEALTHY, HEALTHY, throttled, HEALTHY) as server:
+        assert check(*at(server), "--state-file", state).code == 1
+        answer = check(*at(server), "--state-file", state, "-v")
+    assert answer.code == 1
+    assert answer.line.startswith("SSH WARNING - perhaps MaxStartups throttling, early_close_window is ")
+    assert "\nevidence: 1 of 11 connections of the window ended early, last at " in answer.out

@@ -84,12 +84,15 @@ def test_every_extra_is_in_all_or_for_development() -> None:
     assert wanted <= extras["dev"]
 
 
-def test_the_wheel_holds_every_module_and_nothing_else(built: Path) -> None:
+def test_the_wheel_holds_every_module_the_runbook_and_nothing_else(built: Path) -> None:
     (wheel,) = (built / "dist").glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     ours = {*files(built, "check_ssh_exchange")}
-    assert {name for name in names if ".dist-info/" not in name} == ours
+    code = {name for name in names if ".dist-info/" not in name and ".data/" not in name}
+    assert code == ours
+    shipped = {name.partition("/share/doc/check_ssh_exchange/")[2] for name in names if ".data/" in name}
+    assert shipped == {*files(built / "docs", "runbook"), *files(built, "contrib")}
     assert any(name.endswith("/LICENSE") for name in names)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from ..ending import Ending
 from ..report import Report
 from ..values import NamedTuple
-from .cause import Cause
+from .cause import Cause, Confidence
 from .diagnosis import Diagnosis
 from .remedies import remedies_for
 
@@ -38,6 +38,8 @@ class History(NamedTuple):
     host_key: str = ""
     wait_until: float = 0.0
     wait: float = 0.0
+    early_at: float = 0.0
+    early_cause: str = ""
 
     def window(self, now: float, seconds: float) -> tuple[int, int]:
         """Return early closes and accepted connections of the last `seconds`."""
@@ -53,6 +55,8 @@ def remember(history: History, report: Report, diagnosis: Diagnosis, now: float,
     if accepted:
         runs.append(Past(now, accepted, report.early_closes))
     history = history._replace(runs=tuple(runs[-MAX_RUNS:]))
+    if report.early_closes:
+        history = history._replace(early_at=now, early_cause=str(diagnosis.cause))
     if report.server is not None:
         history = history._replace(identification=report.server.identification)
     if report.host_key is not None:
@@ -95,6 +99,19 @@ def with_past(diagnosis: Diagnosis, history: History, report: Report, clock: "Cl
         )
         return diagnosis._replace(cause=Cause.BANNED, evidence=evidence, alternatives=others, remedies=remedies)
     return diagnosis._replace(evidence=evidence)
+
+
+def with_window(diagnosis: Diagnosis, history: History, report: Report, clock: "Clock") -> Diagnosis:
+    """Return what the runs of the window say where the last one found nothing: the cause that was seen last."""
+    early, accepted = report.window or (0, 0)
+    if diagnosis.cause is not Cause.HEALTHY or not early or history.early_cause not in tuple(Cause):
+        return diagnosis
+    cause = Cause(history.early_cause)
+    last = f"{early} of {accepted} connections of the window ended early, last at {clock(history.early_at)}: {cause}"
+    remedies = remedies_for(
+        cause, port=report.port, source=report.source or "OUR-ADDRESS", address=report.address or report.host
+    )
+    return Diagnosis(cause, Confidence.POSSIBLE, (last, *diagnosis.evidence), remedies=remedies)
 
 
 def changes(history: History, report: Report) -> Iterable[str]:
