@@ -52,8 +52,10 @@ def random_drops(name: str) -> Iterator[Scenario]:
     """MaxStartups that drops a third of all connections; each run comes from an address of its own."""
     setting, causes = "10:30:60", (Cause.MAXSTARTUPS,)
     runs = tuple(("-S", f"127.0.5.{number}", "-n", "8", "--max-startups", setting) for number in range(1, 4))
+    # All eight may be dropped, and then nothing tells it from a penalty.
+    plain = (*causes, Cause.PENALTY) if name in WITH_PENALTIES else causes
     place = partial(limited, name, {"MaxStartups": setting}, runs, 13)
-    yield Scenario(f"MaxStartups drops at random, {name}", causes, place, strikes_at_random=True, self_inflicted=False)
+    yield Scenario(f"MaxStartups drops at random, {name}", plain, place, strikes_at_random=True, self_inflicted=False)
     # Of twelve at once hardly ever the first few are served and none after them.
     many = ("-S", "127.0.5.9", "-S", "127.0.6.9", "-n", "12", "--concurrency", "11")
     two = partial(limited, name, {"MaxStartups": setting}, (many,), 13)

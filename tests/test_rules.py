@@ -102,7 +102,9 @@ CASES: list[Case] = [
     ("10.0, all", run("ttttt", says=NOT_ALLOWED), Cause.PENALTY, POSSIBLE),
     ("10.0, all, other source served", not_allowed("ttttt", witness="S"), Cause.PENALTY, LIKELY),
     ("10.0, all, other source refused", run("ttttt", witness="t", says=NOT_ALLOWED), MAXSTARTUPS, LIKELY),
-    ("10.0, after the first three, alone too", not_allowed("SSStt", "t"), Cause.PENALTY, LIKELY),
+    ("10.0, after the first six, alone too", not_allowed("SSSSSSttt", "t"), Cause.PENALTY, LIKELY),
+    ("10.0, after the first two, alone too", not_allowed("SSttt", "t"), MAXSTARTUPS, LIKELY),
+    ("10.0, alone too, other source served", not_allowed("SSttt", "t", witness="S"), Cause.PENALTY, LIKELY),
     ("served after six seconds, cut off at five", slow_alone(), Cause.SLOW, LIKELY),
     ("10.0, a fault booked against us", run("cccct", says=NOT_ALLOWED), Cause.SERVER_FAULT, LIKELY),
     # connections that did not come about

@@ -67,13 +67,22 @@ WORDS: tuple[Rule, ...] = (
 
 
 def _is_penalty_begun(facts: Facts) -> bool:
-    # The account was full after the first few: none is served after them, alone neither.
+    # The account was full after the first few: none is served after them, alone neither. Random early drop can look so
+    # after two or three, hardly ever after five; and it does not serve the second source while it drops all of ours.
     again = facts.again
     turned = again is not None and again.ending is Ending.TURNED_AWAY
-    return facts.says(NOT_ALLOWED) and turned and bool(facts.served_first) and facts.witness_served is not False
+    served = facts.served_first or 0
+    is_no_chance = facts.witness_served is True or (served >= 5 and facts.witness_served is None)
+    return facts.says(NOT_ALLOWED) and turned and served > 0 and is_no_chance
 
 
 SSHD_TEXTS: tuple[Rule, ...] = (
+    Rule(
+        Cause.PENALTY,
+        LIKELY,
+        _is_penalty_begun,
+        ("MaxStartups, filled by the connections of others meanwhile",),
+    ),
     Rule(
         Cause.PER_SOURCE_LIMIT,
         LIKELY,
@@ -107,12 +116,6 @@ SSHD_TEXTS: tuple[Rule, ...] = (
         ("PerSourceMaxStartups, with all places of our address taken by others", _BY_CHANCE),
     ),
     Rule(
-        Cause.PENALTY,
-        LIKELY,
-        _is_penalty_begun,
-        ("MaxStartups, filled by the connections of others meanwhile",),
-    ),
-    Rule(
         Cause.MAXSTARTUPS,
         LIKELY,
         lambda facts: facts.says(NOT_ALLOWED) and facts.nothing_served and facts.witness_served is False,
@@ -129,7 +132,7 @@ SSHD_TEXTS: tuple[Rule, ...] = (
         Cause.MAXSTARTUPS,
         LIKELY,
         lambda facts: facts.says(NOT_ALLOWED) and not facts.nothing_served,
-        ("PerSourceMaxStartups sends the same text; a second -S would tell",),
+        ("PerSourceMaxStartups and a penalty that began meanwhile send the same text; a second -S would tell",),
     ),
     Rule(
         Cause.PENALTY,
