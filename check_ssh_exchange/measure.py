@@ -48,12 +48,6 @@ def _addresses(target: Target, plan: Plan) -> list[Address]:
     return addresses
 
 
-def _noted(report: Report, plan: Plan) -> Report:
-    if not (plan.all_addresses and plan.sources):
-        return report
-    return report._replace(notes=(*report.notes, f"only {plan.family} addresses were probed: the source is one"))
-
-
 def measure(target: Target, plan: Plan) -> Report:
     """Carry out a plan against a target and return what was measured.
 
@@ -89,7 +83,7 @@ def measure(target: Target, plan: Plan) -> Report:
             make_run().start(seconds)
             while not runs[0].is_done:
                 engine.step()
-        return _noted(runs[0].report(), plan)
+        return runs[0].report()
     except ProbeError as fault:
         return report._replace(fault=str(fault), took=time.monotonic() - begun)
     except Interrupted as signal:

@@ -29,7 +29,7 @@ LINES = {
     "hostile": rf'SSH CRITICAL - 5 of 5 handshakes answered by something that is not SSH: [\w ]+, "{re.escape(SHOWN)}"',
     "odd": r"SSH OK - \\x3cb>\\x7cearly_close=0;;;; \(protocol 2\.0\), 5/5 handshakes, banner [\d.]+ ms",
 }
-COUNTERS = ["handshakes", "completed", "failed", "closed", "reset", "turned_away", "closed_after_banner", "refused",
+COUNTERS = ["handshakes", "completed", "closed", "reset", "turned_away", "closed_after_banner", "refused",
             "rejected", "timeout"]  # fmt: skip
 
 

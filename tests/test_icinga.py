@@ -162,7 +162,7 @@ def test_icinga_passes_a_host_its_family_numbers_and_arrays(
 
 def test_a_run_that_icinga_ends_says_so(api: Api, plugin: daemons.Installation) -> None:
     printed, said = plugin.printed(words(api, "overrun")), result(api, "overrun")
-    assert printed.text == "SSH UNKNOWN - interrupted by SIGTERM after 0 of 5 handshakes"
+    assert printed.text == "SSH UNKNOWN - interrupted by SIGTERM after 0 of 5 handshakes, 1 still open"
     assert said["output"].split("\n")[0] == f"<Timeout exceeded.>{printed.text} "
     assert said["performance_data"] == printed.perfdata.split(" ")
     assert api.services["overrun"]["state"] == 3
