@@ -3,8 +3,10 @@
 import re
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -35,8 +37,17 @@ def test_a_plugin_that_a_daemon_left_behind_is_ended_with_the_installation(serve
     with installation() as installed:
         command = [str(installed.plugin), "-H", HOST, "-p", str(servers["silent"]), "-t", "3600"]
         left = subprocess.Popen(command, cwd="/", stdout=subprocess.DEVNULL)
+        until = time.monotonic() + 30
+        while not is_probing(left.pid) and time.monotonic() < until:  # no sooner: its files go away with the rest
+            time.sleep(0.02)
     assert left.wait(10) == -9
     assert not installed.home.exists()
+
+
+def is_probing(pid: int) -> bool:
+    """Return whether a plugin has come to its event loop."""
+    links = Path(f"/proc/{pid}/fd").glob("*")
+    return any("eventpoll" in str(link.readlink()) for link in links if link.is_symlink())
 
 
 # --- Nagios Core
