@@ -65,7 +65,7 @@ def test_mode_normal_counts_none_of_our_handshakes(tmp_path: Path) -> None:
 def test_mode_aggressive_bans_a_default_run_as_the_readme_says(tmp_path: Path) -> None:
     with watched(tmp_path, "aggressive") as (pair, server, jail):
         assert probe(pair) == 0
-        jail.read(server.log())
+        jail.read(logged(server, "Disconnected from", 5))
         assert probe(pair, "-t", "3") == 2
 
 
