@@ -190,11 +190,6 @@ class Facts:
         return software is not None and software.name == "openssh" and low <= software.version < below
 
     @property
-    def is_rejected_by_target(self) -> bool:
-        """Whether ICMP answers came from the very address that was asked."""
-        return any(h.icmp is not None and h.icmp[2] == h.address for h in self.failed)
-
-    @property
     def is_rejected_by_ourselves(self) -> bool:
         """Whether ICMP answers came from our own address: a firewall on this machine, and the target is another."""
         return any(h.icmp is not None and h.icmp[2] == h.source != h.address for h in self.failed)
