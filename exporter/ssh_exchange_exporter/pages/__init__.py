@@ -1,0 +1,1 @@
+"""The pages for people: plain HTML made on the server, without scripts."""

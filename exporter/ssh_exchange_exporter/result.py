@@ -1,0 +1,40 @@
+"""One probe as everything after it sees it: what was asked for, measured and judged."""
+
+from typing import NamedTuple
+
+from check_ssh_exchange.diagnosis.diagnosis import Diagnosis
+from check_ssh_exchange.report import Report
+from check_ssh_exchange.verdict import Verdict
+
+
+class Result(NamedTuple):
+    """A probe that was made. `at` is when it began (seconds since the epoch); `number` counts from 1.
+
+    `target` is what was asked for, as it was written; `summary` the status line that the plugin would print, without
+    its perfdata, and like every text in the report, diagnosis and verdict printable.
+    """
+
+    number: int
+    target: str
+    module: str
+    is_background: bool
+    at: float
+    took: float
+    report: Report
+    diagnosis: Diagnosis
+    verdict: Verdict
+    summary: str
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether the module's expectations hold."""
+        return int(self.verdict.state) == 0
+
+
+class FleetRow(NamedTuple):
+    """A background target as the overview shows it; `result` is its last, None before the first."""
+
+    target: str
+    module: str
+    labels: dict[str, str]
+    result: Result | None

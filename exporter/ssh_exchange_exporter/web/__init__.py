@@ -1,0 +1,1 @@
+"""HTTP: listening sockets, TLS, users, endpoints."""
