@@ -8,7 +8,8 @@ from check_ssh_exchange.verdict import Verdict
 
 
 class Result(NamedTuple):
-    """A probe that was made. `at` is when it began (seconds since the epoch); `number` counts from 1.
+    """A probe that was made. `at` is when it began (seconds since the epoch); `number` counts from 1, `took` is
+    in seconds, `ended` on the monotonic clock.
 
     `target` is what was asked for, as it was written; `summary` the status line that the plugin would print, without
     its perfdata, and like every text in the report, diagnosis and verdict printable.
@@ -24,6 +25,7 @@ class Result(NamedTuple):
     diagnosis: Diagnosis
     verdict: Verdict
     summary: str
+    ended: float = 0.0
 
     @property
     def is_ok(self) -> bool:

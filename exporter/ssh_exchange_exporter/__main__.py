@@ -1,0 +1,5 @@
+"""`python -m ssh_exchange_exporter`."""
+
+from .cli import run
+
+run()

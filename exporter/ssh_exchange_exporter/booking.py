@@ -1,0 +1,109 @@
+"""What one run may spend of its servers' allowances, and what it has spent."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+
+from check_ssh_exchange.diagnosis import budget
+from check_ssh_exchange.ending import Depth, Ending
+from check_ssh_exchange.measure import policy as policy_of
+from check_ssh_exchange.probe.connection import Address
+from check_ssh_exchange.probe.plan import Plan
+from check_ssh_exchange.probe.policy import Policy
+from check_ssh_exchange.report import Followup, Report, Server
+
+from .allowance import Allowance
+from .prober import source_towards
+from .servers import Peer, Servers
+
+FAILED_LOGIN = 5  # handshakes that a refused login costs with OpenSSH (srclimit.c, PerSourcePenalties authfail:5)
+
+
+class Booking:
+    """The allowances of one run: held servers, from the source that the run will use."""
+
+    def __init__(self, servers: Servers, peers: list[Peer], plan: Plan, addresses: list[Address]) -> None:
+        self._servers = servers
+        self._plan = plan
+        self._peers = {peer.place.address: peer for peer in peers}
+        self._sources = {
+            address.text: plan.sources[0] if plan.sources else source_towards(address) for address in addresses
+        }
+        self._taken: Counter[tuple[str, str]] = Counter()
+
+    def _allowance(self, address: str, source: str) -> Allowance:
+        return self._servers.allowance(self._peers[address], source)
+
+    def _limited(self) -> Iterator[Allowance]:
+        """Yield the allowances that bind: those at servers that hold handshakes against us, or may."""
+        for address, source in self._sources.items():
+            server = self._peers[address].server
+            if budget.limit(server, self._plan.depth, is_exempt=self._plan.exempt) is not None:
+                yield self._allowance(address, source)
+
+    def is_covered(self) -> bool:
+        """Return whether the run may be made now."""
+        now = time.monotonic()
+        return all(allowance.covers(self._plan.handshakes, now) for allowance in self._limited())
+
+    def wait(self) -> float:
+        """Return the seconds until the run may be made, when nobody else asks."""
+        now = time.monotonic()
+        return max((allowance.wait(self._plan.handshakes, now) for allowance in self._limited()), default=0.0)
+
+    def take(self) -> None:
+        """Spend what the run will need at most before its follow-ups."""
+        for address, source in self._sources.items():
+            self._take(address, source, self._plan.handshakes)
+
+    def _take(self, address: str, source: str, handshakes: int) -> None:
+        self._allowance(address, source).take(handshakes, time.monotonic())
+        self._taken[address, source] += handshakes
+
+    def policy(self) -> Policy:
+        """Return the policy of the plugin, with follow-ups only as far as there is allowance for them."""
+        ours = policy_of(self._plan)
+
+        def followups(report: Report) -> tuple[Followup, ...]:
+            return tuple(followup for followup in ours.followups(report) if self._affords(followup, report))
+
+        return Policy(ours.refusal, followups)
+
+    def _affords(self, followup: Followup, report: Report) -> bool:
+        address = report.address
+        if followup is Followup.CONTROL or address not in self._peers:
+            return True
+        source = self._plan.sources[1] if followup is Followup.WITNESS else self._sources[address]
+        is_bound = budget.limit(report.server, self._plan.depth, is_exempt=self._plan.exempt) is not None
+        if is_bound and not self._allowance(address, source).covers(1, time.monotonic()):
+            return False
+        self._take(address, source, 1)
+        return True
+
+    def settle(self, report: Report | None) -> None:
+        """Give back what the run did not spend; None, of a run that was cut off: nothing. Note what the servers are."""
+        spent = self._taken if report is None else costs(report)
+        now = time.monotonic()
+        for place in self._taken.keys() | {place for place in spent if place[0] in self._peers}:
+            self._allowance(*place).settle(self._taken[place] - spent[place], now)
+
+    def note(self, servers: dict[str, Server]) -> None:
+        """Remember what software answered at which address."""
+        for address, server in servers.items():
+            if address in self._peers:
+                self._peers[address].server = server
+
+
+def costs(report: Report) -> Counter[tuple[str, str]]:
+    """Return how many handshakes a run has cost, by server's address and source of ours.
+
+    A connection that was never accepted costs nothing, nor does a login that succeeds.
+    """
+    spent: Counter[tuple[str, str]] = Counter()
+    for handshake in report.handshakes:
+        if handshake.is_accepted:
+            is_login = report.depth is Depth.LOGIN
+            is_free = is_login and handshake.ending is Ending.COMPLETED
+            cost = 0 if is_free else FAILED_LOGIN if is_login else 1
+            spent[handshake.address, handshake.source] += cost
+    return spent

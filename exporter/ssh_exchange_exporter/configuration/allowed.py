@@ -1,0 +1,99 @@
+"""Which targets may be probed: networks, addresses, names and suffixes of names."""
+
+import ipaddress
+from collections.abc import Sequence
+
+from .target import name_of
+
+_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+_MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
+
+
+class Allowed:
+    """The entries of `allowed_targets`; without any, everything is allowed. Raises ValueError with a sentence."""
+
+    def __init__(self, entries: Sequence[str]) -> None:
+        self.is_everything = not entries
+        self._networks: list[_Network] = []
+        self._names: set[str] = set()
+        self._suffixes: set[str] = set()
+        for entry in entries:
+            self._add(entry)
+
+    def _add(self, entry: str) -> None:
+        if "/" in entry or ":" in entry:
+            self._networks.append(_network_of(entry))
+        elif entry.startswith("*."):
+            self._suffixes.add(_name_or_fault(entry[2:], entry))
+        elif "*" in entry:
+            raise ValueError(f"{entry} has its * elsewhere than in front, as in *.example.com")
+        else:
+            name = _name_or_fault(entry, entry)
+            address = _address_of(name)
+            if address is None:
+                self._names.add(name)
+            else:
+                self._networks.append(ipaddress.ip_network(address))
+
+    @property
+    def has_networks(self) -> bool:
+        """Whether a name that is not listed may still be allowed by its addresses."""
+        return bool(self._networks)
+
+    def names(self, host: str) -> bool:
+        """Whether a host is allowed as it is written: a name by its name, an address by its network."""
+        if self.is_everything:
+            return True
+        address = _address_of(host)
+        if address is not None:
+            return self._covers(address)
+        try:
+            name = name_of(host)
+        except ValueError:
+            return False
+        return name in self._names or any(end in self._suffixes for end in _ends_of(name))
+
+    def holds(self, address_text: str) -> bool:
+        """Whether an address is in an allowed network; a scope id does not matter."""
+        address = _address_of(address_text)
+        return self.is_everything or (address is not None and self._covers(address))
+
+    def _covers(self, address: _Address) -> bool:
+        return any(address in network for network in self._networks)
+
+
+def _ends_of(name: str) -> list[str]:
+    labels = name.split(".")
+    return [".".join(labels[at:]) for at in range(1, len(labels))]
+
+
+def _name_or_fault(text: str, entry: str) -> str:
+    try:
+        return name_of(text)
+    except ValueError:
+        raise ValueError(f"{entry} is no network, address, name or *.suffix") from None
+
+
+def _address_of(text: str) -> _Address | None:
+    try:
+        address = ipaddress.ip_address(text.removeprefix("[").removesuffix("]").partition("%")[0])
+    except ValueError:
+        return None
+    # ::ffff:10.0.0.1 reaches 10.0.0.1; as an IPv6 address it would pass a list that leaves the IPv4 address out.
+    return (isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped) or address
+
+
+def _network_of(entry: str) -> _Network:
+    if "%" in entry:
+        raise ValueError(f"{entry} has a scope id, which networks do not have")
+    try:
+        network = ipaddress.ip_network(entry, strict=False)
+    except ValueError:
+        raise ValueError(f"{entry} is no network, as in 10.0.0.0/8 or 2001:db8::/32") from None
+    if ipaddress.ip_interface(entry).ip != network.network_address:
+        raise ValueError(f"{entry} has bits set behind its prefix, write {network}")
+    if isinstance(network, ipaddress.IPv6Network) and network.subnet_of(_MAPPED):
+        inner = network.network_address.ipv4_mapped
+        return ipaddress.IPv4Network((int(inner or 0), network.prefixlen - 96))
+    return network

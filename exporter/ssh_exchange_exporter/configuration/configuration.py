@@ -1,0 +1,142 @@
+"""The whole configuration file: its keys and defaults, read with every error at once."""
+
+import io
+import os
+from collections.abc import Iterator
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, Strict, ValidationError, ValidationInfo, field_validator
+from ruamel.yaml import YAML
+
+from check_ssh_exchange.diagnosis.budget import BURST, PER_SECOND
+
+from . import files
+from .allowed import Allowed
+from .duration import Duration, between
+from .fault import ConfigurationFault
+from .labels import Labels
+from .module import Module
+from .strict import Strict as Part
+from .strict import errors_of
+from .target import TargetText
+from .yaml_file import Locator, Place, read
+
+DEFAULT_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+MAX_BUCKETS = 64
+
+
+def _entry(text: str) -> str:
+    Allowed([text])
+    return text
+
+
+def _module_name(text: str) -> str:
+    if not text.isprintable() or not 1 <= len(text) <= 128:
+        raise ValueError("should be a name of 1 to 128 printable characters")
+    return text
+
+
+Entry = Annotated[str, Strict(), AfterValidator(_entry)]
+ModuleName = Annotated[str, Strict(), AfterValidator(_module_name)]
+Bound = Annotated[float, Strict(), Field(gt=0)]
+
+
+class Group(Part):
+    """Targets that the exporter probes by itself, every `interval` seconds."""
+
+    targets: tuple[TargetText, ...] = ()
+    target_files: tuple[Annotated[str, Strict()], ...] = ()
+    module: Annotated[str, Strict()] = "default"
+    interval: Annotated[Duration, between(1.0)] = 60.0
+    labels: Labels = Field(default_factory=dict)
+
+    @field_validator("module")
+    @classmethod
+    def _known(cls, given: str, info: ValidationInfo) -> str:
+        if info.context is not None and given not in info.context["modules"]:
+            raise ValueError(f"there is no module {given}")
+        return given
+
+    @field_validator("target_files")
+    @classmethod
+    def _patterns(cls, given: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        directory = "" if info.context is None else info.context["directory"]
+        return tuple(files.pattern(path, directory) for path in given)
+
+
+class Budget(Part):
+    """How many handshakes a server gets at once and, after these, a second (a source's own budget)."""
+
+    handshakes: Annotated[int, Strict(), Field(ge=1, le=10_000)] = BURST
+    per_second: Annotated[float, Strict(), Field(gt=0, le=10_000)] = PER_SECOND
+
+
+class Configuration(Part):
+    """Everything that the configuration file can say; `modules` always has a `default`."""
+
+    modules: dict[ModuleName, Module] = Field(default_factory=dict, validate_default=True)
+    background: tuple[Group, ...] = ()
+    allowed_targets: tuple[Entry, ...] = ()
+    histogram_buckets: Annotated[tuple[Bound, ...], Field(min_length=1, max_length=MAX_BUCKETS)] = DEFAULT_BUCKETS
+    budget: Budget = Field(default_factory=Budget)
+    max_in_flight: Annotated[int, Strict(), Field(ge=1, le=10_000)] = 256
+
+    @field_validator("modules")
+    @classmethod
+    def _with_default(cls, given: dict[str, Module]) -> dict[str, Module]:
+        return given if "default" in given else {"default": Module(), **given}
+
+    @field_validator("histogram_buckets")
+    @classmethod
+    def _rising(cls, given: tuple[float, ...]) -> tuple[float, ...]:
+        for before, bound in zip(given, given[1:], strict=False):
+            if bound <= before:
+                raise ValueError(f"should rise, and {bound:g} comes after {before:g}")
+        return given
+
+    def to_yaml(self) -> str:
+        """Return the configuration with every default; `load` makes an equal one of it."""
+        yaml = YAML(typ="safe", pure=True)
+        yaml.default_flow_style = False
+        yaml.sort_base_mapping_type_on_output = False
+        out = io.StringIO()
+        yaml.dump(self.model_dump(mode="json", exclude_none=True), out)
+        return out.getvalue()
+
+
+def load(path: str | None) -> Configuration:
+    """Return the configuration of a file (None: the defaults); raises ConfigurationFault with every error in it."""
+    if path is None:
+        return Configuration()
+    given, locator = read(path)
+    context = {"directory": os.path.dirname(os.path.abspath(path)), "modules": {"default", *_modules_in(given)}}
+    errors = list(_repeated(given, locator))
+    try:
+        configuration = Configuration.model_validate(given, context=context)
+    except ValidationError as error:
+        errors += errors_of(error, Configuration, locator)
+    if errors:
+        raise ConfigurationFault(text for _, text in sorted(errors, key=lambda error: error[0]))
+    return configuration
+
+
+def _modules_in(given: object) -> list[str]:
+    modules = given.get("modules") if isinstance(given, dict) else None
+    return list(modules) if isinstance(modules, dict) else []
+
+
+def _repeated(given: object, locator: Locator) -> Iterator[tuple[int, str]]:
+    """Yield an error for each target that is given twice with the same labels: they would be one series."""
+    first: dict[tuple[str, frozenset[tuple[str, str]]], Place] = {}
+    background = given.get("background") if isinstance(given, dict) else None
+    for group_at, group in enumerate(background if isinstance(background, list) else []):
+        if not isinstance(group, dict) or not isinstance(group.get("targets"), list):
+            continue
+        labels = group.get("labels")
+        pairs = frozenset((name, str(value)) for name, value in labels.items()) if isinstance(labels, dict) else ()
+        for target_at, target in enumerate(group["targets"]):
+            place = ("background", group_at, "targets", target_at)
+            earlier = first.setdefault((str(target), frozenset(pairs)), place)
+            if earlier != place and isinstance(target, str):
+                words = f"{target} is given twice with the same labels, first in line {locator.line(earlier)}"
+                yield locator.line(place) or 0, locator.at(place, words)

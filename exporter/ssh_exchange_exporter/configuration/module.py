@@ -1,0 +1,167 @@
+"""A module: how to probe, and what to expect of the server."""
+
+import math
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, Strict, ValidationInfo, field_validator, model_validator
+
+from check_ssh_exchange.diagnosis.cause import Cause
+from check_ssh_exchange.diagnosis.diagnosis import SLOW_AFTER
+from check_ssh_exchange.ending import Depth, Ending
+from check_ssh_exchange.perfdata import LABELS
+from check_ssh_exchange.probe.plan import DEFAULT_HANDSHAKES, Login, Plan
+from check_ssh_exchange.thresholds import DEFAULT_CRITICAL, DEFAULT_WARNING, STATES, parse_range
+from check_ssh_exchange.verdict import Expectations
+
+from . import files
+from .duration import Duration, between
+from .source import SourceAddress, families_of
+from .strict import Strict as Part
+
+MAX_HANDSHAKES = 1000
+MAX_TIMEOUT = 600.0
+
+_FAMILIES = {"any": "any", "all": "any", "ip4": "ipv4", "ip6": "ipv6"}
+# The window of remembered runs belongs to the plugin's state file. Prometheus has avg_over_time.
+_LABELS = tuple(label for label in LABELS if label != "early_close_window")
+_WORDS = tuple(dict.fromkeys([str(word) for word in (*Ending, *Cause)]))
+
+
+def _label(text: str) -> str:
+    if text not in _LABELS:
+        raise ValueError(f"is no figure of a run; these are: {', '.join(_LABELS)}")
+    return text
+
+
+def _range(given: object) -> str:
+    if isinstance(given, int | float) and not isinstance(given, bool):
+        given = f"{given:.15f}".rstrip("0").rstrip(".") if isinstance(given, float) else str(given)
+    if not isinstance(given, str):
+        raise ValueError("should be a Nagios range, as in 5, 1:5, ~:5, 5: or @1:5")
+    return parse_range(given)
+
+
+def _word(text: str) -> str:
+    if text not in _WORDS:
+        raise ValueError(f"is no ending and no cause; these are: {', '.join(_WORDS)}")
+    return text
+
+
+def _state(given: object) -> object:
+    if not isinstance(given, str) or given.lower() not in STATES:
+        raise ValueError(f"should be {', '.join(STATES[:-1])} or {STATES[-1]}")
+    return given.lower()
+
+
+def _listed(given: object) -> object:
+    return [given] if isinstance(given, str) else given
+
+
+def _depth(given: object) -> object:
+    if given not in tuple(Depth):
+        raise ValueError("should be banner, kexinit, kex or login")
+    return given
+
+
+Label = Annotated[str, Strict(), AfterValidator(_label)]
+Range = Annotated[str, BeforeValidator(_range)]
+Ranges = dict[Label, Range]
+Word = Annotated[str, Strict(), AfterValidator(_word)]
+State = Annotated[str, BeforeValidator(_state)]
+Text = Annotated[str, Strict(), Field(min_length=1, max_length=255)]
+
+
+class Thresholds(Part):
+    """Nagios ranges by figure, the plugin's defaults among them; `~:` takes a default away."""
+
+    warning: Ranges = Field(default_factory=dict, validate_default=True)
+    critical: Ranges = Field(default_factory=dict, validate_default=True)
+
+    @field_validator("warning", "critical")
+    @classmethod
+    def _with_defaults(cls, given: Ranges, info: ValidationInfo) -> Ranges:
+        defaults = DEFAULT_WARNING if info.field_name == "warning" else DEFAULT_CRITICAL
+        return {**{label: spec for label, spec in defaults.items() if label in _LABELS}, **given}
+
+
+class Identity(Part):
+    """Whom to log in as, with which key, and which host keys to accept. Relative paths are the configuration file's."""
+
+    user: Text | None = None
+    identity_file: Text | None = None
+    known_hosts_file: Text | None = None
+
+    @field_validator("identity_file", "known_hosts_file")
+    @classmethod
+    def _readable(cls, given: str | None, info: ValidationInfo) -> str | None:
+        return given if given is None or info.context is None else files.readable(given, info.context["directory"])
+
+
+class Module(Part):
+    """How to probe and what to expect; `timeout` in seconds, `concurrency` None: as many at once as the plugin."""
+
+    handshakes: Annotated[int, Strict(), Field(ge=1, le=MAX_HANDSHAKES)] = DEFAULT_HANDSHAKES
+    concurrency: Annotated[int, Strict(), Field(ge=1, le=MAX_HANDSHAKES)] | None = None
+    depth: Annotated[Depth, BeforeValidator(_depth)] = Depth.KEXINIT
+    timeout: Annotated[Duration, between(0.001, MAX_TIMEOUT)] = 10.0
+    ip_protocol: Literal["any", "ip4", "ip6", "all"] = "any"
+    source_addresses: Annotated[tuple[SourceAddress, ...], Field(max_length=2)] = ()
+    exempt: Annotated[bool, Strict()] = False
+    expected_version: Annotated[tuple[Text, ...], BeforeValidator(_listed)] = ()
+    thresholds: Thresholds = Field(default_factory=Thresholds)
+    states: dict[Word, State] = Field(default_factory=dict)
+    login: Identity = Field(default_factory=Identity)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        sources = self.source_addresses
+        if len(set(sources)) < len(sources):
+            raise ValueError(f"source_addresses has {sources[0]} twice")
+        if len(families_of(sources) | ({_FAMILIES[self.ip_protocol]} - {"any"})) > 1:
+            raise ValueError("source_addresses and ip_protocol do not have one address family in common")
+        if self.depth is Depth.LOGIN and not (self.login.user and self.login.identity_file):
+            raise ValueError("depth login needs login.user and login.identity_file")
+        return self
+
+    def plan(self, timeout: float, *, trace: bool = False) -> Plan:
+        """Return the plan of one run of at most `timeout` seconds, and no more than the module's own."""
+        deepest = self.depth is Depth.LOGIN
+        checks_host = self.depth in (Depth.KEX, Depth.LOGIN)
+        return Plan(
+            handshakes=self.handshakes,
+            concurrency=self.concurrency,
+            depth=self.depth,
+            timeout=min(timeout, self.timeout),
+            family=next(iter(families_of(self.source_addresses)), _FAMILIES[self.ip_protocol]),
+            sources=self.source_addresses,
+            all_addresses=self.ip_protocol == "all",
+            exempt=self.exempt,
+            login=Login(
+                self.login.user if deepest else None,
+                self.login.identity_file if deepest else None,
+                self.login.known_hosts_file if checks_host else None,
+            ),
+            trace=trace,
+        )
+
+    def expectations(self) -> Expectations:
+        """Return what the plugin would have been told to expect."""
+        warning, critical = self.thresholds.warning, self.thresholds.critical
+        # Only counters of endings make a difference by being explicit, and no default is one of these.
+        return Expectations(
+            warning=warning,
+            critical=critical,
+            states=self.states,
+            versions=self.expected_version,
+            explicit=frozenset(warning) | frozenset(critical),
+        )
+
+    @property
+    def slow_after(self) -> float:
+        """Return the median banner time in seconds above which a server is slow: where its warning range ends."""
+        spec = self.thresholds.warning["banner_p50"]
+        end = spec.rpartition(":")[2]
+        if spec.startswith("@") or not end:
+            return SLOW_AFTER
+        value = float(end)
+        return value if math.isfinite(value) else SLOW_AFTER

@@ -1,0 +1,178 @@
+"""The process: signals, limits, sockets, start and end."""
+
+import argparse
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import resource
+import signal
+import socket
+import sys
+
+from aiohttp import web
+
+from check_ssh_exchange import __version__
+
+from . import log
+from .configuration.configuration import Configuration, load
+from .configuration.fault import ConfigurationFault
+from .configuration.target_files import TargetFiles
+from .flags import PORT
+from .service import Service
+from .web.app import Endpoints
+from .web.door import Door
+from .web.guard import dress, guard
+from .web.sockets import CannotListen, bind, from_systemd
+from .web.web_config import LiveWebConfig, WebConfigFault
+
+LOG = logging.getLogger(__package__)
+
+LOOK = 2.0  # seconds between two looks at the web configuration and its certificates
+FINISH = 1.0  # seconds that probes under way may take to end when the program is told to
+# With CPython's 5 ms a page that is rendered in a thread would hold up every answer that arrives meanwhile.
+SWITCH_INTERVAL = 0.0005
+
+
+def check(flags: argparse.Namespace) -> int:
+    """Check the configuration files and say what is wrong with them."""
+    errors: list[str] = []
+    try:
+        configuration = load(flags.config_file)
+        for group in configuration.background:
+            files = TargetFiles(group.target_files)
+            files.look()
+            errors += [error for found in files.faults.values() for error in found]
+    except ConfigurationFault as fault:
+        errors += fault.errors
+    if flags.web_config:
+        try:
+            LiveWebConfig(flags.web_config)
+        except WebConfigFault as fault:
+            errors += fault.errors
+    for error in errors:
+        print(error, file=sys.stderr)
+    if not errors:
+        print("the configuration is good")
+    return 1 if errors else 0
+
+
+def serve(flags: argparse.Namespace) -> int:
+    """Serve until told to end."""
+    log.begin(flags.log_level, flags.log_format)
+    raise_descriptor_limit()
+    try:
+        configuration = load(flags.config_file)
+        live = LiveWebConfig(flags.web_config) if flags.web_config else None
+        sockets = listening(flags)
+    except (ConfigurationFault, WebConfigFault) as fault:
+        for error in fault.errors:
+            LOG.error("cannot start", extra={"fields": {"error": error}})
+        return 1
+    except (CannotListen, ValueError) as error:
+        LOG.error("cannot start", extra={"fields": {"error": str(error)}})
+        return 1
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    gc.freeze()
+    asyncio.run(main(flags, configuration, live, sockets))
+    return 0
+
+
+def listening(flags: argparse.Namespace) -> list[socket.socket]:
+    """Return the sockets to listen on. Raises CannotListen, or ValueError for an address that is none."""
+    if flags.systemd_socket:
+        return from_systemd(dict(os.environ))
+    return [bound for text in flags.listen or [f":{PORT}"] for bound in bind(text)]
+
+
+def raise_descriptor_limit() -> None:
+    """Allow ourselves as many descriptors as the system does: a probe of a whole fleet needs thousands."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+async def main(
+    flags: argparse.Namespace,
+    configuration: Configuration,
+    live: LiveWebConfig | None,
+    sockets: list[socket.socket],
+) -> None:
+    """Run until SIGTERM or SIGINT."""
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(unhandled)
+    ended = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    service = Service(flags.config_file, configuration, flags.history_limit)
+    pending: set[asyncio.Task[object]] = set()
+
+    def reload() -> None:
+        task: asyncio.Task[object] = asyncio.create_task(reload_all(service, live))
+        pending.add(task)
+        task.add_done_callback(pending.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, reload)
+    await service.start()
+    endpoints = Endpoints(service, flags.timeout_offset, live.look if live else lambda: None)
+    app = endpoints.application(guard(live))
+    app.on_response_prepare.append(dress(live))
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=FINISH)
+    await runner.setup()
+    if runner.server is None:
+        raise RuntimeError("a runner that was set up has a server")
+    door = Door(sockets, runner.server, live)
+    watch = asyncio.create_task(watch_web_config(live))
+    for bound in sockets:
+        LOG.info("listening", extra={"fields": {"address": address_of(bound), "tls": bool(live and live.context)}})
+    LOG.info("started", extra={"fields": {"version": __version__, "targets": len(service.fleet.subjects)}})
+    tell_systemd("READY=1")
+    await ended.wait()
+    LOG.info("stopping")
+    tell_systemd("STOPPING=1")
+    watch.cancel()
+    await door.shut()
+    await service.stop(FINISH)
+    await runner.cleanup()
+    LOG.info("stopped")
+
+
+async def reload_all(service: Service, live: LiveWebConfig | None) -> None:
+    """Read both configurations anew."""
+    if live is not None:
+        await asyncio.to_thread(live.look)
+    await service.reload()
+
+
+async def watch_web_config(live: LiveWebConfig | None) -> None:
+    """Look at the web configuration and its certificates now and then."""
+    while live is not None:
+        await asyncio.sleep(LOOK)
+        await asyncio.to_thread(live.look)
+
+
+def unhandled(_: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+    """Log what no caller was there to catch; the program goes on."""
+    error = context.get("exception")
+    if isinstance(error, ConnectionError | TimeoutError):
+        return  # a client went away
+    info = error if isinstance(error, BaseException) else None
+    LOG.error("unhandled", extra={"fields": {"what": context.get("message", "")}}, exc_info=info)
+
+
+def address_of(bound: socket.socket) -> str:
+    """Return where a socket listens, as a client would write it."""
+    name = bound.getsockname()
+    if not isinstance(name, tuple):
+        return str(name)
+    return f"[{name[0]}]:{name[1]}" if bound.family == socket.AF_INET6 else f"{name[0]}:{name[1]}"
+
+
+def tell_systemd(state: str) -> None:
+    """Tell systemd where we are, when it started us (sd_notify(3), Type=notify)."""
+    path = os.environ.get("NOTIFY_SOCKET", "")
+    if path.startswith(("/", "@")):
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+            notify.connect(path.replace("@", "\0", 1) if path.startswith("@") else path)
+            notify.send(state.encode())

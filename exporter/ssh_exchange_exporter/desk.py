@@ -1,0 +1,178 @@
+"""Where probes are asked for: who asks for what is under way shares it, and who asks too much gets the last result."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from check_ssh_exchange.probe.connection import Address
+from check_ssh_exchange.probe.fault import NameUnresolved, ProbeError
+from check_ssh_exchange.probe.plan import Plan
+from check_ssh_exchange.report import Report, Server
+
+from .booking import Booking
+from .judging import Judge
+from .own_metrics import OwnMetrics
+from .prober import Prober
+from .question import Answer, Question
+from .recall import Recall
+from .result import Result
+from .servers import Peer, Place, Servers, release
+
+# After a run: sshd and dropbear free a connection's slot a moment after our close (at most 0.3 s measured).
+REST = 0.3
+LEAST = 0.2  # seconds; no run is begun in less
+PATIENCE = 2.0  # seconds that a first answer may wait for the budget
+
+
+class Desk:
+    """Answers questions. To be made and used within one running loop."""
+
+    def __init__(self, prober: Prober, servers: Servers, own: OwnMetrics, on_result: Callable[[Result], None]) -> None:
+        self._prober = prober
+        self._servers = servers
+        self._own = own
+        self._on_result = on_result
+        self._recall = Recall()
+        self._judge = Judge(self._recall)
+        self._under_way: dict[tuple[object, ...], asyncio.Task[Answer]] = {}
+        self._resting: set[asyncio.Task[None]] = set()
+
+    async def ask(self, question: Question, seconds: float) -> Answer:
+        """Return the answer within `seconds` and a moment. Raises Forbidden."""
+        question.require_listed()
+        task = self._under_way.get(question.key)
+        if task is None:
+            task = asyncio.create_task(self._answer(question, seconds))
+            self._under_way[question.key] = task
+            task.add_done_callback(lambda done: self._forget(question, done))
+        else:
+            self._own.shared.inc()
+        try:
+            async with asyncio.timeout(seconds + 2 * LEAST):
+                answer = await asyncio.shield(task)  # whoever asked may go away; the result is of use to the next
+        except TimeoutError:
+            return self._earlier(question, "the probe that was under way did not end in time")
+        if answer.result is None and not question.is_background:
+            return self._earlier(question, "a background probe of this target was held back")
+        return answer
+
+    def _forget(self, question: Question, task: asyncio.Task[Answer]) -> None:
+        del self._under_way[question.key]
+        if not task.cancelled():
+            task.exception()  # whoever asked has it; nobody may be left to hear it
+
+    async def _answer(self, question: Question, seconds: float) -> Answer:
+        begun, at = time.monotonic(), time.time()
+        plan = question.module.plan(seconds, trace=question.trace)
+        try:
+            addresses = await self._prober.addresses(question.target, plan)
+        except ProbeError as fault:
+            cause = "name_resolution" if isinstance(fault, NameUnresolved) else None
+            return self._done(question, _fault(question, plan, str(fault), cause), at, begun)
+        question.require_allowed(addresses)
+        took = time.monotonic() - begun
+        places = [Place(address.text, question.target.port) for address in addresses]
+        try:
+            async with asyncio.timeout(max(0.0, seconds - took - LEAST)):
+                peers = await self._servers.hold(places)
+        except TimeoutError:
+            return self._earlier(question, "another probe of this server was under way all the time")
+        booking = Booking(self._servers, peers, plan, addresses)
+        if not booking.is_covered():
+            release(peers)
+            return self._deferred(question, peers, booking.wait())
+        return await self._probe(question, plan, addresses, peers, booking, (begun, at, took, seconds))
+
+    async def _probe(
+        self,
+        question: Question,
+        plan: Plan,
+        addresses: list[Address],
+        peers: list[Peer],
+        booking: Booking,
+        times: tuple[float, float, float, float],
+    ) -> Answer:
+        begun, at, took, seconds = times
+        booking.take()
+        report: Report | None = None
+        try:
+            left = seconds - (time.monotonic() - begun)
+            report = await self._prober.run(question.target, plan, addresses, booking.policy(), took, left)
+        finally:
+            rest = asyncio.create_task(self._rest(booking, peers, report))
+            self._resting.add(rest)
+            rest.add_done_callback(self._resting.discard)
+        booking.note(_servers_of(report))
+        answer = self._done(question, report, at, begun)
+        for peer in peers:
+            peer.last = answer.result
+        return answer
+
+    async def _rest(self, booking: Booking, peers: list[Peer], report: Report | None) -> None:
+        try:
+            await asyncio.sleep(REST)
+        finally:
+            booking.settle(report)
+            release(peers)
+
+    def _done(self, question: Question, report: Report, at: float, begun: float) -> Answer:
+        result = self._judge.judge(question, report, at, time.monotonic() - begun)
+        self._recall.put(question.subject, result)
+        self._own.probes.labels("background" if question.is_background else "probe").inc()
+        self._on_result(result)
+        return Answer(result)
+
+    def _deferred(self, question: Question, peers: list[Peer], wait: float) -> Answer:
+        self._own.deferred.labels("background" if question.is_background else "probe").inc()
+        if question.is_background:
+            return Answer(None, is_deferred=True, wait=wait)
+        # What another module saw of the same server tells more than nothing.
+        of_server = next((peer.last for peer in peers if peer.last), None)
+        last = self._recall.result(question.subject) or of_server
+        if last is not None:
+            return Answer(last, _age(last), is_deferred=True, wait=wait)
+        why = f"the budget for this server is spent, a probe may be made in {wait:.0f} s"
+        return self._unanswered(question, why)._replace(is_deferred=True, wait=wait)
+
+    def _earlier(self, question: Question, why: str) -> Answer:
+        """Answer from the last result where there is one, else with the reason why there is none."""
+        last = self._recall.result(question.subject)
+        return Answer(last, _age(last)) if last else self._unanswered(question, why)
+
+    def _unanswered(self, question: Question, why: str) -> Answer:
+        plan = question.module.plan(LEAST)
+        result = self._judge.judge(question, _fault(question, plan, why), time.time(), 0.0)
+        self._on_result(result)
+        return Answer(result)
+
+    async def close(self, seconds: float) -> None:
+        """Let what is under way end within `seconds`, then cancel it."""
+        tasks = set(self._under_way.values())
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=seconds)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        for rest in tuple(self._resting):
+            rest.cancel()
+        await asyncio.gather(*self._resting, return_exceptions=True)
+
+
+def _fault(question: Question, plan: Plan, fault: str, cause: str | None = None) -> Report:
+    target = question.target
+    return Report(target.host, target.port, plan.depth, plan.handshakes, fault=fault, fault_cause=cause)
+
+
+def _age(result: Result) -> float:
+    return max(0.0, time.monotonic() - result.ended)
+
+
+def _servers_of(report: Report) -> dict[str, Server]:
+    """Return what software answered, by address."""
+    found = {}
+    for handshake in report.handshakes:
+        if handshake.identification is not None:
+            _, protocol, version = handshake.identification.split("-", 2)
+            software, _, comments = version.partition(" ")
+            found[handshake.address] = Server(handshake.identification, protocol, software, comments)
+    return found

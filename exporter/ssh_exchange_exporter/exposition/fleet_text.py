@@ -1,0 +1,149 @@
+"""The series of the background targets, for `/metrics`, as text.
+
+prometheus_client writes 178,000 lines (2,000 targets) in 2.7 s, in OpenMetrics in 4.1 s, and has to at every scrape. A
+target's lines change only with its probes, so each keeps its own. The library writes what has rules to it: headers,
+escaped labels, the bounds of buckets. Between those stand plain numbers, the same in both formats.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
+
+from check_ssh_exchange.diagnosis.cause import Cause
+
+from ..fleet import Subject
+from ..result import Result
+
+# Family, type and help; the names of their samples follow from these (OpenMetrics 1.0).
+FAMILIES = {
+    "ssh_exchange_handshakes": ("counter", "Handshakes by their ending."),
+    "ssh_exchange_phase_duration_seconds": ("histogram", "Duration of a phase in the handshakes that completed."),
+    "ssh_exchange_cause": ("gauge", "1 for the cause that the last probe's diagnosis names."),
+    "ssh_exchange_state": ("gauge", "State by the module's thresholds: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN."),
+    "ssh_exchange_early_close_ratio": ("gauge", "Early closes divided by accepted connections, in the last probe."),
+    "ssh_exchange_server": ("info", "The server's identification."),
+    "ssh_exchange_last_probe_timestamp_seconds": ("gauge", "When the last probe began."),
+    "ssh_exchange_probes_deferred": ("counter", "Probes held back by the server's budget."),
+}
+
+
+class _One(Collector):
+    """A collector of metrics that stand already."""
+
+    def __init__(self, *metrics: Metric) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterable[Metric]:
+        return self._metrics
+
+
+def _registry(*metrics: Metric) -> CollectorRegistry:
+    registry = CollectorRegistry()
+    registry.register(_One(*metrics))
+    return registry
+
+
+def _headers(*, is_openmetrics: bool) -> dict[str, str]:
+    generate = generate_openmetrics if is_openmetrics else generate_latest
+    found = {}
+    for name, (kind, text) in FAMILIES.items():
+        written: str = generate(_registry(Metric(name, text, kind))).decode()
+        found[name] = written.removesuffix("# EOF\n")
+    return found
+
+
+HEADERS = {is_openmetrics: _headers(is_openmetrics=is_openmetrics) for is_openmetrics in (False, True)}
+
+
+def label_text(labels: Mapping[str, str]) -> str:
+    """Return labels as they stand between the braces, escaped by the library."""
+    metric = GaugeMetricFamily("x", "", labels=list(labels))
+    metric.add_metric(list(labels.values()), 0)
+    written: str = generate_latest(_registry(metric)).decode()
+    sample = written[written.index("\nx{") + 3 :]  # behind HELP and TYPE; a label's line ends are escaped
+    return sample[: sample.rindex("}")]
+
+
+class Lines:
+    """The lines of one target, written anew when it has been probed or held back since."""
+
+    __slots__ = ("_labels", "_of", "_subject", "_texts")
+
+    def __init__(self, subject: Subject) -> None:
+        self._subject = subject
+        self._labels = label_text(subject.labels)
+        self._of: object = None
+        self._texts: dict[str, str] = {}
+
+    def texts(self) -> dict[str, str]:
+        """Return the lines by family."""
+        subject = self._subject
+        state = (subject.result and subject.result.number, subject.deferred, subject.tally)
+        if state != self._of:
+            self._texts = dict(self._write())
+            self._of = state
+        return self._texts
+
+    def _write(self) -> Iterator[tuple[str, str]]:
+        subject, labels = self._subject, self._labels
+        name = "ssh_exchange_handshakes"
+        endings = subject.tally.endings.items()
+        yield name, "".join(f'{name}_total{{ending="{ending}",{labels}}} {count}\n' for ending, count in endings)
+        yield "ssh_exchange_phase_duration_seconds", "".join(self._histograms())
+        name = "ssh_exchange_probes_deferred"
+        yield name, f"{name}_total{{{labels}}} {subject.deferred}\n"
+        if subject.result is not None:
+            yield from self._of_result(subject.result)
+
+    def _of_result(self, result: Result) -> Iterator[tuple[str, str]]:
+        labels, report = self._labels, result.report
+        name = "ssh_exchange_cause"
+        found = result.diagnosis.cause
+        yield name, "".join(f'{name}{{cause="{cause}",{labels}}} {int(cause is found)}\n' for cause in Cause)
+        name = "ssh_exchange_state"
+        yield name, f"{name}{{{labels}}} {int(result.verdict.state)}\n"
+        if report.early_close_ratio is not None:
+            name = "ssh_exchange_early_close_ratio"
+            yield name, f"{name}{{{labels}}} {report.early_close_ratio!r}\n"
+        if report.server is not None:
+            name, server = "ssh_exchange_server", report.server
+            info = {"software": server.software, "protocol": server.protocol, "comments": server.comments}
+            yield name, f"{name}_info{{{label_text(info)},{labels}}} 1\n"
+        name = "ssh_exchange_last_probe_timestamp_seconds"
+        yield name, f"{name}{{{labels}}} {result.at:.3f}\n"
+
+    def _histograms(self) -> Iterator[str]:
+        name = "ssh_exchange_phase_duration_seconds"
+        tally = self._subject.tally
+        bounds = [*map(floatToGoString, tally.bounds), "+Inf"]
+        for phase, distribution in tally.distributions.items():
+            labels = f'phase="{phase}",{self._labels}'
+            count = 0
+            for bound, inside in zip(bounds, distribution.counts, strict=True):
+                count += inside
+                yield f'{name}_bucket{{le="{bound}",{labels}}} {count}\n'
+            yield f"{name}_count{{{labels}}} {count}\n{name}_sum{{{labels}}} {distribution.total!r}\n"
+
+
+class FleetText:
+    """The lines of all targets; one thread at a time may write them."""
+
+    def __init__(self) -> None:
+        self._lines: dict[int, tuple[Subject, Lines]] = {}
+
+    def write(self, subjects: Iterable[Subject], *, is_openmetrics: bool) -> str:
+        """Return the families one after the other, without OpenMetrics' closing line."""
+        kept: dict[int, tuple[Subject, Lines]] = {}
+        for subject in subjects:
+            kept[id(subject)] = self._lines.get(id(subject)) or (subject, Lines(subject))
+        self._lines = kept
+        texts = [lines.texts() for _, lines in kept.values()]
+        parts = []
+        for name, header in HEADERS[is_openmetrics].items():
+            parts.append(header)
+            parts += [text[name] for text in texts if name in text]
+        return "".join(parts)

@@ -1,0 +1,120 @@
+"""The background targets: which there are, what their probes add up to, when the next one is due."""
+
+import heapq
+import itertools
+import random
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from check_ssh_exchange.ending import Depth
+from check_ssh_exchange.probe.plan import Target
+
+from .configuration.module import Module
+from .result import FleetRow, Result
+from .tally import Tally
+
+JITTER = 0.1  # of the interval, to either side: no two rounds at the same distance, nothing aligned to the minute
+
+
+class Wanted(NamedTuple):
+    """A background target as the configuration has it."""
+
+    text: str
+    target: Target
+    labels: tuple[tuple[str, str], ...]
+    module_name: str
+    module: Module
+    interval: float
+
+    @property
+    def name(self) -> tuple[object, ...]:
+        """Return what makes its series its own."""
+        return (self.text, self.labels)
+
+
+class Subject:
+    """A background target and what is known of it. `wanted` may be replaced by a reload, the counters go on."""
+
+    __slots__ = ("deferred", "due", "is_gone", "labels", "result", "tally", "wanted")
+
+    def __init__(self, wanted: Wanted, bounds: Sequence[float]) -> None:
+        self.wanted = wanted
+        self.labels = {"target": wanted.text, **dict(wanted.labels)}
+        self.tally = Tally(bounds, Depth(wanted.module.depth))
+        self.deferred = 0
+        self.due = 0.0
+        self.is_gone = False
+        self.result: Result | None = None
+
+    def add(self, result: Result) -> None:
+        """Take over the result of one more probe."""
+        self.tally.add(result.report)
+        self.result = result  # last: whoever writes lines in a thread knows by it that the tally is whole
+
+    @property
+    def row(self) -> FleetRow:
+        """Return what the overview shows."""
+        wanted = self.wanted
+        return FleetRow(wanted.text, wanted.module_name, dict(wanted.labels), self.result)
+
+
+class Fleet:
+    """All background targets, and which is due first. Times are monotonic seconds and told from outside."""
+
+    def __init__(self) -> None:
+        self.subjects: dict[tuple[object, ...], Subject] = {}
+        self._queue: list[tuple[float, int, Subject]] = []
+        self._sequence = itertools.count()
+
+    def replace(self, wanted: Iterable[Wanted], bounds: Sequence[float], now: float) -> list[Subject]:
+        """Take over the targets of a new configuration and return those that are gone.
+
+        A target that stays keeps its counters and its turn; with other buckets its histograms begin anew.
+        """
+        kept: dict[tuple[object, ...], Subject] = {}
+        for one in wanted:
+            if one.name in kept:
+                continue
+            subject = self.subjects.get(one.name)
+            if subject is None:
+                subject = Subject(one, bounds)
+                self._put(subject, now + random.uniform(0.0, one.interval))  # noqa: S311  # spread, not secret
+            elif subject.tally.bounds != tuple(bounds):
+                endings = subject.tally.endings
+                subject.tally = Tally(bounds, Depth(one.module.depth))
+                subject.tally.endings = endings
+            if one.interval < subject.wanted.interval:
+                self._put(subject, min(subject.due, now + random.uniform(0.0, one.interval)))  # noqa: S311
+            subject.wanted = one
+            kept[one.name] = subject
+        gone = [subject for name, subject in self.subjects.items() if name not in kept]
+        for subject in gone:
+            subject.is_gone = True
+        self.subjects = kept
+        return gone
+
+    def _put(self, subject: Subject, due: float) -> None:
+        subject.due = due
+        heapq.heappush(self._queue, (due, next(self._sequence), subject))
+
+    def next_due(self) -> float | None:
+        """Return when the next target is due, None when there is none."""
+        # A target that is gone, or was given another turn, leaves an entry behind.
+        while self._queue and (self._queue[0][2].is_gone or self._queue[0][0] != self._queue[0][2].due):
+            heapq.heappop(self._queue)
+        return self._queue[0][0] if self._queue else None
+
+    def pop(self) -> Subject:
+        """Return the target that is due next and take it from the queue; raises IndexError when there is none."""
+        self.next_due()
+        return heapq.heappop(self._queue)[2]
+
+    def again(self, subject: Subject, now: float) -> None:
+        """Give a target its next turn, an interval after the last; turns that were missed are not made up for."""
+        interval = subject.wanted.interval
+        due = subject.due + interval * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311
+        self._put(subject, max(due, now))
+
+    def later(self, subject: Subject, now: float, wait: float) -> None:
+        """Give a target that was held back another turn in `wait` seconds."""
+        self._put(subject, now + min(max(wait, 0.5), subject.wanted.interval))

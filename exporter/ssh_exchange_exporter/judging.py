@@ -1,0 +1,50 @@
+"""From a report to a result: diagnosis, memory, verdict, status line. The plugin's own judgement, module by module."""
+
+import itertools
+import time
+
+from check_ssh_exchange.diagnosis.diagnosis import diagnose
+from check_ssh_exchange.diagnosis.history import changes, remember, with_past
+from check_ssh_exchange.report import Report
+from check_ssh_exchange.status import summary
+from check_ssh_exchange.verdict import judge
+
+from .question import Question
+from .recall import Recall, clock
+from .result import Result
+
+WINDOW = 3600.0  # seconds of earlier runs that a diagnosis looks back on
+
+
+class Judge:
+    """Judges reports, with what earlier ones of the same target and module said at hand."""
+
+    def __init__(self, recall: Recall) -> None:
+        self._recall = recall
+        self._numbers = itertools.count(1)
+
+    def judge(self, question: Question, report: Report, at: float, took: float) -> Result:
+        """Return the result of a probe that began at `at` (seconds since the epoch) and took so many seconds."""
+        module = question.module
+        diagnosis = diagnose(report, None, module.slow_after)
+        if report.fault is None:
+            past = self._recall.past(question.subject)
+            notes = (*report.notes, *changes(past, report))
+            diagnosis = with_past(diagnosis, past, report, clock)
+            self._recall.remember(question.subject, remember(past, report, diagnosis, at, WINDOW))
+            report = report._replace(notes=notes)
+        verdict = judge(report, diagnosis, module.expectations())
+        line = f"SSH {str(verdict.state).upper()} - {summary(report, diagnosis, verdict)}"
+        return Result(
+            number=next(self._numbers),
+            target=question.text,
+            module=question.module_name,
+            is_background=question.is_background,
+            at=at,
+            took=took,
+            report=report,
+            diagnosis=diagnosis,
+            verdict=verdict,
+            summary=line,
+            ended=time.monotonic(),
+        )

@@ -1,0 +1,87 @@
+"""Background probing: each target in its turn, a bounded number at once, how late it is measured."""
+
+import asyncio
+import logging
+import time
+
+from .desk import Desk
+from .fleet import Fleet, Subject
+from .history import History
+from .own_metrics import OwnMetrics
+from .question import Question
+
+LOG = logging.getLogger(__package__)
+
+
+class Patrol:
+    """Probes the fleet for as long as it runs."""
+
+    def __init__(self, fleet: Fleet, desk: Desk, history: History, own: OwnMetrics, most: int) -> None:
+        self._fleet = fleet
+        self._desk = desk
+        self._history = history
+        self._own = own
+        self.most = most
+        self._running: set[asyncio.Task[None]] = set()
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        """Look at the fleet again: it has changed, or a place is free."""
+        self._wake.set()
+
+    async def walk(self) -> None:
+        """Probe whatever is due, for ever."""
+        while True:
+            self._wake.clear()
+            due = self._fleet.next_due()
+            if due is None or len(self._running) >= self.most:
+                await self._wake.wait()
+                continue
+            wait = due - time.monotonic()
+            if wait > 0:
+                try:
+                    async with asyncio.timeout(wait):
+                        await self._wake.wait()
+                except TimeoutError:
+                    pass
+                continue
+            self._begin(self._fleet.pop())
+
+    def _begin(self, subject: Subject) -> None:
+        self._own.lateness.observe(time.monotonic() - subject.due)
+        task = asyncio.create_task(self._probe(subject))
+        self._running.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self.wake()
+        if not task.cancelled() and (error := task.exception()):
+            LOG.error("a background probe failed", exc_info=error)
+
+    async def _probe(self, subject: Subject) -> None:
+        wanted = subject.wanted
+        question = Question(wanted.target, wanted.text, wanted.module_name, wanted.module, is_background=True)
+        try:
+            answer = await self._desk.ask(question, wanted.module.timeout)
+        except BaseException:
+            self._fleet.again(subject, time.monotonic())
+            raise
+        now = time.monotonic()
+        if subject.is_gone:
+            return
+        if answer.result is None:
+            subject.deferred += 1
+            self._fleet.later(subject, now, answer.wait)
+            return
+        # What a request over HTTP has asked for at the same moment is counted too: it is one more run of this target.
+        if subject.result is None or answer.result.number != subject.result.number:
+            subject.add(answer.result)
+            self._history.keep(wanted.name, answer.result)
+        self._fleet.again(subject, now)
+
+    async def close(self) -> None:
+        """Cancel what is under way; the desk has let it end before."""
+        for task in tuple(self._running):
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)

@@ -1,0 +1,65 @@
+"""What is asked of the exporter, and what it answers."""
+
+from typing import NamedTuple
+
+from check_ssh_exchange.probe.connection import Address
+from check_ssh_exchange.probe.plan import Target
+
+from .configuration.allowed import Allowed
+from .configuration.module import Module
+from .result import Result
+
+
+class Forbidden(Exception):
+    """The target is none of those allowed; the text says so in a sentence."""
+
+
+class Question(NamedTuple):
+    """What to probe and how; `module` is as the configuration had it when the question was asked.
+
+    `text` is the target as it was written; `allowed` None lets every target pass (those of the configuration).
+    """
+
+    target: Target
+    text: str
+    module_name: str
+    module: Module
+    is_background: bool = False
+    trace: bool = False
+    allowed: Allowed | None = None
+
+    @property
+    def subject(self) -> tuple[object, ...]:
+        """Return what results are remembered by."""
+        return (self.target, self.module_name)
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """Return what two questions have in common that one probe answers."""
+        return (self.target, self.module_name, id(self.module), self.trace)
+
+    def require_listed(self) -> None:
+        """Raise Forbidden for a host that cannot be allowed, before anybody is asked for its addresses."""
+        allowed = self.allowed
+        if allowed and not allowed.is_everything and not allowed.names(self.target.host) and not allowed.has_networks:
+            raise Forbidden(f"{self.text} is not among the allowed targets")
+
+    def require_allowed(self, addresses: list[Address]) -> None:
+        """Raise Forbidden for a host with an address that is not allowed, unless its name is."""
+        allowed = self.allowed
+        if allowed is None or allowed.is_everything or allowed.names(self.target.host):
+            return
+        if not all(allowed.holds(address.text) for address in addresses):
+            raise Forbidden(f"{self.text} is not among the allowed targets")
+
+
+class Answer(NamedTuple):
+    """A result and how old it is (seconds since its run ended).
+
+    `result` is None when the budget holds a background probe back; it allows one in `wait` seconds.
+    """
+
+    result: Result | None
+    age: float = 0.0
+    is_deferred: bool = False
+    wait: float = 0.0

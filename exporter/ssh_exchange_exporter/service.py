@@ -1,0 +1,145 @@
+"""The exporter as a whole: its parts, and what a new configuration changes in them."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterator
+
+from .configuration.allowed import Allowed
+from .configuration.configuration import Configuration, Group, load
+from .configuration.fault import ConfigurationFault
+from .configuration.target import parse_target
+from .configuration.target_files import FileTarget, TargetFiles
+from .desk import Desk
+from .fleet import Fleet, Wanted
+from .history import History
+from .own_metrics import OwnMetrics
+from .patrol import Patrol
+from .prober import Prober
+from .result import Result
+from .servers import Servers
+
+LOG = logging.getLogger(__package__)
+
+LOOK = 5.0  # seconds between two looks at the target files
+
+
+class Service:
+    """All that works behind the pages. To be made within a running loop."""
+
+    def __init__(self, path: str | None, configuration: Configuration, history_limit: int) -> None:
+        self.path = path
+        self.configuration = configuration
+        self.allowed = Allowed(configuration.allowed_targets)
+        self.own = OwnMetrics()
+        self.own.loaded(is_good=True)
+        self.history = History(history_limit)
+        self.prober = Prober()
+        self.servers = Servers(configuration.budget)
+        self.desk = Desk(self.prober, self.servers, self.own, self._on_result)
+        self.fleet = Fleet()
+        self.patrol = Patrol(self.fleet, self.desk, self.history, self.own, configuration.max_in_flight)
+        self.is_ready = False
+        self._files: list[TargetFiles] = []
+        self._faults: dict[str, tuple[str, ...]] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._reloading = asyncio.Lock()
+        self.own.in_flight.set_function(lambda: self.prober.in_flight)
+        self.own.targets.set_function(lambda: len(self.fleet.subjects))
+
+    def _on_result(self, result: Result) -> None:
+        self.history.add(result)
+        level = logging.DEBUG if result.is_ok else logging.INFO
+        if LOG.isEnabledFor(level):
+            fields = {"target": result.target, "module": result.module, "id": result.number, "result": result.summary}
+            LOG.log(level, "probe", extra={"fields": fields})
+
+    async def start(self) -> None:
+        """Read the target files and begin to probe."""
+        self._files = await asyncio.to_thread(_files_of, self.configuration)
+        self._take_over()
+        self._tasks = [asyncio.create_task(self.patrol.walk()), asyncio.create_task(self._watch())]
+        self.is_ready = True
+
+    async def reload(self) -> tuple[str, ...]:
+        """Read the configuration anew; return its errors, and then keep the old one."""
+        async with self._reloading:
+            try:
+                configuration = await asyncio.to_thread(load, self.path)
+                files = await asyncio.to_thread(_files_of, configuration)
+            except ConfigurationFault as fault:
+                self.own.loaded(is_good=False)
+                for error in fault.errors:
+                    LOG.error("configuration not reloaded", extra={"fields": {"error": error}})
+                return fault.errors
+            self.configuration = configuration
+            self.allowed = Allowed(configuration.allowed_targets)
+            self._files = files
+            self.servers.set_budget(configuration.budget)
+            self.patrol.most = configuration.max_in_flight
+            self._take_over()
+            self.own.loaded(is_good=True)
+            LOG.info("configuration reloaded")
+            return ()
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK)
+            async with self._reloading:
+                if await asyncio.to_thread(_have_changed, self._files):
+                    self._take_over()
+                self._tell_faults()
+
+    def _take_over(self) -> None:
+        wanted = list(self._wanted())
+        gone = self.fleet.replace(wanted, self.configuration.histogram_buckets, time.monotonic())
+        for subject in gone:
+            self.history.forget(subject.wanted.name)
+        self._tell_faults()
+        self.patrol.wake()
+
+    def _tell_faults(self) -> None:
+        faults = {path: errors for files in self._files for path, errors in files.faults.items()}
+        for path, errors in faults.items():
+            if self._faults.get(path) != errors:
+                for error in errors:
+                    LOG.error("target file not used", extra={"fields": {"error": error}})
+        self._faults = faults
+        self.own.bad_target_files.set(len(faults))
+
+    def _wanted(self) -> Iterator[Wanted]:
+        seen: set[tuple[object, ...]] = set()
+        for group, files in zip(self.configuration.background, self._files, strict=True):
+            module = self.configuration.modules[group.module]
+            listed = [FileTarget(text, {}) for text in group.targets] + files.targets()
+            for text, labels in listed:
+                merged = tuple(sorted({**group.labels, **labels}.items()))
+                wanted = Wanted(text, parse_target(text), merged, group.module, module, group.interval)
+                if wanted.name in seen:
+                    LOG.warning("a target is listed twice, the first stands", extra={"fields": {"target": text}})
+                    continue
+                seen.add(wanted.name)
+                yield wanted
+
+    async def stop(self, seconds: float) -> None:
+        """End within about `seconds`: probes under way may finish, then they are cancelled."""
+        self.is_ready = False
+        for task in self._tasks:
+            task.cancel()
+        await self.desk.close(seconds)
+        await self.patrol.close()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.prober.close()
+
+
+def _have_changed(files: list[TargetFiles]) -> bool:
+    return any([one.look() for one in files])  # a list: every one is to be looked at
+
+
+def _files_of(configuration: Configuration) -> list[TargetFiles]:
+    def read(group: Group) -> TargetFiles:
+        files = TargetFiles(group.target_files)
+        files.look()
+        return files
+
+    return [read(group) for group in configuration.background]

@@ -1,0 +1,221 @@
+"""The endpoints."""
+
+import asyncio
+import gzip
+import re
+import time
+from collections.abc import Callable
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+
+from check_ssh_exchange import __version__
+from check_ssh_exchange.report import printable
+
+from ..configuration.target import parse_target
+from ..exposition.accept import OPENMETRICS, chosen
+from ..exposition.fleet_text import FleetText
+from ..exposition.series import registry_of
+from ..pages.history import history_page
+from ..pages.html import CONTENT_SECURITY_POLICY
+from ..pages.landing import landing
+from ..question import Forbidden, Question
+from ..result import Result
+from ..service import Service
+from .debug import debug_text
+
+TIMEOUT_HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
+LONGEST = 120.0  # seconds a probe may take where neither the client nor the module says less
+LEAST = 0.5  # seconds; below this nothing can be measured
+PAGE_HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+
+
+class Endpoints:
+    """Answers requests from what the service knows."""
+
+    def __init__(self, service: Service, timeout_offset: float, on_reload: Callable[[], object] = lambda: None) -> None:
+        self._service = service
+        self._offset = timeout_offset
+        self._on_reload = on_reload
+        self._fleet_text = FleetText()
+        self._writing = asyncio.Lock()
+
+    def application(self, *middlewares: object) -> web.Application:
+        """Return the application with every endpoint."""
+        app = web.Application(middlewares=[*middlewares, sentences], client_max_size=1 << 16)  # type: ignore[list-item]
+        app.router.add_get("/", self.home)
+        app.router.add_get("/probe", self.probe)
+        app.router.add_get("/metrics", self.metrics)
+        app.router.add_get("/history/{number}", self.history)
+        app.router.add_get("/config", self.config)
+        app.router.add_get("/-/healthy", self.healthy)
+        app.router.add_get("/-/ready", self.ready)
+        app.router.add_post("/-/reload", self.reload)
+        return app
+
+    async def probe(self, request: web.Request) -> web.Response:
+        """Probe a target by a module, in a registry of its own."""
+        begun = time.monotonic()
+        question = self._question(request)
+        seconds = min(question.module.timeout, self._scrape_timeout(request))
+        try:
+            answer = await self._service.desk.ask(question, seconds)
+        except Forbidden as refusal:
+            self._service.own.forbidden.inc()
+            raise web.HTTPForbidden(text=f"{refusal}\n") from None
+        except asyncio.CancelledError:
+            if self._service.is_ready:
+                raise
+            raise web.HTTPServiceUnavailable(text="the exporter is being stopped\n") from None
+        if answer.result is None:
+            raise web.HTTPServiceUnavailable(text="there is no result yet\n")
+        took = time.monotonic() - begun
+        registry = registry_of(answer, answer.result, took, seconds)
+        if question.trace:
+            return _plain(debug_text(answer, answer.result, question, generate_latest(registry).decode()))
+        kind = chosen(request.headers.get("Accept"))
+        wants_gzip = _wants_gzip(request)
+        return _exposition(_packed(_rendered(registry, kind), wants_gzip=wants_gzip), kind, wants_gzip=wants_gzip)
+
+    def _question(self, request: web.Request) -> Question:
+        query = request.query
+        target = query.get("target", "").strip()
+        if not target:
+            raise web.HTTPBadRequest(text="the parameter target is missing: /probe?target=HOST[:PORT]\n")
+        if len(query.getall("target")) > 1 or len(query.getall("module", [])) > 1:
+            raise web.HTTPBadRequest(text="target and module may be given once\n")
+        try:
+            parsed = parse_target(target)
+        except ValueError as error:
+            raise web.HTTPBadRequest(text=f"{printable(str(error))}\n") from None
+        name = query.get("module") or "default"
+        module = self._service.configuration.modules.get(name)
+        if module is None:
+            self._service.own.unknown_module.inc()
+            raise web.HTTPBadRequest(text=f'there is no module "{printable(name, 80)}"\n')
+        is_debug = query.get("debug", "").lower() in ("true", "1", "on")
+        return Question(parsed, target, name, module, trace=is_debug, allowed=self._service.allowed)
+
+    def _scrape_timeout(self, request: web.Request) -> float:
+        text = request.headers.get(TIMEOUT_HEADER)
+        if text is None:
+            return LONGEST
+        # What float() takes besides ("1_0", "inf", Arabic digits) is nobody's timeout.
+        if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{0,9})?", text.strip(), re.ASCII) or float(text) <= 0:
+            raise web.HTTPBadRequest(text=f"{TIMEOUT_HEADER} is not a number of seconds\n")
+        seconds = float(text)
+        # An offset larger than the timeout would leave nothing; the scrape is then better tried than given up.
+        left = seconds - self._offset if seconds > self._offset else seconds
+        return min(LONGEST, max(min(LEAST, seconds), left))
+
+    async def metrics(self, request: web.Request) -> web.Response:
+        """Return what the exporter knows of itself and of the background targets."""
+        kind = chosen(request.headers.get("Accept"))
+        wants_gzip = _wants_gzip(request)
+        subjects = tuple(self._service.fleet.subjects.values())
+
+        def write() -> bytes:
+            fleet = self._fleet_text.write(subjects, is_openmetrics=kind == OPENMETRICS)
+            return _packed(_rendered(self._service.own.registry, kind, fleet.encode()), wants_gzip=wants_gzip)
+
+        # A large page takes long: written here it would keep every probe waiting.
+        async with self._writing:
+            body = await asyncio.to_thread(write)
+        return _exposition(body, kind, wants_gzip=wants_gzip)
+
+    async def home(self, _: web.Request) -> web.Response:
+        """Return the landing page."""
+        service = self._service
+        rows = [subject.row for subject in service.fleet.subjects.values()]
+        modules = sorted(service.configuration.modules)
+        recent = service.history.recent()
+        page = await asyncio.to_thread(landing, __version__, rows, recent, modules, time.time())
+        return _page(page)
+
+    async def history(self, request: web.Request) -> web.Response:
+        """Return one probe drawn."""
+        number = request.match_info["number"]
+        known = re.fullmatch(r"[0-9]{1,18}", number, re.ASCII)
+        result: Result | None = self._service.history.find(int(number)) if known else None
+        if result is None:
+            raise web.HTTPNotFound(text="this probe is not kept, or no longer\n")
+        return _page(await asyncio.to_thread(history_page, result, time.time()))
+
+    async def config(self, _: web.Request) -> web.Response:
+        """Return the configuration in force."""
+        return _plain(await asyncio.to_thread(self._service.configuration.to_yaml))
+
+    async def healthy(self, _: web.Request) -> web.Response:
+        """Say that the program runs."""
+        return _plain("Healthy\n")
+
+    async def ready(self, _: web.Request) -> web.Response:
+        """Say whether probes are answered."""
+        if not self._service.is_ready:
+            raise web.HTTPServiceUnavailable(text="Not ready\n")
+        return _plain("Ready\n")
+
+    async def reload(self, _: web.Request) -> web.Response:
+        """Read the configuration anew."""
+        await asyncio.to_thread(self._on_reload)
+        errors = await self._service.reload()
+        if errors:
+            raise web.HTTPInternalServerError(text="".join(f"{error}\n" for error in errors))
+        return _plain("reloaded\n")
+
+
+@web.middleware
+async def sentences(request: web.Request, handler: Callable[[web.Request], object]) -> web.StreamResponse:
+    """Answer what the router cannot place with a sentence as well."""
+    try:
+        return await handler(request)  # type: ignore[misc, no-any-return]
+    except web.HTTPMethodNotAllowed as error:
+        allowed = ", ".join(sorted(error.allowed_methods))
+        body = f"{request.method if request.method.isascii() else 'this method'} is not for this page, {allowed} is\n"
+        raise web.HTTPMethodNotAllowed(
+            request.method, sorted(error.allowed_methods), text=printable(body) + "\n"
+        ) from None
+    except web.HTTPNotFound as error:
+        if error.text and error.text.startswith("404"):
+            raise web.HTTPNotFound(text="there is no such page\n") from None
+        raise
+
+
+def _plain(body: str) -> web.Response:
+    return web.Response(text=body, content_type="text/plain", headers={"X-Content-Type-Options": "nosniff"})
+
+
+def _page(body: str) -> web.Response:
+    return web.Response(text=body, content_type="text/html", headers=PAGE_HEADERS)
+
+
+def _exposition(body: bytes, kind: str, *, wants_gzip: bool) -> web.Response:
+    headers = {"Content-Type": kind, "Vary": "Accept, Accept-Encoding"}
+    if wants_gzip:
+        headers["Content-Encoding"] = "gzip"
+    return web.Response(body=body, headers=headers)
+
+
+def _rendered(registry: CollectorRegistry, kind: str, more: bytes = b"") -> bytes:
+    if kind == OPENMETRICS:
+        written: bytes = generate_openmetrics(registry)  # type: ignore[no-untyped-call]
+        return written.removesuffix(b"# EOF\n") + more + b"# EOF\n"
+    return generate_latest(registry) + more
+
+
+def _packed(body: bytes, *, wants_gzip: bool) -> bytes:
+    return gzip.compress(body, compresslevel=1) if wants_gzip else body
+
+
+def _wants_gzip(request: web.Request) -> bool:
+    for part in request.headers.get("Accept-Encoding", "").split(",")[:32]:
+        coding, *parameters = (piece.strip().lower().replace(" ", "") for piece in part.split(";"))
+        if coding in ("gzip", "*") and not any(re.fullmatch(r"q=0(\.0*)?", one) for one in parameters):
+            return True
+    return False

@@ -1,0 +1,24 @@
+"""The answer to `debug=true`: the run line by line, its report, its metrics and the module, as text."""
+
+import json
+
+from check_ssh_exchange.document import document
+from check_ssh_exchange.status import text
+
+from ..question import Answer, Question
+from ..result import Result
+
+
+def debug_text(answer: Answer, result: Result, question: Question, metrics: str) -> str:
+    """Return all that is known of a probe."""
+    report, diagnosis, verdict = result.report, result.diagnosis, result.verdict
+    held = f"held back by the budget, this result is {answer.age:.1f} s old\n" if answer.is_deferred else ""
+    report_text = json.dumps(document(report, diagnosis, verdict), indent=2)
+    module = question.module.model_dump_json(indent=2)
+    parts = {
+        "Log of the probe": held + text(report, diagnosis, verdict, 3),
+        "Report": report_text + "\n",
+        "Metrics": metrics,
+        f"Module {question.module_name}": module + "\n",
+    }
+    return "\n".join(f"{title}\n{'-' * len(title)}\n{body}" for title, body in parts.items())

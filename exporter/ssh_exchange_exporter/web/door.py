@@ -1,0 +1,195 @@
+"""Takes connections at the listening sockets, never more than so many: a flood costs the flooder's, not the others'."""
+
+import asyncio
+import errno
+import ipaddress
+import logging
+import socket
+import ssl
+from collections.abc import Iterable
+from functools import partial
+from typing import Any
+
+from aiohttp import web
+
+from .tls import is_allowed
+from .visitor import DEADLINES, Deadlines, Visitor
+from .web_config import LiveWebConfig
+
+log = logging.getLogger("ssh_exchange_exporter")
+
+# Pressure that passes: no descriptor or buffer free just now.
+SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+PAUSE = 0.2
+SAY_EACH = 60.0  # seconds between two log lines about the same
+
+
+def origin(address: Any) -> str:
+    """Whom a peer's address belongs to: IPv4 addresses one by one, IPv6 by /64, all of a Unix socket to ''."""
+    try:
+        # A zone is no part of the address as a number.
+        found = ipaddress.ip_address(str(address[0]).partition("%")[0])
+    except (ValueError, IndexError, TypeError):
+        return ""
+    if isinstance(found, ipaddress.IPv6Address):
+        if found.ipv4_mapped is not None:
+            return str(found.ipv4_mapped)
+        return str(ipaddress.IPv6Network((int(found) >> 64 << 64, 64)))
+    return str(found)
+
+
+class Guest:
+    """A connection that was taken; before its handshake is over, there is a task but no transport."""
+
+    __slots__ = ("origin", "task", "visitor")
+
+    def __init__(self, origin: str, visitor: Visitor) -> None:
+        self.origin = origin
+        self.visitor = visitor
+        self.task: asyncio.Task[None] | None = None
+
+    def abort(self) -> None:
+        """Ends it now, whatever it is at."""
+        if self.visitor.has_come:
+            self.visitor.abort()
+        elif self.task is not None:
+            self.task.cancel()
+
+
+class Door:
+    """Takes connections from its construction (in a running loop) until it is shut; `server` is AppRunner.server.
+
+    At most `most` are open at once, and `most_each` of one origin: the next one takes the place of the longest idle
+    one, and is closed at once when there is none. Each takes TLS as `live` has it just then.
+    """
+
+    def __init__(
+        self,
+        sockets: Iterable[socket.socket],
+        server: web.Server,
+        live: LiveWebConfig | None,
+        *,
+        most: int = 512,
+        most_each: int = 128,
+        deadlines: Deadlines = DEADLINES,
+    ) -> None:
+        self.most = most
+        self.most_each = most_each
+        self.refused = 0
+        self.evicted = 0
+        self._loop = asyncio.get_running_loop()
+        self._server = server
+        self._live = live
+        self._deadlines = deadlines
+        self._guests: dict[Guest, None] = {}
+        self._said: dict[str, float] = {}
+        self._sockets = list(sockets)
+        for each in self._sockets:
+            each.settimeout(0)
+        self._tasks = [self._loop.create_task(self._take(each)) for each in self._sockets]
+
+    @property
+    def open(self) -> int:
+        """Connections that are open, those still in their TLS handshake included."""
+        return len(self._guests)
+
+    async def shut(self) -> None:
+        """Takes no more connections, closes the sockets, and ends the handshakes; requests in hand go on."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for each in self._sockets:
+            each.close()
+        early = [guest for guest in self._guests if not guest.visitor.has_come]
+        for guest in early:
+            guest.abort()
+        await asyncio.gather(*(guest.task for guest in early if guest.task is not None), return_exceptions=True)
+
+    async def _take(self, listening: socket.socket) -> None:
+        while True:
+            try:
+                taken, address = await self._loop.sock_accept(listening)
+            except OSError as error:
+                await self._after(error)
+                continue
+            self._receive(taken, origin(address))
+            # With the next one already there, accepting would not wait: in a flood, nothing else would run.
+            await asyncio.sleep(0)
+
+    async def _after(self, error: OSError) -> None:
+        """A failed accept is never the end of accepting."""
+        if error.errno in SCARCE:
+            self._evict(None)
+        if error.errno not in (errno.ECONNABORTED, errno.EPROTO):
+            self._say("accept", f"cannot take a connection: {error.strerror}")
+            await asyncio.sleep(PAUSE)
+        else:
+            await asyncio.sleep(0)
+
+    def _receive(self, taken: socket.socket, whose: str) -> None:
+        theirs = sum(guest.origin == whose for guest in self._guests) if whose else 0
+        if theirs >= self.most_each:
+            has_room = self._evict(whose)
+        else:
+            has_room = len(self._guests) < self.most or self._evict(None)
+        if not has_room:
+            self.refused += 1
+            self._say("full", f"{self.open} connections are in use: the next ones are closed at once")
+            taken.close()
+            return
+        live = self._live
+        sans = live.allowed_sans if live is not None else None
+        visitor = Visitor(
+            self._server,
+            loop=self._loop,
+            deadlines=self._deadlines,
+            allows=None if sans is None else partial(is_allowed, allowed=sans),
+        )
+        guest = Guest(whose, visitor)
+        visitor.gone = partial(self._leave, guest)
+        self._guests[guest] = None
+        context = live.context if live is not None else None
+        guest.task = self._loop.create_task(self._welcome(taken, visitor, context))
+        guest.task.add_done_callback(partial(self._welcomed, guest, taken))
+
+    async def _welcome(self, taken: socket.socket, visitor: Visitor, context: ssl.SSLContext | None) -> None:
+        await self._loop.connect_accepted_socket(
+            lambda: visitor,
+            taken,
+            ssl=context,
+            ssl_handshake_timeout=None if context is None else self._deadlines.handshake,
+        )
+
+    def _welcomed(self, guest: Guest, taken: socket.socket, task: asyncio.Task[None]) -> None:
+        if task.cancelled():
+            taken.close()  # before the task's first step nothing else has it
+        elif (error := task.exception()) is not None:
+            # A scanner, a wrong certificate, a client that went away: asking for the exception keeps asyncio quiet.
+            log.debug("no connection from %s: %s", guest.origin or "a local client", error)
+            if not isinstance(error, OSError):
+                self._say("welcome", f"a connection could not be set up: {type(error).__name__}")
+                taken.close()
+        if not guest.visitor.has_come:
+            self._leave(guest)
+
+    def _evict(self, whose: str | None) -> bool:
+        """Makes room by the longest idle connection (of one origin); False when all are at work."""
+        idle = [guest for guest in self._guests if guest.visitor.is_idle and whose in (None, guest.origin)]
+        if not idle:
+            return False
+        longest = min(idle, key=lambda guest: guest.visitor.idle_since)
+        self.evicted += 1
+        self._say("evict", f"{self.open} connections are open: idle ones make room")
+        self._leave(longest)
+        longest.abort()
+        return True
+
+    def _leave(self, guest: Guest) -> None:
+        self._guests.pop(guest, None)
+
+    def _say(self, what: str, sentence: str) -> None:
+        """Warns, but never as often as a client may want to."""
+        now = self._loop.time()
+        if now - self._said.get(what, -SAY_EACH) >= SAY_EACH:
+            self._said[what] = now
+            log.warning("%s", sentence)

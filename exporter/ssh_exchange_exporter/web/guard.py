@@ -1,0 +1,37 @@
+"""What stands before every request: deadlines, the rate limit, users, and the configured response headers."""
+
+import time
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from .visitor import Visitor
+from .web_config import LiveWebConfig
+
+HEADERS = web.RequestKey("HEADERS", dict[str, str])
+
+
+def guard(live: LiveWebConfig | None) -> Middleware:
+    """The outermost middleware: 429 above the rate limit, 401 for whoever is no user; no path is exempt."""
+
+    @web.middleware
+    async def stand(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if isinstance(request.protocol, Visitor):
+            request.protocol.begin()
+        if live is None:
+            return await handler(request)
+        request[HEADERS] = live.headers
+        if live.rate is not None and not live.rate.take(time.monotonic()):
+            return web.Response(status=429, text="Too Many Requests\n")
+        if not await live.users.admits(request.headers.get("Authorization")):
+            return web.Response(status=401, text="Unauthorized\n", headers={"WWW-Authenticate": "Basic"})
+        return await handler(request)
+
+    return stand
+
+
+async def note_answered(request: web.Request, response: web.StreamResponse) -> None:
+    """For app.on_response_prepare: adds the configured headers, also to errors, and begins the answer's deadline."""
+    response.headers.update(request.get(HEADERS, {}))
+    if isinstance(request.protocol, Visitor):
+        request.protocol.answered()

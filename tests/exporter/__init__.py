@@ -1,0 +1,1 @@
+"""Tests of the exporter: its parts by themselves, and the whole program over HTTP."""
