@@ -23,7 +23,7 @@ from .flags import PORT
 from .service import Service
 from .web.app import Endpoints
 from .web.door import Door
-from .web.guard import dress, guard
+from .web.guard import guard, note_answered
 from .web.sockets import CannotListen, bind, from_systemd
 from .web.web_config import LiveWebConfig, WebConfigFault
 
@@ -117,7 +117,7 @@ async def main(
     await service.start()
     endpoints = Endpoints(service, flags.timeout_offset, live.look if live else lambda: None)
     app = endpoints.application(guard(live))
-    app.on_response_prepare.append(dress(live))
+    app.on_response_prepare.append(note_answered)
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=FINISH)
     await runner.setup()
     if runner.server is None:

@@ -151,8 +151,7 @@ def errors(directory: Path, text: str) -> tuple[str, ...]:
     try:
         load(directory / "web.yml").context()
     except WebConfigFault as fault:
-        assert fault.errors
-        return tuple(error.removeprefix(f"{directory}/") for error in fault.errors)
+        return tuple(error.removeprefix(f"{directory}/") for error in fault.errors) or ("a fault without a sentence",)
     return ()
 
 

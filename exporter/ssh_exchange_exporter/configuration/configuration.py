@@ -1,14 +1,13 @@
 """The whole configuration file: its keys and defaults, read with every error at once."""
 
-import io
+import itertools
 import os
 from collections.abc import Iterator
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, Strict, ValidationError, ValidationInfo, field_validator
-from ruamel.yaml import YAML
 
-from check_ssh_exchange.diagnosis.budget import BURST, PER_SECOND
+from check_ssh_exchange.diagnosis.budget import PENALTY_FREE
 
 from . import files
 from .allowed import Allowed
@@ -19,10 +18,12 @@ from .module import Module
 from .strict import Strict as Part
 from .strict import errors_of
 from .target import TargetText
-from .yaml_file import Locator, Place, read
+from .yaml_file import MAX_BYTES, Locator, Place, read_text, scan
+from .yaml_text import yaml_of
 
 DEFAULT_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 MAX_BUCKETS = 64
+MAX_INTERVAL = 365 * 86400.0
 
 
 def _entry(text: str) -> str:
@@ -47,7 +48,7 @@ class Group(Part):
     targets: tuple[TargetText, ...] = ()
     target_files: tuple[Annotated[str, Strict()], ...] = ()
     module: Annotated[str, Strict()] = "default"
-    interval: Annotated[Duration, between(1.0)] = 60.0
+    interval: Annotated[Duration, between(1.0, MAX_INTERVAL)] = 60.0
     labels: Labels = Field(default_factory=dict)
 
     @field_validator("module")
@@ -67,8 +68,8 @@ class Group(Part):
 class Budget(Part):
     """How many handshakes a server gets at once and, after these, a second (a source's own budget)."""
 
-    handshakes: Annotated[int, Strict(), Field(ge=1, le=10_000)] = BURST
-    per_second: Annotated[float, Strict(), Field(gt=0, le=10_000)] = PER_SECOND
+    handshakes: Annotated[int, Strict(), Field(ge=1, le=10_000)] = PENALTY_FREE
+    per_second: Annotated[float, Strict(), Field(gt=0, le=10_000)] = 1.0
 
 
 class Configuration(Part):
@@ -89,28 +90,23 @@ class Configuration(Part):
     @field_validator("histogram_buckets")
     @classmethod
     def _rising(cls, given: tuple[float, ...]) -> tuple[float, ...]:
-        for before, bound in zip(given, given[1:], strict=False):
+        for before, bound in itertools.pairwise(given):
             if bound <= before:
                 raise ValueError(f"should rise, and {bound:g} comes after {before:g}")
         return given
 
     def to_yaml(self) -> str:
         """Return the configuration with every default; `load` makes an equal one of it."""
-        yaml = YAML(typ="safe", pure=True)
-        yaml.default_flow_style = False
-        yaml.sort_base_mapping_type_on_output = False
-        out = io.StringIO()
-        yaml.dump(self.model_dump(mode="json", exclude_none=True), out)
-        return out.getvalue()
+        return yaml_of(self.model_dump(mode="json", exclude_none=True))
 
 
 def load(path: str | None) -> Configuration:
     """Return the configuration of a file (None: the defaults); raises ConfigurationFault with every error in it."""
     if path is None:
         return Configuration()
-    given, locator = read(path)
+    given, locator, errors = scan(path, read_text(path, MAX_BYTES))
     context = {"directory": os.path.dirname(os.path.abspath(path)), "modules": {"default", *_modules_in(given)}}
-    errors = list(_repeated(given, locator))
+    errors += _repeated(given, locator)
     try:
         configuration = Configuration.model_validate(given, context=context)
     except ValidationError as error:

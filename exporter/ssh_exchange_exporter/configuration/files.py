@@ -1,5 +1,6 @@
 """Paths that a configuration names."""
 
+import glob
 import os
 
 SUFFIXES = (".json", ".yml", ".yaml")
@@ -19,4 +20,4 @@ def pattern(path: str, directory: str) -> str:
     """Return a pattern of target files from `directory` on; raises ValueError unless it ends as such files do."""
     if not path.lower().endswith(SUFFIXES):
         raise ValueError("should end in .json, .yml or .yaml")
-    return os.path.join(directory, path)
+    return os.path.join(glob.escape(directory), path)

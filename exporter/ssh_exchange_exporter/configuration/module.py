@@ -112,12 +112,18 @@ class Module(Part):
     states: dict[Word, State] = Field(default_factory=dict)
     login: Identity = Field(default_factory=Identity)
 
+    @field_validator("source_addresses")
+    @classmethod
+    def _different(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(given)) < len(given):
+            raise ValueError(f"has {given[0]} twice")
+        if len(families_of(given)) > 1:
+            raise ValueError("should be addresses of one family")
+        return given
+
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        sources = self.source_addresses
-        if len(set(sources)) < len(sources):
-            raise ValueError(f"source_addresses has {sources[0]} twice")
-        if len(families_of(sources) | ({_FAMILIES[self.ip_protocol]} - {"any"})) > 1:
+        if len(families_of(self.source_addresses) | ({_FAMILIES[self.ip_protocol]} - {"any"})) > 1:
             raise ValueError("source_addresses and ip_protocol do not have one address family in common")
         if self.depth is Depth.LOGIN and not (self.login.user and self.login.identity_file):
             raise ValueError("depth login needs login.user and login.identity_file")

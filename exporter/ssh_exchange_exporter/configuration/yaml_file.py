@@ -76,6 +76,14 @@ def read_text(path: str, most: int) -> str:
 
 def parse(name: str, text: str) -> tuple[object, Locator]:
     """Return the value of a YAML 1.2 text and its lines; raises ConfigurationFault with errors in the file `name`."""
+    value, locator, errors = scan(name, text)
+    if errors:
+        raise ConfigurationFault(sentence for _, sentence in sorted(errors, key=lambda error: error[0]))
+    return value, locator
+
+
+def scan(name: str, text: str) -> tuple[object, Locator, list[tuple[int, str]]]:
+    """As parse; also return the errors (line and sentence) that leave a value to go on with, as a key given twice."""
     # The composed nodes carry tag and line and nothing was built yet, so neither tags nor duplicate keys can act.
     yaml = YAML(typ="safe", pure=True)
     yaml.max_depth = MAX_DEPTH
@@ -91,9 +99,7 @@ def parse(name: str, text: str) -> tuple[object, Locator]:
         raise ConfigurationFault([_syntax(name, error)]) from None
     builder = _Builder(name)
     value = None if root is None else builder.build(root, ())
-    if builder.errors:
-        raise ConfigurationFault(text for _, text in sorted(builder.errors, key=lambda error: error[0]))
-    return value, Locator(name, builder.lines)
+    return value, Locator(name, builder.lines), builder.errors
 
 
 def _syntax(name: str, error: Exception) -> str:
@@ -122,7 +128,8 @@ class _Builder:
         line = node.start_mark.line + 1
         self.lines.setdefault(place, line)
         if len(place) > MAX_DEPTH:
-            return self._wrong(line, place[:3], "is nested too deeply")
+            self._wrong(line, place[:3], "is nested too deeply")
+            return None
         if self._is_too_much(node):
             return None
         kind = str(node.tag).removeprefix(_TAG)
@@ -132,7 +139,8 @@ class _Builder:
             return [self.build(one, (*place, index)) for index, one in enumerate(node.value)]
         if isinstance(node, ScalarNode):
             return self._scalar(node, kind, place)
-        return self._wrong(line, place, f"has a tag, {node.tag}, that is not for here")
+        self._wrong(line, place, f"has a tag, {node.tag}, that is not for here")
+        return None
 
     def _wrong(self, line: int, place: Place, sentence: str) -> None:
         if len(self.errors) < 2000:
@@ -177,7 +185,8 @@ class _Builder:
             return _SCALARS[kind](node.value)
         except (KeyError, ValueError):
             what = f"is no {_WORDS[kind]}" if kind in _WORDS else f"has a tag, {node.tag}, that is not for here"
-            return self._wrong(node.start_mark.line + 1, place, what)
+            self._wrong(node.start_mark.line + 1, place, what)
+            return None
 
 
 def _fault_of_key(key: Node, known: dict[str, tuple[Node, Node]]) -> tuple[Place, str] | None:
@@ -215,4 +224,9 @@ _SCALARS: dict[str, Callable[[str], object]] = {
     "timestamp": _text,  # a date is a text to all that reads this
     "value": _text,
 }
-_WORDS = {"bool": "boolean: true or false", "int": "whole number", "float": "number", "str": "text: it has half a surrogate pair"}
+_WORDS = {
+    "bool": "boolean: true or false",
+    "int": "whole number",
+    "float": "number",
+    "str": "text: it has half a surrogate pair",
+}

@@ -1,0 +1,54 @@
+"""Plain values to YAML, for a page that shows thousands of modules: the library would take seconds."""
+
+import json
+import re
+from collections.abc import Iterator
+
+# Words and durations, which nothing reads as anything but text; all else is quoted.
+_PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./-]*|(?:[0-9]+(?:ms|[smhdwy]))+", re.ASCII)
+_NOT_PLAIN = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})
+_PAIR = re.compile(r"\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})")
+
+
+def yaml_of(value: dict[str, object]) -> str:
+    """Return a mapping of str, int, float, bool, None, lists and mappings as a YAML 1.2 document in ASCII."""
+    return "".join(f"{line}\n" for line in _mapping(value)) or "{}\n"
+
+
+def _mapping(value: dict[str, object]) -> Iterator[str]:
+    for key, inner in value.items():
+        name = _scalar(key)
+        if isinstance(inner, dict) and inner:
+            yield f"{name}:"
+            yield from (f"  {line}" for line in _mapping(inner))
+        elif isinstance(inner, list) and any(isinstance(one, dict) for one in inner):
+            yield f"{name}:"
+            yield from (f"  {line}" for line in _entries(inner))
+        else:
+            yield f"{name}: {_inline(inner)}"
+
+
+def _entries(value: list[object]) -> Iterator[str]:
+    for one in value:
+        lines = _mapping(one) if isinstance(one, dict) and one else iter([_inline(one)])
+        yield f"- {next(lines)}"
+        yield from (f"  {line}" for line in lines)
+
+
+def _inline(value: object) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(_inline(one) for one in value)}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_scalar(key)}: {_inline(one)}' for key, one in value.items())}}}"
+    return _scalar(value)
+
+
+def _scalar(value: object) -> str:
+    if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _NOT_PLAIN:
+        return value
+    return _PAIR.sub(_whole, json.dumps(value))
+
+
+def _whole(pair: re.Match[str]) -> str:
+    # YAML knows no surrogate pairs.
+    return f"\\U{0x10000 + ((int(pair[1], 16) - 0xD800) << 10) + int(pair[2], 16) - 0xDC00:08x}"
