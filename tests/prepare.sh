@@ -3,7 +3,8 @@
 # install. Arguments: the packages; none: those of the whole suite. Services are not started: nothing here needs them.
 set -u
 [ $# -gt 0 ] || set -- openssh-client openssl iproute2 iptables nftables \
-  nagios4-core icinga2-bin nagios-nrpe-server nagios-nrpe-plugin
+  nagios4-core icinga2-bin nagios-nrpe-server nagios-nrpe-plugin \
+  prometheus chromium-headless-shell
 missing=""
 for package in "$@"; do
   dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing="$missing $package"

@@ -171,6 +171,54 @@ def test_nothing_of_the_exporter_is_imported_by_the_plugin() -> None:
     assert [one for _, _, one in every_import() if one.name.split(".")[0] in OF_THE_EXPORTER] == []
 
 
+EXPORTER = ROOT / "exporter" / "ssh_exchange_exporter"
+# What of the exporter knows no socket, no clock and no system: told the time, handed the bytes.
+PURE_IN_EXPORTER = [
+    "allowance", "fleet", "history", "result", "tally", "exposition/accept", "exposition/fleet_text",
+    "exposition/series", "pages/drawing", "pages/history", "pages/html", "pages/landing", "web/rate",
+]  # fmt: skip
+# Each library has its room, so that it can be exchanged there.
+ROOM_OF_LIBRARY = {
+    "aiohttp": {"web", "daemon"},
+    "bcrypt": {"web"},
+    "ruamel": {"configuration", "web"},
+    "prometheus_client": {"exposition", "own_metrics", "web"},
+}
+
+
+def of_exporter() -> Iterator[tuple[str, Import]]:
+    for path in sorted(EXPORTER.rglob("*.py")):
+        for found in imports(path):
+            yield path.relative_to(EXPORTER).as_posix().removesuffix(".py"), found
+
+
+def test_the_exporters_pure_modules_know_no_socket_no_clock_and_no_system() -> None:
+    assert all((EXPORTER / f"{name}.py").exists() for name in PURE_IN_EXPORTER)
+    unwanted = IMPURE_MODULES - {"random"} | {"os", "aiohttp"}
+    wrong = [
+        f"{where}:{found.line} imports {found.name}"
+        for where, found in of_exporter()
+        if where in PURE_IN_EXPORTER and found.name.split(".")[0] in unwanted
+    ]
+    assert wrong == []
+
+
+def test_the_exporters_libraries_stay_in_their_rooms() -> None:
+    wrong = [
+        f"{where}:{found.line} imports {found.name}"
+        for where, found in of_exporter()
+        if where.split("/")[0] not in ROOM_OF_LIBRARY.get(found.name.split(".")[0], {where.split("/")[0]})
+    ]
+    assert wrong == []
+
+
+def test_the_exporter_uses_no_face_of_the_plugin_but_its_judgement_and_output() -> None:
+    faces = {"cli", "check", "options", "extra_opts", "memory", "demo", "interrupt", "__main__"}
+    used = {found.name.split(".")[1] for _, found in of_exporter() if found.name.startswith(f"{PACKAGE}.")}
+    assert used & faces == set()
+    assert "verdict" in used
+
+
 def loaded(*command: str) -> set[str]:
     done = subprocess.run([sys.executable, "-c", *command], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stderr == ""

@@ -19,6 +19,7 @@ from check_ssh_exchange import __version__
 from .front_door import ROOT, check
 
 PACKAGE = ROOT / "check_ssh_exchange"
+EXPORTER = ROOT / "exporter" / "ssh_exchange_exporter"
 # What a tool has made, and what only this checkout has.
 NOT_SOURCE = (".git", ".venv", ".cache", "*.egg-info", "__pycache__", ".*_cache", ".hypothesis", "build", "dist")
 BUILD_SECONDS = 110.0  # pip fetches setuptools for an isolated build: seconds, and more where the network is slow
@@ -63,16 +64,27 @@ def files(built: Path, *folders: str) -> list[str]:
 
 def test_the_packages_of_setup_cfg_are_those_on_disk() -> None:
     listed = setup_cfg()["options"]["packages"].split()
-    found = [".".join(path.parent.relative_to(ROOT).parts) for path in PACKAGE.rglob("__init__.py")]
+    found = [
+        ".".join(path.parent.relative_to(package.parent).parts)
+        for package in (PACKAGE, EXPORTER)
+        for path in package.rglob("__init__.py")
+    ]
     assert sorted(listed) == sorted(found)
-    strays = {path.parent for path in PACKAGE.rglob("*.py")} - {path.parent for path in PACKAGE.rglob("__init__.py")}
-    assert not strays
+    for package in (PACKAGE, EXPORTER):
+        modules, named = ({path.parent for path in package.rglob(name)} for name in ("*.py", "__init__.py"))
+        assert modules == named
 
 
 def test_the_version_stands_in_one_place() -> None:
     assert re.fullmatch(r"\d+\.\d+\.\d+", __version__, re.ASCII)
     assert setup_cfg()["metadata"]["version"] == "attr: check_ssh_exchange.__version__"
-    files = [*PACKAGE.rglob("*.py"), ROOT / "setup.cfg", ROOT / "pyproject.toml", ROOT / "Makefile"]
+    files = [
+        *PACKAGE.rglob("*.py"),
+        *EXPORTER.rglob("*.py"),
+        ROOT / "setup.cfg",
+        ROOT / "pyproject.toml",
+        ROOT / "Makefile",
+    ]
     naming = [path.name for path in files if f'"{__version__}"' in path.read_text("utf-8")]
     assert naming == ["__init__.py"]
 
@@ -89,6 +101,7 @@ def test_the_wheel_holds_every_module_the_runbook_and_nothing_else(built: Path) 
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     ours = {*files(built, "check_ssh_exchange")}
+    ours |= {name.removeprefix("exporter/") for name in files(built, "exporter/ssh_exchange_exporter")}
     code = {name for name in names if ".dist-info/" not in name and ".data/" not in name}
     assert code == ours
     shipped = {name.partition("/share/doc/check_ssh_exchange/")[2] for name in names if ".data/" in name}
@@ -99,7 +112,7 @@ def test_the_wheel_holds_every_module_the_runbook_and_nothing_else(built: Path) 
 def test_the_sdist_holds_what_a_packager_needs(built: Path) -> None:
     names = members(built)
     wanted = ["LICENSE", "Makefile", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "setup.cfg", "pyproject.toml"]
-    wanted += files(built, "check_ssh_exchange", ".ci", "tests", "bench", "docs", "contrib")
+    wanted += files(built, "check_ssh_exchange", ".ci", "tests", "bench", "docs", "contrib", "exporter")
     assert not set(wanted) - names
     assert not [name for name in names if "__pycache__" in name or name.endswith(".pyc")]
 
@@ -120,6 +133,13 @@ def test_the_installed_wheel_works_from_anywhere(built: Path, tmp_path: Path) ->
             answer = check(*target, "-v", command=command, cwd=Path("/"), env=env)
         assert (answer.code, answer.err) == (2, "")
         assert answer.line.startswith("SSH CRITICAL - 5 of 5 handshakes refused: ")
+    exporter = subprocess.run(
+        [binaries / "ssh_exchange_exporter", "--web.listen-address=:0"], capture_output=True, text=True
+    )
+    assert (exporter.returncode, exporter.stdout) == (3, "")
+    assert re.fullmatch(
+        r"the exporter needs the Python module \w+: pip install 'check_ssh_exchange\[exporter\]'\n", exporter.stderr
+    )
     missing = check("127.0.0.1", "--depth", "kex", command=script, cwd=Path("/"), env=env)
     assert (missing.code, missing.err) == (3, "")
     assert re.fullmatch(r"SSH UNKNOWN - .*pip install .*check_ssh_exchange\[login\].*\n", missing.out)

@@ -400,15 +400,19 @@ def test_an_idle_connection_is_dropped() -> None:
     run(test)
 
 
-def test_a_client_that_does_not_take_its_response_is_dropped() -> None:
+@pytest.mark.parametrize("with_tls", [False, True])
+def test_a_client_that_does_not_take_its_response_is_dropped(tmp_path: Path, signed: Path, with_tls: bool) -> None:
+    live = tls(tmp_path, signed, TLS) if with_tls else None
+    context = client(signed) if with_tls else None
+
     async def test() -> None:
-        async with serving(deadlines=only(answer=0.3)) as served:
-            for rest in ("", "Connection: close\r\n"):
-                client = socket.create_connection(("127.0.0.1", served.port))
-                client.sendall(GET % (b"/large", rest.encode()))
+        async with serving(live, deadlines=only(answer=0.3)) as served:
+            for rest in (b"", b"Connection: close\r\n"):
+                _, writer = await served.connect(context)
+                writer.write(GET % (b"/large", rest))  # a stream that nobody reads stops taking after a while
                 await until(lambda: served.door.open == 1)
                 await until(lambda: served.door.open == 0)
-                client.close()
+                writer.transport.abort()
 
     run(test)
 
@@ -496,6 +500,20 @@ def test_a_flood_of_idle_connections_leaves_the_door_serving(
             await until(lambda: descriptors() - before - 700 <= 64)
             for _ in range(3):
                 assert (await served.get("/", context=context)).body == b"hello"
+
+    run(test)
+
+
+def test_taking_a_whole_backlog_leaves_the_loop_to_others(idle_clients: list[socket.socket]) -> None:
+    async def test() -> None:
+        sockets = bind("127.0.0.1:0")
+        for _ in range(300):
+            idle_clients.append(socket.create_connection(sockets[0].getsockname()))
+        async with serving(sockets=sockets, most_each=400) as served:
+            for _ in range(5):
+                await asyncio.sleep(0)
+            assert served.door.open < 100
+            await until(lambda: served.door.open == 300)
 
     run(test)
 

@@ -37,8 +37,13 @@ def _module_name(text: str) -> str:
     return text
 
 
+def _pattern(path: str, info: ValidationInfo) -> str:
+    return files.pattern(path, "" if info.context is None else info.context["directory"])
+
+
 Entry = Annotated[str, Strict(), AfterValidator(_entry)]
 ModuleName = Annotated[str, Strict(), AfterValidator(_module_name)]
+Pattern = Annotated[str, Strict(), AfterValidator(_pattern)]
 Bound = Annotated[float, Strict(), Field(gt=0)]
 
 
@@ -46,7 +51,7 @@ class Group(Part):
     """Targets that the exporter probes by itself, every `interval` seconds."""
 
     targets: tuple[TargetText, ...] = ()
-    target_files: tuple[Annotated[str, Strict()], ...] = ()
+    target_files: tuple[Pattern, ...] = ()
     module: Annotated[str, Strict()] = "default"
     interval: Annotated[Duration, between(1.0, MAX_INTERVAL)] = 60.0
     labels: Labels = Field(default_factory=dict)
@@ -57,12 +62,6 @@ class Group(Part):
         if info.context is not None and given not in info.context["modules"]:
             raise ValueError(f"there is no module {given}")
         return given
-
-    @field_validator("target_files")
-    @classmethod
-    def _patterns(cls, given: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        directory = "" if info.context is None else info.context["directory"]
-        return tuple(files.pattern(path, directory) for path in given)
 
 
 class Budget(Part):

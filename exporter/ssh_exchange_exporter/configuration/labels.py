@@ -25,8 +25,10 @@ def _name(text: str) -> str:
 def _value(text: str) -> str:
     if len(text) > MAX_VALUE:
         raise ValueError(f"should have at most {MAX_VALUE} characters")
-    if any("\ud800" <= letter <= "\udfff" for letter in text):
-        raise ValueError("has half a surrogate pair, of which no metric can be made")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("has half a surrogate pair, of which no metric can be made") from None
     return text
 
 

@@ -26,7 +26,7 @@ def parse_target(text: str) -> Target:
         raise ValueError("the target is empty")
     if len(text) > MAX_TEXT:
         raise ValueError(f"the target is longer than {MAX_TEXT} characters")
-    if any(letter.isspace() or not letter.isprintable() for letter in text):
+    if " " in text or not text.isprintable():  # every other space counts as not printable
         raise ValueError("the target has a space or a control character in it")
     scheme, mark, rest = text.partition("://")
     if mark:

@@ -127,11 +127,9 @@ class _Builder:
     def build(self, node: Node, place: Place) -> object:
         line = node.start_mark.line + 1
         self.lines.setdefault(place, line)
-        if len(place) > MAX_DEPTH:
-            self._wrong(line, place[:3], "is nested too deeply")
-            return None
-        if self._is_too_much(node):
-            return None
+        if len(place) > MAX_DEPTH:  # an alias of what it is in
+            raise ConfigurationFault([located(self._name, line, "is nested too deeply")])
+        self._count(node)
         kind = str(node.tag).removeprefix(_TAG)
         if isinstance(node, MappingNode) and kind == "map":
             return self._mapping(node, place)
@@ -147,12 +145,11 @@ class _Builder:
             path = f"{dotted(place)}: " if place else ""
             self.errors.append((line, located(self._name, line or None, path + sentence)))
 
-    def _is_too_much(self, node: Node) -> bool:
+    def _count(self, node: Node) -> None:
         self._copies += id(node) in self._met
         self._met.add(id(node))
-        if self._copies == MAX_COPIES:
-            self._wrong(0, (), "aliases repeat too much")
-        return self._copies >= MAX_COPIES
+        if self._copies > MAX_COPIES:
+            raise ConfigurationFault([f"{self._name}: aliases repeat too much"])
 
     def _mapping(self, node: MappingNode, place: Place) -> dict[str, object]:
         found: dict[str, object] = {}
@@ -176,7 +173,8 @@ class _Builder:
         for other in merged:
             if not isinstance(other, MappingNode) or level > MAX_DEPTH:
                 self._wrong(node.start_mark.line + 1, place, "merges (<<) what is no mapping, or too deeply")
-            elif not self._is_too_much(other):
+            else:
+                self._count(other)
                 pairs = {**self._pairs(other, place, level + 1), **pairs}
         return pairs
 
@@ -186,7 +184,7 @@ class _Builder:
         except (KeyError, ValueError):
             what = f"is no {_WORDS[kind]}" if kind in _WORDS else f"has a tag, {node.tag}, that is not for here"
             self._wrong(node.start_mark.line + 1, place, what)
-            return None
+            return "?" if kind == "str" else None
 
 
 def _fault_of_key(key: Node, known: dict[str, tuple[Node, Node]]) -> tuple[Place, str] | None:

@@ -46,7 +46,7 @@ def _inline(value: object) -> str:
 def _scalar(value: object) -> str:
     if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _NOT_PLAIN:
         return value
-    return _PAIR.sub(_whole, json.dumps(value))
+    return _PAIR.sub(_whole, json.dumps(value).replace("\x7f", "\\x7f"))
 
 
 def _whole(pair: re.Match[str]) -> str:

@@ -24,6 +24,7 @@ class Markup(str):
 
 
 Child = str | int | None
+Attributes = Mapping[str, str | int | None]
 
 
 def escape(text: str) -> Markup:
@@ -44,7 +45,7 @@ def _escaped(child: Child) -> str:
     return "" if child is None else escape(str(child) if isinstance(child, int) else child)
 
 
-def tag(name: str, attributes: Mapping[str, str | int | None] | None = None, *children: Child) -> Markup:
+def tag(name: str, attributes: Attributes | None = None, *children: Child) -> Markup:
     """Return an element; an attribute that is None is left out, one that is "" stands alone.
 
     Raises ValueError for attributes that the pages' policy forbids (style, on...).
@@ -104,11 +105,13 @@ def frame(title: str, body: Markup, *, depth: int) -> str:
     return f"<!doctype html>\n{tag('html', {'lang': 'en'}, head, tag('body', None, skip, top, main))}\n"
 
 
-CONTENT_SECURITY_POLICY: str = "; ".join((
-    "default-src 'none'",
-    f"style-src 'sha256-{base64.b64encode(hashlib.sha256(STYLESHEET.encode()).digest()).decode()}'",
-    "img-src 'self' data:",
-    "form-action 'self'",
-    "base-uri 'none'",
-    "frame-ancestors 'none'",
-))
+CONTENT_SECURITY_POLICY: str = "; ".join(
+    (
+        "default-src 'none'",
+        f"style-src 'sha256-{base64.b64encode(hashlib.sha256(STYLESHEET.encode()).digest()).decode()}'",
+        "img-src 'self' data:",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    )
+)

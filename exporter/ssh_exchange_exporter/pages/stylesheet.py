@@ -74,12 +74,14 @@ def _variables(colours: dict[str, str]) -> str:
     return "".join(f"--{name}:{colour};" for name, colour in colours.items())
 
 
-_PALETTE = "".join((
-    f":root{{{_variables(_LIGHT)}}}\n",
-    f"@media (prefers-color-scheme:dark){{:root{{{_variables(_DARK)}}}}}\n",
-    "".join(f".is-{s}{{--state:var(--{s});--state-back:var(--{s}-back)}}\n" for s in _STATES),
-    "".join(f".e-{e}{{--ending:var(--{e})}}\n" for e in _ENDINGS),
-))
+_PALETTE = "".join(
+    (
+        f":root{{{_variables(_LIGHT)}}}\n",
+        f"@media (prefers-color-scheme:dark){{:root{{{_variables(_DARK)}}}}}\n",
+        "".join(f".is-{s}{{--state:var(--{s});--state-back:var(--{s}-back)}}\n" for s in _STATES),
+        "".join(f".e-{e}{{--ending:var(--{e})}}\n" for e in _ENDINGS),
+    )
+)
 
 _PAGE = """
 *{box-sizing:border-box}

@@ -1,0 +1,226 @@
+"""A run as a picture: every handshake's phases as bars on one time axis."""
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import NamedTuple
+
+from check_ssh_exchange.ending import Ending
+from check_ssh_exchange.report import PHASES, Handshake, Report
+
+from .axis import Axis, axis_of
+from .html import Attributes, Markup, join, tag
+from .rows import Group, bars, drawn, groups, seconds
+from .text import counted, duration
+
+_HEADING = 26  # pixels above a group's first row
+_FOOT = 26  # pixels for the axis and its labels
+_AIRY, _DENSE = 40, 90  # rows up to which each has room for its own words
+_LABEL = 13.0  # pixels between two lines of words
+_PHASE_WORDS = {
+    "connect": "connect",
+    "banner": "banner: until the identification was whole",
+    "kexinit": "kexinit: its key exchange began",
+    "kex": "kex: keys agreed",
+    "login": "login",
+}
+
+
+class _Row(NamedTuple):
+    """A handshake and the pixels it is drawn in."""
+
+    handshake: Handshake
+    top: int
+    height: int
+
+    @property
+    def middle(self) -> float:
+        return self.top + self.height / 2
+
+
+def drawing(report: Report) -> Markup:
+    """Return the figure of a report: caption, inline SVG and legend; a sentence where no handshake was made."""
+    found = groups(report.handshakes)
+    shown, left_out = drawn(found)
+    if not shown:
+        return tag("p", {"class": "quiet"}, "No handshake was made, so there is nothing to draw.")
+    spans = [group.span for group in shown]
+    axis = axis_of([(0.0, spans[0][1]), *spans[1:]])
+    rows, height = _placed(shown)
+    summary = _summary(report, found)
+    picture = tag(
+        "svg",
+        {"class": "drawing", "role": "img", "aria-label": summary, "width": "100%", "height": height + _FOOT},
+        tag("desc", None, summary),
+        *(_group(group, members) for group, members in zip(shown, rows, strict=True)),
+        _plot(axis, [row for members in rows for row in members], height),
+        *(_endings(members) for members in rows),
+    )
+    return tag("figure", None, tag("figcaption", None, _caption(axis, left_out)), picture, _legend(shown))
+
+
+def _summary(report: Report, found: Sequence[Group]) -> str:
+    counts = ", ".join(f"{count:,} {ending}" for ending, count in report.counts.items() if count)
+    whole = max(group.span[1] for group in found)
+    names = "; ".join(group.name for group in found[:8]) + ("; and so on" if len(found) > 8 else "")
+    return f"{counted(len(report.handshakes), 'handshake')} in {duration(whole)}: {counts}. {names}."
+
+
+def _caption(axis: Axis, left_out: int) -> str:
+    sentence = "Each bar is a handshake, from its SYN to its end; the axis is the time since the run began."
+    pauses = [length for _, _, length in axis.pauses]
+    if pauses:
+        longest = duration(max(pauses))
+        sentence += f" Pauses in which nothing happened are left out ({len(pauses)}, the longest {longest})."
+    if left_out:
+        sentence += f" {counted(left_out, 'further handshake')} of the burst are not drawn; the table has them all."
+    return sentence
+
+
+def _placed(shown: Sequence[Group]) -> tuple[list[list[_Row]], int]:
+    """Return each group's rows, and the height of all in pixels."""
+    count = sum(len(group.handshakes) for group in shown)
+    row = 20 if count <= _AIRY else 14 if count <= _DENSE else 8
+    placed, top = [], 0
+    for group in shown:
+        top += _HEADING
+        placed.append([_Row(one, top + row * number, row) for number, one in enumerate(group.handshakes)])
+        top += row * len(group.handshakes) + 6
+    return placed, top
+
+
+def _group(group: Group, rows: Sequence[_Row]) -> Markup:
+    """Return a group's heading, its bracket at the left, and a band behind the rows of a burst."""
+    top, end = rows[0].top, rows[-1].top + rows[-1].height
+    band = None
+    if group.kind == "burst":
+        band = tag(
+            "rect", {"class": "band", "x": 0, "y": top - _HEADING + 4, "width": "100%", "height": end - top + _HEADING}
+        )
+    bracket = tag("path", {"class": "bracket", "d": f"M9 {top + 1}H4V{end - 1}H9"})
+    name = tag("text", {"class": "name", "x": 4, "y": top - 8}, group.name)
+    return join([band or "", bracket, name, *_numbers(rows)])
+
+
+def _numbers(rows: Sequence[_Row]) -> Iterator[Markup]:
+    last = -_LABEL
+    for row in rows:
+        if row.middle - last >= _LABEL:
+            last = row.middle
+            yield tag("text", {"class": "small", "x": 14, "y": f"{row.middle + 4:g}"}, f"#{row.handshake.number}")
+
+
+def _endings(rows: Sequence[_Row]) -> Markup:
+    """Return the words at the right: a row's ending, or that of all rows in a stretch where they are low."""
+    words, last = [], -_LABEL
+    stretches = [[row] for row in rows]
+    if rows[0].height < _LABEL:
+        stretches = [list(members) for _, members in groupby(rows, lambda row: row.handshake.ending)]
+    for stretch in stretches:
+        middle = (stretch[0].middle + stretch[-1].middle) / 2
+        if middle - last < _LABEL:
+            continue
+        last = middle
+        ending = stretch[0].handshake.ending
+        word = str(ending) if len(stretch) == 1 else f"{len(stretch)} {ending}"
+        words.append(tag("text", {"class": "small", "x": "100%", "y": f"{middle + 4:g}", "text-anchor": "end"}, word))
+    return join(words)
+
+
+def _percent(value: float) -> str:
+    return f"{value:.3f}%"
+
+
+def _plot(axis: Axis, rows: Sequence[_Row], height: int) -> Markup:
+    """Return the part that has time as its width: grid, pauses, bars and the axis with its labels."""
+    lines, labels = [], []
+    for tick in axis.ticks():
+        x = _percent(tick.x)
+        lines.append(tag("line", {"class": "grid", "x1": x, "x2": x, "y1": _HEADING - 4, "y2": height}))
+        lines.append(tag("line", {"class": "tick-mark", "x1": x, "x2": x, "y1": height, "y2": height + 5}))
+        if tick.label:
+            anchor = "start" if tick.x < 6 else "end" if tick.x > 94 else "middle"
+            labels.append(
+                tag("text", {"class": "small", "x": x, "y": height + 19, "text-anchor": anchor}, tick.label),
+            )
+    for left, width, length in axis.pauses:
+        lines.append(_pause(left, width, length, height))
+    base = tag("line", {"class": "tick-mark", "x1": "0", "x2": "100%", "y1": height, "y2": height})
+    attributes = {"class": "plot", "x": 44, "width": "55%", "height": height + _FOOT, "overflow": "visible"}
+    return tag("svg", attributes, base, *lines, *(_handshake(axis, row) for row in rows), *labels)
+
+
+def _pause(left: float, width: float, length: float, height: int) -> Markup:
+    """Return the mark of a pause left out: a gap in the axis between two slashes."""
+    words = tag("title", None, f"a pause of {duration(length)} is left out here")
+    band = tag(
+        "rect", {"class": "pause", "x": _percent(left), "y": height - 3, "width": _percent(width), "height": 6}, words
+    )
+    edges = [
+        tag(
+            "line",
+            {
+                "class": "slash",
+                "x1": _percent(x - width / 5),
+                "x2": _percent(x + width / 5),
+                "y1": height + 6,
+                "y2": height - 6,
+            },
+        )
+        for x in (left, left + width)
+    ]
+    return tag("g", None, band, *edges)
+
+
+def _handshake(axis: Axis, row: _Row) -> Markup:
+    one = row.handshake
+    inset = 3 if row.height > 8 else 1
+    begun = seconds(one.started)
+    left, right = axis.at(begun), axis.at(begun + seconds(one.ended))
+    box = {"y": row.top + inset, "height": row.height - 2 * inset}
+    parts = [
+        tag(
+            "rect",
+            {
+                "class": f"phase p-{bar.phase}" if bar.phase else "rest",
+                "x": _percent(axis.at(bar.start)),
+                "width": _percent(axis.at(bar.end) - axis.at(bar.start)),
+                **box,
+            },
+        )
+        for bar in bars(one)
+    ]
+    whole = tag("rect", {"class": "whole", "x": _percent(left), "width": _percent(right - left), **box})
+    # A failure's end stands out of its row by its form too, and not by its colour alone.
+    reach = 0 if one.ending is Ending.COMPLETED else inset - 1
+    y = {"y1": row.top + inset - reach, "y2": row.top + row.height - inset + reach}
+    stop = tag("line", {"class": "stop", "x1": _percent(right), "x2": _percent(right), **y})
+    return tag("g", {"class": f"e-{one.ending}"}, tag("title", None, _tooltip(one)), *parts, whole, stop)
+
+
+def _tooltip(one: Handshake) -> str:
+    phases = ", ".join(f"{phase} {duration(took)}" for phase in PHASES if (took := getattr(one, phase)) is not None)
+    words = [f"#{one.number} {one.role}: {one.ending} after {duration(one.ended)}"]
+    words += [phases] if phases else []
+    words += [f'"{one.text}"'] if one.text else []
+    return "; ".join(words)
+
+
+def _legend(shown: Sequence[Group]) -> Markup:
+    members = [one for group in shown for one in group.handshakes]
+    phases = [phase for phase in PHASES if any(getattr(one, phase) is not None for one in members)]
+    items = [tag("li", {"class": "heading"}, "Phases")]
+    items += [_item(f"phase p-{phase}", "", _PHASE_WORDS[phase]) for phase in phases]
+    items.append(_item("rest", "", "waiting, until the end"))
+    endings = [tag("li", {"class": "heading"}, "Endings")]
+    for ending in Ending:
+        count = sum(one.ending is ending for one in members)
+        if count:
+            endings.append(_item("phase p-connect", f"e-{ending}", f"{count:,} {ending}"))
+    return join([tag("ul", {"class": "legend"}, *items), tag("ul", {"class": "legend"}, *endings)])
+
+
+def _item(kind: str, ending: str, words: str) -> Markup:
+    box = {"x": 1, "y": 1, "width": 12, "height": 12}
+    attributes: Attributes = {"class": ending or None, "width": 14, "height": 14, "aria-hidden": "true"}
+    swatch = tag("svg", attributes, tag("rect", {"class": kind, **box}), tag("rect", {"class": "whole", **box}))
+    return tag("li", None, swatch, words)

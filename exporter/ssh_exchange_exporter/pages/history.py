@@ -1,0 +1,144 @@
+"""The page of one probe: the cause in large, what speaks for it, what to do, and every handshake."""
+
+from collections.abc import Iterable, Sequence
+
+from check_ssh_exchange.diagnosis.cause import PHRASES, Cause, Confidence
+from check_ssh_exchange.report import PHASES, Handshake, Report
+
+from ..result import Result
+from .drawing import drawing
+from .html import Child, Markup, badge, frame, join, table, tag
+from .text import age, counted, duration, in_milliseconds, moment
+
+CONFIDENCE_WORDS = {
+    Confidence.CERTAIN: "certain",
+    Confidence.LIKELY: "likely",
+    Confidence.POSSIBLE: "perhaps",
+}
+
+
+def history_page(result: Result, now: float) -> str:
+    """Return the page of a probe; `now` is in seconds since the epoch."""
+    report, diagnosis = result.report, result.diagnosis
+    reasons = [
+        _listed("Evidence", diagnosis.evidence),
+        _listed("It could also be", diagnosis.alternatives),
+        _remedies(result),
+        _listed("Notes", _notes(report)),
+        _facts(result, now),
+    ]
+    parts = [
+        _verdict(result),
+        tag("div", {"class": "columns"}, *reasons),
+        _section("Drawing", drawing(report)),
+        _handshakes(report),
+    ]
+    return frame(f"{result.target}: {PHRASES[diagnosis.cause]}", join(parts), depth=1)
+
+
+def _section(heading: str, *children: Child) -> Markup:
+    name = heading.lower().replace(" ", "-")
+    return tag("section", {"aria-labelledby": name}, tag("h2", {"id": name}, heading), *children)
+
+
+def _verdict(result: Result) -> Markup:
+    state = str(result.verdict.state)
+    report = result.report
+    sure = CONFIDENCE_WORDS[result.diagnosis.confidence]
+    return tag(
+        "div",
+        {"class": f"card verdict is-{state}"},
+        tag("p", {"class": "quiet"}, badge(state), f" Probe {result.number} of ", tag("strong", None, result.target)),
+        tag("h1", None, PHRASES[result.diagnosis.cause]),
+        tag("p", None, "How sure: ", tag("span", {"class": "sure"}, sure), "."),
+        tag("p", None, result.summary),
+        tag("p", None, "Not carried out: ", report.fault) if report.fault else None,
+        tag("p", None, "Held back: ", report.held_back) if report.held_back else None,
+    )
+
+
+def _listed(heading: str, sentences: Iterable[str]) -> Markup:
+    items = [tag("li", None, sentence) for sentence in sentences]
+    return _section(heading, tag("ul", None, *items)) if items else Markup()
+
+
+def _notes(report: Report) -> list[str]:
+    notes = list(report.notes)
+    if report.control:
+        notes.append(f"the control port: {report.control}")
+    if report.window:
+        closes, accepted = report.window
+        notes.append(f"with the remembered runs: {closes} of {counted(accepted, 'accepted connection')} closed early")
+    return notes
+
+
+def _remedies(result: Result) -> Markup:
+    diagnosis = result.diagnosis
+    if diagnosis.cause is Cause.HEALTHY:
+        return Markup()
+    commands = [tag("pre", None, tag("code", None, remedy)) for remedy in diagnosis.remedies]
+    runbook = tag("p", None, "Runbook, in the project's repository: ", tag("code", None, diagnosis.runbook))
+    return _section("What to do", *commands, runbook)
+
+
+def _facts(result: Result, now: float) -> Markup:
+    report, diagnosis = result.report, result.diagnosis
+    server = report.server
+    startups = diagnosis.startups
+    others = startups and f"about {startups.likeliest} ({startups.low} to {startups.high}) unauthenticated connections"
+    known: dict[str, Child] = {
+        "When": join([_time(result.at), f" ({age(now - result.at)})"]),
+        "Took": duration(result.took),
+        "Target": result.target,
+        "Address": report.address and f"{report.address} port {report.port}",
+        "Seen from": report.source,
+        "Module": result.module,
+        "Asked for by": "background" if result.is_background else "a request",
+        "Depth": f"{report.depth}, {counted(report.asked, 'handshake')}",
+        "Server": server and tag("code", None, server.identification),
+        "Host key": report.host_key and tag("code", None, report.host_key),
+        "Name resolved in": None if report.resolve is None else duration(report.resolve),
+        "Held by others": others or None,
+        "Whose doing": "our own burst reached the limit" if diagnosis.self_inflicted else None,
+    }
+    pairs = [join([tag("dt", None, term), tag("dd", None, fact)]) for term, fact in known.items() if fact]
+    return _section("The probe", tag("dl", None, *pairs))
+
+
+def _time(at: float) -> Markup:
+    words = moment(at)
+    return tag("time", {"datetime": words.replace(" UTC", "Z").replace(" ", "T")}, words)
+
+
+def _handshakes(report: Report) -> Markup:
+    if not report.handshakes:
+        return Markup()
+    phases = [phase for phase in PHASES if any(getattr(one, phase) is not None for one in report.handshakes)]
+    headings = ["#", "Role", "Ending", *(f"{phase} (ms)" for phase in phases), "End (ms)", "Said, or seen"]
+    shown = table(
+        "Every handshake, in the order of their SYNs.",
+        [*headings, "Address", "Our port"],
+        [_row(one, phases) for one in report.handshakes],
+        "handshakes",
+    )
+    return _section("Handshakes", shown)
+
+
+def _row(one: Handshake, phases: Sequence[str]) -> Markup:
+    box = {"class": "phase p-connect", "width": 10, "height": 10}
+    swatch = {"class": f"swatch e-{one.ending}", "width": 10, "height": 10, "aria-hidden": "true"}
+    said = [tag("code", None, one.text) if one.text else None, tag("small", None, one.detail) if one.detail else None]
+    role = one.role if one.role != "burst" or one.wave < 2 else f"burst, wave {one.wave}"
+    role += " (second source)" if one.is_witness else " (we spoke first)" if one.spoke_first else ""
+    numbers = [getattr(one, phase) for phase in phases]
+    return tag(
+        "tr",
+        None,
+        tag("th", {"scope": "row"}, one.number),
+        tag("td", None, role),
+        tag("td", None, tag("svg", swatch, tag("rect", box)), str(one.ending)),
+        *(tag("td", {"class": "number"}, in_milliseconds(took)) for took in [*numbers, one.ended]),
+        tag("td", {"class": "said"}, *said),
+        tag("td", {"class": "address"}, one.address),
+        tag("td", {"class": "number"}, one.source_port),
+    )

@@ -1,0 +1,164 @@
+"""The landing page: what the exporter is, a form for a probe, the fleet, and the recent probes."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from check_ssh_exchange.diagnosis.cause import PHRASES, Confidence
+from check_ssh_exchange.report import quantile
+
+from ..result import FleetRow, Result
+from .html import NAME, Attributes, Markup, badge, frame, join, link, table, tag
+from .text import NONE, age, counted, duration, share
+
+FLEET_LIMIT = 5000  # rows; a browser takes seconds for more
+RECENT_LIMIT = 200
+WAITING = "not yet"  # the state of a target before its first probe
+_ORDER = ("critical", "warning", "unknown", WAITING, "ok")
+
+
+def landing(
+    version: str,
+    rows: Sequence[FleetRow],
+    recent: Sequence[Result],
+    modules: Sequence[str],
+    now: float,
+    *,
+    can_probe: bool = True,
+) -> str:
+    """Return the page at /; `now` is in seconds since the epoch, `recent` begins with the latest."""
+    intro = tag(
+        "p",
+        {"class": "quiet"},
+        f"Version {version}. It opens a few SSH handshakes at once, says how each ended and names the cause. "
+        "Results for Prometheus are at ",
+        link("metrics", "metrics"),
+        "; the configuration in force is at ",
+        link("config", "config"),
+        ".",
+    )
+    parts = [tag("h1", None, NAME), intro, _form(modules, can_probe=can_probe), _fleet(rows, now), _recent(recent, now)]
+    return frame("Overview", join(parts), depth=0)
+
+
+def _section(name: str, heading: str, *children: Markup) -> Markup:
+    return tag("section", {"aria-labelledby": name}, tag("h2", {"id": name}, heading), *children)
+
+
+def _form(modules: Sequence[str], *, can_probe: bool) -> Markup:
+    if not can_probe:
+        words = "Probes cannot be started from this page; configured targets are probed in the background."
+        return _section("probe", "Probe a server", tag("p", None, words))
+    target: Attributes = {
+        "id": "target",
+        "name": "target",
+        "type": "text",
+        "required": "",
+        "maxlength": 300,
+        "autocomplete": "off",
+        "autocapitalize": "none",
+        "spellcheck": "false",
+        "placeholder": "host.example:22",
+    }
+    options = [tag("option", {"value": name, "selected": "" if name == "default" else None}, name) for name in modules]
+    debug = tag("input", {"type": "checkbox", "name": "debug", "value": "true"})
+    form = tag(
+        "form",
+        {"action": "probe", "method": "get"},
+        tag(
+            "div",
+            {"class": "field"},
+            tag("label", {"for": "target"}, "Target (host, or host:port)"),
+            tag("input", target),
+        ),
+        tag(
+            "div",
+            {"class": "field"},
+            tag("label", {"for": "module"}, "Module"),
+            tag("select", {"id": "module", "name": "module"}, *options),
+        ),
+        tag("label", {"class": "tick"}, debug, "Show log and report (debug)"),
+        tag("button", {"type": "submit"}, "Probe"),
+    )
+    return _section("probe", "Probe a server", form)
+
+
+def _state(result: Result | None) -> str:
+    return WAITING if result is None else str(result.verdict.state)
+
+
+def _fleet(rows: Sequence[FleetRow], now: float) -> Markup:
+    if not rows:
+        words = "No background targets are configured; every probe is asked for by a scrape or by the form above."
+        return _section("fleet", "Background targets", tag("p", {"class": "quiet"}, words))
+    counts = Counter(_state(row.result) for row in rows)
+    ordered = sorted(rows, key=lambda row: (_ORDER.index(_state(row.result)), row.target, row.module))
+    summary = [tag("li", None, f"{counted(len(rows), 'target')}:")]
+    summary += [tag("li", None, f"{counts[word]:,} ", badge(word)) for word in _ORDER if counts[word]]
+    omitted = None
+    if len(ordered) > FLEET_LIMIT:
+        left = Counter(_state(row.result) for row in ordered[FLEET_LIMIT:])
+        words = ", ".join(f"{left[word]:,} {word}" for word in _ORDER if left[word])
+        many = counted(len(ordered) - FLEET_LIMIT, "further target is not shown", "further targets are not shown")
+        omitted = tag("p", None, f"{many}: {words}.")
+    shown = table(
+        "The last probe of each background target, those that fail first.",
+        ("Target", "State", "Cause", "Closed early", "Banner (median)", "Last probe"),
+        [_fleet_row(row, now) for row in ordered[:FLEET_LIMIT]],
+        "fleet",
+    )
+    return _section("fleet", "Background targets", tag("ul", {"class": "count"}, *summary), shown, omitted or Markup())
+
+
+def _fleet_row(row: FleetRow, now: float) -> Markup:
+    result = row.result
+    labels = ", ".join(f"{name}={value}" for name, value in row.labels.items())
+    module = f"module {row.module}" if row.module != "default" else ""
+    small = ", ".join(part for part in (module, labels) if part)
+    below = tag("small", None, small) if small else None
+    cells = [tag("td", None, badge(_state(result)))]
+    if result is None:
+        cells += [tag("td", None, "waits for its first probe"), *(tag("td", {"class": "number"}, NONE),) * 3]
+        return tag("tr", None, tag("th", {"scope": "row"}, row.target, below), *cells)
+    banners = result.report.durations("banner")
+    cells += [
+        tag("td", None, cause_words(result)),
+        tag("td", {"class": "number"}, share(result.report.early_close_ratio)),
+        tag("td", {"class": "number"}, duration(quantile(banners, 0.5) if banners else None)),
+        tag("td", {"class": "time"}, age(now - result.at)),
+    ]
+    return tag("tr", None, tag("th", {"scope": "row"}, link(f"history/{result.number}", row.target), below), *cells)
+
+
+def cause_words(result: Result) -> str:
+    """Return the cause's phrase, "perhaps" before it where it is no more than possible."""
+    is_guess = result.diagnosis.confidence is Confidence.POSSIBLE
+    return f"{'perhaps ' if is_guess else ''}{PHRASES[result.diagnosis.cause]}"
+
+
+def _recent(recent: Sequence[Result], now: float) -> Markup:
+    if not recent:
+        return _section("recent", "Recent probes", tag("p", {"class": "quiet"}, "None yet."))
+    shown = table(
+        "The latest first; each leads to its evidence and its drawing.",
+        ("Target", "State", "Cause", "Module", "When", "Took"),
+        [_recent_row(result, now) for result in recent[:RECENT_LIMIT]],
+        "recent",
+    )
+    omitted = None
+    if len(recent) > RECENT_LIMIT:
+        omitted = tag("p", None, f"{counted(len(recent) - RECENT_LIMIT, 'earlier probe')} kept and not shown.")
+    return _section("recent", "Recent probes", shown, omitted or Markup())
+
+
+def _recent_row(result: Result, now: float) -> Markup:
+    origin = tag("small", None, "in the background") if result.is_background else None
+    return tag(
+        "tr",
+        None,
+        tag("th", {"scope": "row"}, link(f"history/{result.number}", result.target), origin),
+        tag("td", None, badge(_state(result))),
+        tag("td", {"class": "said"}, cause_words(result), tag("small", None, result.summary)),
+        tag("td", None, result.module),
+        tag("td", {"class": "time"}, age(now - result.at)),
+        tag("td", {"class": "number"}, duration(result.took)),
+    )
