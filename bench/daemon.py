@@ -70,16 +70,11 @@ def _running(name: str, command: Sequence[str], environment: dict[str, str], hom
     with socket.create_server(("127.0.0.1", 0)) as free:
         port: int = free.getsockname()[1]
     log = home / "log"
+    arguments = [*command, f"--web.listen-address=127.0.0.1:{port}"]
+    null = subprocess.DEVNULL
+    os.sched_setaffinity(0, server.OUR_CPU)  # inherited: Go counts its processors at its start
     with log.open("wb") as out:
-        process = subprocess.Popen(
-            # Pinned before it begins: Go counts its processors at its start.
-            ["taskset", "-c", ",".join(map(str, server.OUR_CPU)), *command, f"--web.listen-address=127.0.0.1:{port}"],
-            env=environment,
-            cwd=home,
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=out,
-        )
+        process = subprocess.Popen(arguments, env=environment, cwd=home, stdin=null, stdout=out, stderr=out)
     try:
         _await(name, process, port, log)
         yield Daemon(name, process.pid, port)

@@ -12,8 +12,18 @@ import check_ssh_exchange
 # Where distributions put monitoring-plugins, which is on nobody's PATH.
 PLUGINS = ("/usr/lib/nagios/plugins", "/usr/lib/monitoring-plugins", "/usr/lib64/nagios/plugins", "/usr/libexec/nagios")
 # What to install where a program is missing, by Debian's names.
-PACKAGES = {"check_ssh": "monitoring-plugins-basic", "ssh-keyscan": "openssh-client", "tcpdump": "tcpdump"}
-_VERSION_OPTIONS = {"check_ssh": "--version", "ssh": "-V", "tcpdump": "--version"}
+PACKAGES = {
+    "check_ssh": "monitoring-plugins-basic",
+    "ssh-keyscan": "openssh-client",
+    "tcpdump": "tcpdump",
+    "prometheus-blackbox-exporter": "prometheus-blackbox-exporter",
+}
+_VERSION_OPTIONS = {
+    "check_ssh": "--version",
+    "ssh": "-V",
+    "tcpdump": "--version",
+    "prometheus-blackbox-exporter": "--version",
+}
 
 
 def program(name: str) -> str | None:

@@ -60,11 +60,6 @@ def page(port: int, path: str, accept: str = ACCEPT, coding: str = "gzip") -> Pa
         connection.close()
 
 
-def answers(port: int, paths: Sequence[str], at_once: int) -> list[str]:
-    """Ask for every path, so many at once, each connection for one after the other. Raises NoAnswer."""
-    return [_text(answer) for answer in asyncio.run(_ask(port, paths, at_once))]
-
-
 class Flood:
     """Connections that are open already, so that their opening is in no figure; to be used in one asyncio loop."""
 
@@ -86,22 +81,13 @@ class Flood:
         async def ask_on(client: _Client) -> list[bytes]:
             return [await client.ask(path) for path in left]
 
-        found = await asyncio.gather(*map(ask_on, self._clients))
+        async with asyncio.timeout(SECONDS):
+            found = await asyncio.gather(*map(ask_on, self._clients))
         return list(itertools.chain.from_iterable(found))
 
     def close(self) -> None:
         for client in self._clients:
             client.close()
-
-
-async def _ask(port: int, paths: Sequence[str], at_once: int) -> list[bytes]:
-    flood = Flood(port)
-    try:
-        await flood.open(at_once)
-        async with asyncio.timeout(SECONDS):
-            return await flood.ask(paths)
-    finally:
-        flood.close()
 
 
 class _Client(asyncio.Protocol):

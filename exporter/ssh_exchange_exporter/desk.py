@@ -24,10 +24,14 @@ LEAST = 0.2  # seconds; no run is begun in less
 PATIENCE = 2.0  # seconds that a first answer may wait for the budget
 
 
+# The result, and the one before it of the same target and module.
+OnResult = Callable[[Result, Result | None], None]
+
+
 class Desk:
     """Answers questions. To be made and used within one running loop."""
 
-    def __init__(self, prober: Prober, servers: Servers, own: OwnMetrics, on_result: Callable[[Result], None]) -> None:
+    def __init__(self, prober: Prober, servers: Servers, own: OwnMetrics, on_result: OnResult) -> None:
         self._prober = prober
         self._servers = servers
         self._own = own
@@ -117,9 +121,10 @@ class Desk:
 
     def _done(self, question: Question, report: Report, at: float, begun: float) -> Answer:
         result = self._judge.judge(question, report, at, time.monotonic() - begun)
+        before = self._recall.result(question.subject)
         self._recall.put(question.subject, result)
         self._own.probes.labels("background" if question.is_background else "probe").inc()
-        self._on_result(result)
+        self._on_result(result, before)
         return Answer(result)
 
     def _deferred(self, question: Question, peers: list[Peer], wait: float) -> Answer:
@@ -142,7 +147,7 @@ class Desk:
     def _unanswered(self, question: Question, why: str) -> Answer:
         plan = question.module.plan(LEAST)
         result = self._judge.judge(question, _fault(question, plan, why), time.time(), 0.0)
-        self._on_result(result)
+        self._on_result(result, None)
         return Answer(result)
 
     async def close(self, seconds: float) -> None:

@@ -32,6 +32,11 @@ class Result(NamedTuple):
         """Whether the module's expectations hold."""
         return int(self.verdict.state) == 0
 
+    @property
+    def told(self) -> tuple[str, str]:
+        """Return what two results have in common that say the same: the state and the cause."""
+        return (str(self.verdict.state), self.diagnosis.cause)
+
 
 class FleetRow(NamedTuple):
     """A background target as the overview shows it; `result` is its last, None before the first."""

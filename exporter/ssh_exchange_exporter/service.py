@@ -47,9 +47,12 @@ class Service:
         self.own.in_flight.set_function(lambda: self.prober.in_flight)
         self.own.targets.set_function(lambda: len(self.fleet.subjects))
 
-    def _on_result(self, result: Result) -> None:
-        self.history.add(result)
-        level = logging.DEBUG if result.is_ok else logging.INFO
+    def _on_result(self, result: Result, before: Result | None) -> None:
+        # A fleet with dead hosts says the same of them every minute: the log and the pages have what is news.
+        is_news = result.told != before.told if before else not result.is_ok
+        if is_news or not result.is_background:
+            self.history.add(result)
+        level = logging.INFO if is_news else logging.DEBUG
         if LOG.isEnabledFor(level):
             fields = {"target": result.target, "module": result.module, "id": result.number, "result": result.summary}
             LOG.log(level, "probe", extra={"fields": fields})

@@ -145,7 +145,7 @@ class TargetFiles:
         try:
             self._good[path] = _of_regular(path)
         except ConfigurationFault as fault:
-            self.faults[path] = fault.errors; self._good.pop(path, None)
+            self.faults[path] = fault.errors
         else:
             self.faults.pop(path, None)
 

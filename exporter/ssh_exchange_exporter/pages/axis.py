@@ -13,10 +13,10 @@ _WORTH_DRAWING = 0.25
 _BREAK = 3.0  # percent of the width
 _ALL_BREAKS = 25.0
 _LEAST_SEGMENT = 30.0  # percent for all segments together, whatever they last
-_APART = 26.0  # percent between two labels: 40 pixels on a telephone
+_APART = 30.0  # percent between two labels: 48 pixels on a telephone
+_APART_WIDE = 11.0  # where there is more room
 _GRID = 9.0  # percent between two lines at least
 _SHORTEST = 1e-6  # seconds; what took no time still has a place
-MOST_LABELS = 6
 
 
 class Segment(NamedTuple):
@@ -29,10 +29,14 @@ class Segment(NamedTuple):
 
 
 class Tick(NamedTuple):
-    """A line of the grid at `x` percent; `label` is "" where there is no room for one."""
+    """A line of the grid at `x` percent.
+
+    `label` is "" where there is no room for one, `is_wide` says that only a wide drawing has it.
+    """
 
     x: float
-    label: str
+    label: str = ""
+    is_wide: bool = False
 
 
 class Axis(NamedTuple):
@@ -69,11 +73,9 @@ class Axis(NamedTuple):
                 if x <= segment.left + segment.width:
                     lines[x] = None
                     labels.setdefault(x, _label(number * self.step, self.step))
-        shown: list[float] = []
-        for x in labels:  # where segments begin comes first
-            if all(abs(x - other) >= _APART for other in shown) and len(shown) < MOST_LABELS:
-                shown.append(x)
-        return [Tick(x, labels[x] if x in shown else "") for x in sorted(lines)]
+        always = _spread(labels, [], _APART)
+        shown = _spread(labels, always, _APART_WIDE)
+        return [Tick(x, labels[x] if x in shown else "", x not in always) for x in sorted(lines)]
 
 
 def axis_of(spans: Iterable[tuple[float, float]]) -> Axis:
@@ -102,6 +104,15 @@ def _merged(spans: Iterable[tuple[float, float]], gap: float = 0.0) -> list[tupl
         else:
             merged.append((start, end))
     return merged
+
+
+def _spread(places: Iterable[float], taken: list[float], apart: float) -> list[float]:
+    """Return the places taken, and those that keep a distance from all before them: where segments begin come first."""
+    taken = list(taken)
+    for x in places:
+        if all(abs(x - other) >= apart for other in taken):
+            taken.append(x)
+    return taken
 
 
 def _step(least: float) -> float:

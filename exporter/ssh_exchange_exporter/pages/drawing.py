@@ -93,12 +93,17 @@ def _group(group: Group, rows: Sequence[_Row]) -> Markup:
     top, end = rows[0].top, rows[-1].top + rows[-1].height
     band = None
     if group.kind == "burst":
-        band = tag(
-            "rect", {"class": "band", "x": 0, "y": top - _HEADING + 4, "width": "100%", "height": end - top + _HEADING}
-        )
-    bracket = tag("path", {"class": "bracket", "d": f"M9 {top + 1}H4V{end - 1}H9"})
-    name = tag("text", {"class": "name", "x": 4, "y": top - 8}, group.name)
-    return join([band or "", bracket, name, *_numbers(rows)])
+        band = _band(top - _HEADING + 4, end - top + _HEADING)
+    bracket = tag("path", {"class": "bracket", "d": f"M-35 {top + 1}h-5V{end - 1}h5"})
+    name = tag("text", {"class": "name", "x": -40, "y": top - 8}, group.name)
+    return join([band, bracket, name, *_numbers(rows)])
+
+
+def _band(top: int, height: int) -> Markup:
+    # Three parts: the margins are pixels and the width between them is a percentage, which SVG cannot add up.
+    y: Attributes = {"class": "band", "y": top, "height": height}
+    margins = (("-44", "44"), ("0", "100%"), ("100%", "140"))
+    return join([tag("rect", {**y, "x": x, "width": width}) for x, width in margins])
 
 
 def _numbers(rows: Sequence[_Row]) -> Iterator[Markup]:
@@ -106,7 +111,7 @@ def _numbers(rows: Sequence[_Row]) -> Iterator[Markup]:
     for row in rows:
         if row.middle - last >= _LABEL:
             last = row.middle
-            yield tag("text", {"class": "small", "x": 14, "y": f"{row.middle + 4:g}"}, f"#{row.handshake.number}")
+            yield tag("text", {"class": "small", "x": -31, "y": f"{row.middle + 4:g}"}, f"#{row.handshake.number}")
 
 
 def _endings(rows: Sequence[_Row]) -> Markup:
@@ -122,7 +127,7 @@ def _endings(rows: Sequence[_Row]) -> Markup:
         last = middle
         ending = stretch[0].handshake.ending
         word = str(ending) if len(stretch) == 1 else f"{len(stretch)} {ending}"
-        words.append(tag("text", {"class": "small", "x": "100%", "y": f"{middle + 4:g}", "text-anchor": "end"}, word))
+        words.append(tag("text", {"class": "small", "x": "100%", "dx": 10, "y": f"{middle + 4:g}"}, word))
     return join(words)
 
 
@@ -139,14 +144,12 @@ def _plot(axis: Axis, rows: Sequence[_Row], height: int) -> Markup:
         lines.append(tag("line", {"class": "tick-mark", "x1": x, "x2": x, "y1": height, "y2": height + 5}))
         if tick.label:
             anchor = "start" if tick.x < 6 else "end" if tick.x > 94 else "middle"
-            labels.append(
-                tag("text", {"class": "small", "x": x, "y": height + 19, "text-anchor": anchor}, tick.label),
-            )
+            kind = "small wide" if tick.is_wide else "small"
+            labels.append(tag("text", {"class": kind, "x": x, "y": height + 19, "text-anchor": anchor}, tick.label))
     for left, width, length in axis.pauses:
         lines.append(_pause(left, width, length, height))
     base = tag("line", {"class": "tick-mark", "x1": "0", "x2": "100%", "y1": height, "y2": height})
-    attributes = {"class": "plot", "x": 44, "width": "55%", "height": height + _FOOT, "overflow": "visible"}
-    return tag("svg", attributes, base, *lines, *(_handshake(axis, row) for row in rows), *labels)
+    return join([base, *lines, *(_handshake(axis, row) for row in rows), *labels])
 
 
 def _pause(left: float, width: float, length: float, height: int) -> Markup:

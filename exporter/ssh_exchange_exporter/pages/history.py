@@ -7,7 +7,7 @@ from check_ssh_exchange.report import PHASES, Handshake, Report
 
 from ..result import Result
 from .drawing import drawing
-from .html import Child, Markup, badge, frame, join, table, tag
+from .html import Attributes, Child, Markup, badge, frame, join, table, tag
 from .text import age, counted, duration, in_milliseconds, moment
 
 CONFIDENCE_WORDS = {
@@ -44,13 +44,15 @@ def _section(heading: str, *children: Child) -> Markup:
 def _verdict(result: Result) -> Markup:
     state = str(result.verdict.state)
     report = result.report
-    sure = CONFIDENCE_WORDS[result.diagnosis.confidence]
+    sure = tag("span", {"class": "sure"}, CONFIDENCE_WORDS[result.diagnosis.confidence])
+    # How sure one is of having no explanation is nothing to be told.
+    is_named = result.diagnosis.cause is not Cause.UNEXPLAINED
     return tag(
         "div",
         {"class": f"card verdict is-{state}"},
         tag("p", {"class": "quiet"}, badge(state), f" Probe {result.number} of ", tag("strong", None, result.target)),
         tag("h1", None, PHRASES[result.diagnosis.cause]),
-        tag("p", None, "How sure: ", tag("span", {"class": "sure"}, sure), "."),
+        tag("p", None, "Confidence: ", sure) if is_named else None,
         tag("p", None, result.summary),
         tag("p", None, "Not carried out: ", report.fault) if report.fault else None,
         tag("p", None, "Held back: ", report.held_back) if report.held_back else None,
@@ -114,19 +116,20 @@ def _handshakes(report: Report) -> Markup:
     if not report.handshakes:
         return Markup()
     phases = [phase for phase in PHASES if any(getattr(one, phase) is not None for one in report.handshakes)]
-    headings = ["#", "Role", "Ending", *(f"{phase} (ms)" for phase in phases), "End (ms)", "Said, or seen"]
+    headings = ["#", "Role", "Ending", *(f"{phase} (ms)" for phase in phases), "End (ms)"]
+    has_words = any(one.text or one.detail for one in report.handshakes)
     shown = table(
         "Every handshake, in the order of their SYNs.",
-        [*headings, "Address", "Our port"],
-        [_row(one, phases) for one in report.handshakes],
+        [*headings, *(["Said, or seen"] if has_words else []), "Address", "Our port"],
+        [_row(one, phases, has_words=has_words) for one in report.handshakes],
         "handshakes",
     )
     return _section("Handshakes", shown)
 
 
-def _row(one: Handshake, phases: Sequence[str]) -> Markup:
-    box = {"class": "phase p-connect", "width": 10, "height": 10}
-    swatch = {"class": f"swatch e-{one.ending}", "width": 10, "height": 10, "aria-hidden": "true"}
+def _row(one: Handshake, phases: Sequence[str], *, has_words: bool) -> Markup:
+    box = tag("rect", {"class": "phase p-connect", "width": 10, "height": 10})
+    swatch: Attributes = {"class": f"swatch e-{one.ending}", "width": 10, "height": 10, "aria-hidden": "true"}
     said = [tag("code", None, one.text) if one.text else None, tag("small", None, one.detail) if one.detail else None]
     role = one.role if one.role != "burst" or one.wave < 2 else f"burst, wave {one.wave}"
     role += " (second source)" if one.is_witness else " (we spoke first)" if one.spoke_first else ""
@@ -136,9 +139,9 @@ def _row(one: Handshake, phases: Sequence[str]) -> Markup:
         None,
         tag("th", {"scope": "row"}, one.number),
         tag("td", None, role),
-        tag("td", None, tag("svg", swatch, tag("rect", box)), str(one.ending)),
+        tag("td", None, tag("svg", swatch, box), str(one.ending)),
         *(tag("td", {"class": "number"}, in_milliseconds(took)) for took in [*numbers, one.ended]),
-        tag("td", {"class": "said"}, *said),
+        tag("td", {"class": "said"}, *said) if has_words else None,
         tag("td", {"class": "address"}, one.address),
         tag("td", {"class": "number"}, one.source_port),
     )

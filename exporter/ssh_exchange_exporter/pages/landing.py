@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from check_ssh_exchange.diagnosis.cause import PHRASES, Confidence
+from check_ssh_exchange.diagnosis.cause import PHRASES, Cause, Confidence
 from check_ssh_exchange.report import quantile
 
 from ..result import FleetRow, Result
@@ -104,7 +104,7 @@ def _fleet(rows: Sequence[FleetRow], now: float) -> Markup:
         "The last probe of each background target, those that fail first.",
         ("Target", "State", "Cause", "Closed early", "Banner (median)", "Last probe"),
         [_fleet_row(row, now) for row in ordered[:FLEET_LIMIT]],
-        "fleet",
+        "cards fleet",
     )
     return _section("fleet", "Background targets", tag("ul", {"class": "count"}, *summary), shown, omitted or Markup())
 
@@ -117,13 +117,13 @@ def _fleet_row(row: FleetRow, now: float) -> Markup:
     below = tag("small", None, small) if small else None
     cells = [tag("td", None, badge(_state(result)))]
     if result is None:
-        cells += [tag("td", None, "waits for its first probe"), *(tag("td", {"class": "number"}, NONE),) * 3]
+        cells += [tag("td", {"class": "said"}, "waits for its first probe"), *(tag("td", None, NONE),) * 3]
         return tag("tr", None, tag("th", {"scope": "row"}, row.target, below), *cells)
     banners = result.report.durations("banner")
     cells += [
-        tag("td", None, cause_words(result)),
-        tag("td", {"class": "number"}, share(result.report.early_close_ratio)),
-        tag("td", {"class": "number"}, duration(quantile(banners, 0.5) if banners else None)),
+        tag("td", {"class": "said"}, cause_words(result)),
+        tag("td", {"class": "number early"}, share(result.report.early_close_ratio)),
+        tag("td", {"class": "number banner"}, duration(quantile(banners, 0.5) if banners else None)),
         tag("td", {"class": "time"}, age(now - result.at)),
     ]
     return tag("tr", None, tag("th", {"scope": "row"}, link(f"history/{result.number}", row.target), below), *cells)
@@ -131,8 +131,9 @@ def _fleet_row(row: FleetRow, now: float) -> Markup:
 
 def cause_words(result: Result) -> str:
     """Return the cause's phrase, "perhaps" before it where it is no more than possible."""
-    is_guess = result.diagnosis.confidence is Confidence.POSSIBLE
-    return f"{'perhaps ' if is_guess else ''}{PHRASES[result.diagnosis.cause]}"
+    cause, confidence = result.diagnosis.cause, result.diagnosis.confidence
+    is_guess = confidence is Confidence.POSSIBLE and cause is not Cause.UNEXPLAINED
+    return f"{'perhaps ' if is_guess else ''}{PHRASES[cause]}"
 
 
 def _recent(recent: Sequence[Result], now: float) -> Markup:
@@ -142,7 +143,7 @@ def _recent(recent: Sequence[Result], now: float) -> Markup:
         "The latest first; each leads to its evidence and its drawing.",
         ("Target", "State", "Cause", "Module", "When", "Took"),
         [_recent_row(result, now) for result in recent[:RECENT_LIMIT]],
-        "recent",
+        "cards recent",
     )
     omitted = None
     if len(recent) > RECENT_LIMIT:
@@ -158,7 +159,7 @@ def _recent_row(result: Result, now: float) -> Markup:
         tag("th", {"scope": "row"}, link(f"history/{result.number}", result.target), origin),
         tag("td", None, badge(_state(result))),
         tag("td", {"class": "said"}, cause_words(result), tag("small", None, result.summary)),
-        tag("td", None, result.module),
+        tag("td", {"class": "module"}, result.module),
         tag("td", {"class": "time"}, age(now - result.at)),
         tag("td", {"class": "number"}, duration(result.took)),
     )

@@ -124,7 +124,8 @@ th,td{text-align:left;vertical-align:top;padding:.45rem .75rem .45rem 0;border-t
 thead th{border-top:0;white-space:nowrap;color:var(--quiet);font-weight:600;font-size:.86rem}
 tbody th{font-weight:500;overflow-wrap:anywhere;min-width:9rem;max-width:20rem}
 td.number,td.time{white-space:nowrap;font-variant-numeric:tabular-nums}
-td.said{min-width:15rem;overflow-wrap:anywhere}
+td.said{min-width:11rem;overflow-wrap:anywhere}
+.recent tbody th{width:17rem}
 th small,td small{display:block;overflow-wrap:anywhere}
 tbody tr:hover{background:var(--band)}
 .handshakes th[scope=row]{min-width:2.2rem;font-variant-numeric:tabular-nums}
@@ -154,15 +155,14 @@ _HISTORY = """
 .verdict h1{margin:.5rem 0 .4rem;font-size:clamp(1.6rem,1.1rem + 2.4vw,2.6rem)}
 .verdict h1::first-letter{text-transform:uppercase}
 .sure{font-weight:600}
-.columns{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,24rem),1fr));gap:0 1rem}
-.columns section{margin:.5rem 0}
+.columns{columns:24rem 2;column-gap:1rem}
+.columns section{margin:0 0 1rem;break-inside:avoid}
 figure{margin:0}
 figcaption{color:var(--quiet);font-size:.92rem;margin-bottom:.6rem}
-.drawing{display:block;width:100%;overflow:hidden}
+.drawing{display:block;width:100%;overflow:visible;padding:0 8.6rem 0 2.8rem}
 .drawing text{fill:var(--text);font-size:12px}
 .drawing .small{font-size:11px;fill:var(--quiet);font-variant-numeric:tabular-nums}
 .drawing .name{font-weight:600}
-.drawing .plot{x:44px;width:calc(100% - 184px);overflow:visible}
 .drawing .grid{stroke:var(--line);stroke-width:1}
 .drawing .tick-mark{stroke:var(--edge);stroke-width:1}
 .drawing .band{fill:var(--band)}
@@ -192,6 +192,22 @@ section,.card{padding:.9rem .8rem}
 dl{grid-template-columns:1fr;gap:0}
 dd{margin-bottom:.5rem}
 button{flex:1 1 100%}
+.drawing{padding-right:7rem}
+.drawing .wide{display:none}
+.drawing .small{font-size:10.5px}
+.cards,.cards tbody{display:block}
+.cards thead{position:absolute;left:-99rem}
+.cards tr{display:flex;flex-wrap:wrap;gap:.1rem 1rem;align-items:baseline;padding:.7rem 0;
+border-top:1px solid var(--line)}
+.cards caption{display:block}
+.cards th,.cards td{padding:0;border:0}
+.cards tbody th{flex:1 1 60%;width:auto;min-width:0;max-width:none}
+.cards td.said{flex:1 1 100%}
+.cards td.number,.cards td.time{color:var(--quiet);font-size:.86rem}
+.fleet .early::before{content:"closed early "}
+.fleet .banner::before{content:"banner "}
+.recent .module::before{content:"module "}
+.recent .number::before{content:"took "}
 }
 @media print{section,.card{break-inside:avoid}header nav,.skip{display:none}}
 """

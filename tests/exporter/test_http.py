@@ -1,0 +1,432 @@
+"""The running exporter over HTTP: statuses, sentences, formats, timeouts, and servers and clients that mean no good."""
+
+import gzip
+import json
+import re
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+
+from check_ssh_exchange.ending import Ending
+from tests.fake_sshd import HEALTHY, KEXINIT, FakeSshd, Peer, send
+
+from .program import Program, Samples, running, wait_for
+
+CONFIGURATION = """
+modules:
+  default: {handshakes: 2, exempt: true}
+  patient: {handshakes: 2, exempt: true, timeout: 1m}
+  quick: {handshakes: 2, exempt: true, timeout: 1s}
+"""
+HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
+OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+TEXT = "text/plain; version=0.0.4; charset=utf-8"
+PLAIN = "text/plain; charset=utf-8"
+HTML = "text/html; charset=utf-8"
+SECONDS = 60.0
+MARGIN = 20.0  # seconds that a machine under load may be behind a timeout
+
+
+@pytest.fixture(scope="module")
+def sshd() -> Iterator[str]:
+    with FakeSshd(HEALTHY) as server:
+        yield f"127.0.0.1:{server.port}"
+
+
+@pytest.fixture(scope="module")
+def program(sshd: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    with running(tmp_path_factory.mktemp("http"), CONFIGURATION) as exporter:
+        assert exporter.probe(sshd).value("probe_success") == 1  # there is a first probe for /history
+        yield exporter
+        assert "Traceback" not in exporter.log
+        assert "msg=unhandled" not in exporter.log
+
+
+def probe_of(target: str, module: str = "default", **more: str) -> str:
+    words = {"target": target, "module": module, **more}
+    return "/probe?" + "&".join(f"{name}={quote(word)}" for name, word in words.items())
+
+
+def exchange(program: Program, request: bytes) -> bytes:
+    """What comes back for these bytes until the exporter closes, or has nothing more to say for a while."""
+    with socket.create_connection(("127.0.0.1", program.port), 30) as connection:
+        received = b""
+        try:
+            connection.sendall(request)
+            while data := connection.recv(65536):
+                received += data
+        except (ConnectionResetError, BrokenPipeError, TimeoutError):
+            pass
+        return received
+
+
+def status_of(reply: bytes) -> int:
+    found = re.match(rb"HTTP/1\.[01] (\d{3}) ", reply)
+    assert found, reply[:200]
+    return int(found[1])
+
+
+# --- statuses and types
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "kind"),
+    [
+        ("/", 200, HTML),
+        ("/probe?target=SSHD", 200, TEXT),
+        ("/probe?target=SSHD&module=quick&debug=true", 200, PLAIN),
+        ("/metrics", 200, TEXT),
+        ("/history/1", 200, HTML),
+        ("/config", 200, PLAIN),
+        ("/-/healthy", 200, PLAIN),
+        ("/-/ready", 200, PLAIN),
+        ("/probe", 400, PLAIN),
+        ("/history/999999999", 404, PLAIN),
+        ("/history/first", 404, PLAIN),
+        ("/history/-1", 404, PLAIN),
+        ("/nothing", 404, PLAIN),
+        ("/metrics/", 404, PLAIN),
+        ("/-/reload", 405, PLAIN),
+    ],
+)
+def test_a_page_has_its_status_and_type_by_get_and_by_head(
+    program: Program, sshd: str, path: str, status: int, kind: str
+) -> None:
+    path = path.replace("SSHD", sshd)
+    reply = program.get(path)
+    assert (reply.status, reply.headers["content-type"]) == (status, kind)
+    assert reply.body
+    if status >= 400:
+        assert reply.text.count("\n") == 1, "one sentence"
+    head = program.get(path, method="HEAD")
+    assert (head.status, head.headers["content-type"], head.body) == (status, kind, b"")
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "BREW"])
+@pytest.mark.parametrize("path", ["/", "/probe", "/metrics", "/config", "/-/healthy"])
+def test_another_method_is_answered_with_405_and_what_is_allowed(program: Program, path: str, method: str) -> None:
+    reply = program.get(path, method=method)
+    assert (reply.status, reply.headers["allow"]) == (405, "GET,HEAD")
+    assert reply.text == f"{method} is not for this page, GET, HEAD is\n"
+
+
+@pytest.mark.parametrize(
+    ("query", "sentence"),
+    [
+        ("", "the parameter target is missing: /probe?target=HOST[:PORT]"),
+        ("target=", "the parameter target is missing: /probe?target=HOST[:PORT]"),
+        ("target=%20", "the parameter target is missing: /probe?target=HOST[:PORT]"),
+        ("Target=a", "the parameter target is missing: /probe?target=HOST[:PORT]"),
+        ("target=a&target=b", "target and module may be given once"),
+        ("target=a&module=default&module=default", "target and module may be given once"),
+        ("target=a&module=nope", 'there is no module "nope"'),
+        ("target=a:0", "0 is no port from 1 to 65535"),
+        ("target=a:65536", "65536 is no port from 1 to 65535"),
+        ("target=a:ssh", "ssh is no port from 1 to 65535"),
+        ("target=[::1", "[::1 is no [IPv6 address]:port"),
+        ("target=ssh://a", "leave out ssh:// and write a"),
+        ("target=root@a", "leave out the user root@ and write a"),
+        ("target=a%20b", "the target has a space or a control character in it"),
+        ("target=a%0d%0aX:1", "the target has a space or a control character in it"),
+        ("target=a%00", "the target has a space or a control character in it"),
+        ("target=127.1", "127.1 is no host name and no IPv4 address"),
+        (f"target={'a' * 4000}", "the target is longer than 300 characters"),
+    ],
+)
+def test_what_cannot_be_probed_is_answered_with_400_and_a_sentence(program: Program, query: str, sentence: str) -> None:
+    reply = program.get(f"/probe?{query}")
+    assert (reply.status, reply.text) == (400, f"{sentence}\n")
+
+
+@pytest.mark.parametrize("value", ["", "abc", "0", "-1", "nan", "inf", "1e3", "1_0", "1" * 40, "1,5", "2 3"])
+def test_a_scrape_timeout_that_is_none_is_answered_with_400(program: Program, sshd: str, value: str) -> None:
+    reply = program.get(probe_of(sshd), {HEADER: value})
+    assert (reply.status, reply.text) == (400, f"{HEADER} is not a number of seconds\n")
+
+
+def test_a_request_for_an_unknown_module_is_counted(program: Program, sshd: str) -> None:
+    name = "ssh_exchange_exporter_module_unknown_total"
+    before = program.metrics().value(name)
+    assert program.get(probe_of(sshd, "a<b>\n")).text == 'there is no module "a<b>\\n"\n'
+    assert program.metrics().value(name) == before + 1
+
+
+def test_targets_that_are_not_allowed_are_answered_with_403(sshd: str, tmp_path: Path) -> None:
+    modules = "modules: {default: {handshakes: 1, ip_protocol: ip4, exempt: true}}\n"
+    port = sshd.rpartition(":")[2]
+    here, name = f"127.0.0.1:{port}", f"localhost:{port}"
+    expected = {  # of 127.0.0.1, and of localhost by name
+        '["127.0.0.0/8"]': (200, 200),
+        "[127.0.0.1]": (200, 200),
+        '["127.0.0.2/31", "::/0"]': (403, 403),
+        "[localhost]": (403, 200),
+        '["*.localhost"]': (403, 403),
+        '["elsewhere.example"]': (403, 403),
+        "[]": (200, 200),
+    }
+    with running(tmp_path, modules) as program:
+        for allowed, statuses in expected.items():
+            (tmp_path / "config.yml").write_text(f"{modules}allowed_targets: {allowed}\n")
+            assert program.get("/-/reload", method="POST").status == 200
+            replies = [program.get(probe_of(target)) for target in (here, name)]
+            assert tuple(reply.status for reply in replies) == statuses, allowed
+            for reply, target in zip(replies, (here, name), strict=True):
+                assert reply.status == 200 or reply.text == f"{target} is not among the allowed targets\n"
+        refused = sum(status == 403 for statuses in expected.values() for status in statuses)
+        assert program.metrics().value("ssh_exchange_exporter_target_forbidden_total") == refused
+
+
+# --- formats
+
+
+@pytest.mark.parametrize("path", ["/probe", "/metrics"])
+@pytest.mark.parametrize(("accept", "kind"), [("text/plain", TEXT), (OPENMETRICS, OPENMETRICS), ("image/png", TEXT)])
+@pytest.mark.parametrize(
+    ("encoding", "is_packed"), [("gzip", True), ("deflate, gzip;q=0.5", True), ("gzip;q=0", False), ("identity", False)]
+)
+def test_an_exposition_comes_as_it_is_asked_for(  # noqa: PLR0917
+    program: Program, sshd: str, path: str, accept: str, kind: str, encoding: str, is_packed: bool
+) -> None:
+    where = probe_of(sshd) if path == "/probe" else path
+    reply = program.get(where, {"Accept": accept, "Accept-Encoding": encoding})
+    assert (reply.status, reply.headers["content-type"]) == (200, kind)
+    assert (reply.headers.get("content-encoding") == "gzip") == is_packed
+    text = (gzip.decompress(reply.body) if is_packed else reply.body).decode()
+    if kind == OPENMETRICS:
+        assert text.endswith("# EOF\n")
+        assert list(parse_openmetrics(text))
+    else:
+        assert Samples(text).all
+        assert "# EOF" not in text
+
+
+ODD_HEADERS = [
+    b"Accept: \xff\xfe\x80",
+    b"Accept: text/plain;q=",
+    b"Accept: text/plain;q=1e9;q=nan",
+    b"Accept: */*;q=\xb2",
+    b'Accept: application/openmetrics-text;version="',
+    b"Accept: application/openmetrics-text;version=99999999999999999999",
+    b"Accept: ;;;,,,;=;=,",
+    b"Accept:",
+    b"Accept: " + b",".join([b"a/b"] * 1500),
+    b"Accept: " + b"x" * 8000,
+    b"Accept: text/html\r\nAccept: \xe2\x98\x83",
+    b"Accept-Encoding: \xff;q=\xff, gzip;q=q",
+    b"Accept-Encoding: ;;;,,,=",
+    b"X-Prometheus-Scrape-Timeout-Seconds: \xd9\xa3",
+    b"X-Prometheus-Scrape-Timeout-Seconds: \xff",
+    b"Content-Length: -1",
+    b"Transfer-Encoding: gzip",
+    b"Expect: the-unexpected",
+    b"Range: bytes=9-1",
+    b"Host: \xff",
+    b"Cookie: =;=\xff",
+    b"If-Modified-Since: never",
+    b"A header without a colon",
+    b"Nul: \0",
+]
+
+
+@pytest.mark.parametrize("header", ODD_HEADERS, ids=lambda header: repr(header[:40])[2:-1])
+def test_no_header_makes_the_exporter_fail(program: Program, sshd: str, header: bytes) -> None:
+    for path in (b"/metrics", probe_of(sshd).encode()):
+        reply = exchange(program, b"GET " + path + b" HTTP/1.1\r\nConnection: close\r\n" + header + b"\r\n\r\n")
+        assert status_of(reply) < 500
+    assert program.get("/-/healthy").status == 200
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"GET /probe?target=%ff%fe&module=%80 HTTP/1.1",
+        b"GET /probe?target=\xff\xfe HTTP/1.1",
+        b"GET /probe?target=%00%0a HTTP/1.1",
+        b"GET /probe?target=a&module=%ud800 HTTP/1.1",
+        b"GET /probe?target=%F0%9F%90%8D HTTP/1.1",
+        b"GET /probe?target=" + b"a" * 7000 + b" HTTP/1.1",
+        b"GET /probe?target=" + b"a" * 200_000 + b" HTTP/1.1",
+        b"GET /probe?" + b"&".join([b"a=b"] * 1800) + b" HTTP/1.1",
+        b"GET /history/" + b"9" * 5000 + b" HTTP/1.1",
+        b"GET /history/%D9%A3 HTTP/1.1",
+        b"GET /%2e%2e/%2e%2e/etc/passwd HTTP/1.1",
+        b"GET //// HTTP/1.1",
+        b"GET http://[::1/ HTTP/1.1",
+        b"GET * HTTP/1.1",
+        b"CONNECT example.com:443 HTTP/1.1",
+        b"G\xcb\x88T / HTTP/1.1",
+        b"GET / HTTP/9.9",
+        b"GET /",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"SSH-2.0-OpenSSH_9.2",
+    ],
+    ids=lambda line: repr(line[:40])[2:-1],
+)
+def test_no_request_line_makes_the_exporter_fail(program: Program, line: bytes) -> None:
+    reply = exchange(program, line + b"\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    assert not reply or 400 <= status_of(reply) < 500
+    assert program.get("/-/healthy").status == 200
+
+
+def test_debug_has_the_log_the_report_the_metrics_and_the_module(program: Program, sshd: str) -> None:
+    reply = program.get(probe_of(sshd, debug="true"))
+    titles = ["Log of the probe", "Report", "Metrics", "Module default"]
+    pattern = "\n".join(rf"{title}\n-+\n(.*)" for title in titles)
+    found = re.fullmatch(pattern, reply.text, re.DOTALL)
+    assert found, reply.text
+    log, report, metrics, module = found.groups()
+    assert "FakeSSH_1.0" in log
+    told = json.loads(report)
+    assert (told["schema"], told["state"], len(told["handshakes"])) == (1, "ok", 2)
+    assert Samples(metrics).value("ssh_exchange_handshakes", ending="completed") == 2
+    assert json.loads(module)["handshakes"] == 2
+
+
+# --- time
+
+
+@pytest.mark.parametrize(
+    ("module", "header", "limit"),
+    [
+        ("patient", "3", 2.5),
+        ("patient", "1.75", 1.25),
+        ("patient", "0.4", 0.4),
+        ("quick", "50", 1.0),
+        ("quick", None, 1.0),
+    ],
+)
+def test_a_silent_server_is_given_up_in_time_for_the_scrape(
+    program: Program, module: str, header: str | None, limit: float
+) -> None:
+    with FakeSshd([]) as silent:
+        begun = time.monotonic()
+        samples = program.probe(f"127.0.0.1:{silent.port}", module, {HEADER: header} if header else {})
+        took = time.monotonic() - begun
+    assert samples.value("probe_timeout_seconds") == pytest.approx(limit)
+    assert samples.value("probe_success") == 0
+    assert 0.5 * limit < took < limit + MARGIN
+    assert samples.value("ssh_exchange_handshakes", ending="banner_timeout") >= 1
+
+
+def test_the_offset_is_the_flags(tmp_path: Path) -> None:
+    with running(tmp_path, CONFIGURATION, "--timeout-offset=8") as program, FakeSshd([]) as silent:
+        samples = program.probe(f"127.0.0.1:{silent.port}", "patient", {HEADER: "9.5"})
+        assert samples.value("probe_timeout_seconds") == pytest.approx(1.5)
+
+
+# --- several at once
+
+
+def test_identical_requests_share_one_probe_and_an_impatient_one_is_answered_in_its_time(program: Program) -> None:
+    go = threading.Event()
+    shared = "ssh_exchange_exporter_probes_shared_total"
+
+    def hold(peer: Peer) -> None:
+        go.wait(SECONDS)
+
+    before = program.metrics().value(shared)
+    with FakeSshd([hold, *HEALTHY]) as server, ThreadPoolExecutor() as pool:
+        target = f"127.0.0.1:{server.port}"
+        try:
+            answers = [pool.submit(program.probe, target, "patient") for _ in range(5)]
+            wait_for(lambda: program.metrics().value(shared) == before + 4, SECONDS)
+            hasty = program.probe(target, "patient", {HEADER: "1"})
+            assert hasty.value("probe_success") == 0
+            assert not any(answer.done() for answer in answers)
+        finally:
+            go.set()
+        assert [answer.result().value("probe_success") for answer in answers] == [1] * 5
+        assert len(server.peers) == 2
+    assert program.metrics().value(shared) == before + 5
+
+
+def test_a_client_that_goes_away_leaves_its_probe_to_the_next_one(program: Program) -> None:
+    go = threading.Event()
+
+    def hold(peer: Peer) -> None:
+        go.wait(SECONDS)
+
+    with FakeSshd([hold, *HEALTHY]) as server, ThreadPoolExecutor() as pool:
+        target = f"127.0.0.1:{server.port}"
+        try:
+            with socket.create_connection(("127.0.0.1", program.port), 30) as connection:
+                connection.sendall(f"GET {probe_of(target, 'patient')} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+                wait_for(lambda: server.peers, SECONDS)
+            before = program.metrics().value("ssh_exchange_exporter_probes_shared_total")
+            answer = pool.submit(program.probe, target, "patient")
+            wait_for(
+                lambda: program.metrics().value("ssh_exchange_exporter_probes_shared_total") == before + 1, SECONDS
+            )
+        finally:
+            go.set()
+        assert answer.result().value("probe_success") == 1
+        assert len(server.peers) == 2
+
+
+# --- servers that mean no good
+
+
+MARKUP = b"<script>alert(1)</script>"
+HOSTILE = {
+    "quotes": b'SSH-2.0-a"b\\c"} 1 # {x="y" \'"\\"\r\n',
+    "markup": b"SSH-2.0-x" + MARKUP + b" </title>" + MARKUP + b"\"'><img src=x onerror=alert(1)>\r\n",
+    "bytes": b"SSH-2.0-\xff\xfe\xc3\x28\xed\xa0\x80 \xe2\x80\xae\xf4\x90\x80\x80\r\n",
+    "controls": b"SSH-2.0-a\0b\x1b[31mc \x07\x7f\x85\x9b\t\r\n",
+    "lines before": MARKUP + b"\r\nHELP ssh_exchange_state 1\n\xff\x1b]0;x\x07\r\nSSH-2.0-late\r\n",
+    "line end inside": b"SSH-2.0-a\rb\x0bc\x0cd\xe2\x80\xa8e\r\nSSH-2.0-f\n",
+    "long": b"SSH-2.0-" + b"A" * 200 + b" " + b"\xf0\x9f\x90\x8d" * 10 + b"\r\n",
+    "endless": b"SSH-2.0-" + b"A" * 100_000,
+    "another protocol": b"HTTP/1.0 400 Bad\r\n\r\n" + MARKUP,
+    "nothing of it": bytes(range(256)) * 4,
+}
+
+
+class Elements(HTMLParser):
+    """The names of the elements and attributes of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.names |= {tag, *(name for name, _ in attrs)}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_whatever_a_server_says_every_output_can_be_parsed(name: str, tmp_path: Path) -> None:
+    with FakeSshd([send(HOSTILE[name]), send(KEXINIT)]) as server:
+        target = f"127.0.0.1:{server.port}"
+        text = CONFIGURATION + f"background: [{{targets: ['{target}'], module: quick, interval: 1h}}]\n"
+        with running(tmp_path, text, "--log.format=json", "--log.level=debug") as program:
+            probed = program.probe(target, "quick")
+            assert sum(probed.values("ssh_exchange_handshakes")) == 2
+            assert len(probed.values("ssh_exchange_handshakes")) == len(Ending)
+            wait_for(lambda: program.metrics().values("ssh_exchange_state"), SECONDS)
+            for path in (probe_of(target, "quick"), "/metrics"):
+                reply = program.get(path, {"Accept": OPENMETRICS})
+                assert list(parse_openmetrics(reply.text))
+                (info,) = Samples(program.get(path).text).labels("ssh_exchange_server_info") or [{}]
+                assert all(label.isprintable() and len(label) <= 300 for label in info.values()), info
+            told = program.get(probe_of(target, "quick", debug="true")).text
+            assert "\x1b" not in told
+            json.loads(told.partition("Report\n------\n")[2].partition("\n\nMetrics\n")[0])
+            for path in ("/", "/history/1", "/history/2"):
+                reply = program.get(path)
+                assert reply.status == 200
+                names = Elements(reply.text).names
+                assert not names & {"script", "img", "onerror"}, path
+                assert "\x1b" not in reply.text
+            assert program.stop() == 0
+        lines = (tmp_path / "exporter.log").read_text().splitlines()
+        assert {json.loads(line)["msg"] for line in lines} >= {"listening", "started", "probe", "stopped"}
+        assert not any("exception" in json.loads(line) for line in lines)
