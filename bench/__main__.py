@@ -25,7 +25,7 @@ class Bench(NamedTuple):
 BENCHES = {
     "process": Bench(process.row, 31, 2),
     "engine": Bench(engine.row, 41, 2),
-    "probe": Bench(probe_endpoint.row, 11, 1),
+    "probe": Bench(probe_endpoint.row, 11, 2),
     "capture": Bench(capture.row, 5, 1),
 }
 

@@ -1,6 +1,7 @@
 """From a report to a state, by nagiosplugin's model: resource, metrics, contexts, results."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from .diagnosis.cause import PHRASES, Cause, Confidence
 from .diagnosis.diagnosis import Diagnosis
@@ -19,7 +20,7 @@ from .nagios import (
     Unknown,
     Warn,
 )
-from .perfdata import LABELS, UNITS, Figure, figures, fixed
+from .perfdata import UNITS, Figure, figures, fixed
 from .report import Report, printable
 from .values import NamedTuple
 
@@ -89,12 +90,9 @@ def judge(report: Report, diagnosis: Diagnosis, expected: Expectations) -> Verdi
     results = WorstFirst()
     performance = []
     resource = SshExchange(figures(report, _startups(diagnosis)))
-    contexts = {
-        label: FigureContext(label, expected.warning.get(label), expected.critical.get(label)) for label in LABELS
-    }
     excused = _excused(report, diagnosis, expected)
     for metric in resource.probe():
-        context = contexts[metric.context]
+        context = _context(metric.name, expected.warning.get(metric.name), expected.critical.get(metric.name))
         metric = metric.replace(contextobj=context, resource=resource)
         result = metric.evaluate()
         is_excused = metric.name == "early_close" and report.early_closes and excused >= EARLY_CLOSES
@@ -113,6 +111,11 @@ def judge(report: Report, diagnosis: Diagnosis, expected: Expectations) -> Verdi
     ordered = sorted(results, key=lambda result: -_SEVERITY[result.state])
     reasons = dict.fromkeys(str(result.hint) for result in ordered if result.hint and result.state is not Ok)
     return Verdict(worst, tuple(reasons), " ".join(performance))
+
+
+@lru_cache(256)  # they are frozen, and the same for every server that an exporter asks
+def _context(label: str, warning: str | None, critical: str | None) -> FigureContext:
+    return FigureContext(label, warning, critical)
 
 
 def _startups(diagnosis: Diagnosis) -> int | None:

@@ -329,7 +329,7 @@ class Run:
         )
         lane = self._lanes[0]
         offers = (c.exchange.kexinit for c in self._opened if c.exchange.kexinit)
-        known = [server for connection in self._opened if (server := record.server_of(connection))]
+        known = (server for connection in self._opened if (server := record.server_of(connection)))
         return Report(
             host=self._target.host,
             port=self._target.port,
@@ -339,7 +339,7 @@ class Run:
             family=FAMILY_WORDS[lane.family],
             source=next((c.source for c in self._opened if c.address is lane and c.source), self._source) or None,
             handshakes=handshakes,
-            server=known[0] if known else None,
+            server=next(known, None),
             algorithms=next(map(record.algorithms, offers), None),
             resolve=self._resolved_in,
             took=((self._ended_at or time.monotonic_ns()) - self._begun) / SECOND,

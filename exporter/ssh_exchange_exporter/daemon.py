@@ -76,7 +76,9 @@ def serve(flags: argparse.Namespace) -> int:
     sys.setswitchinterval(SWITCH_INTERVAL)
     gc.freeze()
     asyncio.run(main(flags, configuration, live, sockets))
-    return 0
+    # A thread that waits for a dead name server cannot be told to end, and the interpreter would wait for it.
+    logging.shutdown()
+    os._exit(0)
 
 
 def listening(flags: argparse.Namespace) -> list[socket.socket]:

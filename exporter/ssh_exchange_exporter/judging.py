@@ -13,7 +13,7 @@ from .question import Question
 from .recall import Recall, clock
 from .result import Result
 
-WINDOW = 3600.0  # seconds of earlier runs that a diagnosis looks back on
+WINDOW = 0.0  # seconds of runs to list one by one; a diagnosis needs when it was served last, and Prometheus counts
 
 
 class Judge:

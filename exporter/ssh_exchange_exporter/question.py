@@ -36,7 +36,8 @@ class Question(NamedTuple):
     @property
     def key(self) -> tuple[object, ...]:
         """Return what two questions have in common that one probe answers."""
-        return (self.target, self.module_name, id(self.module), self.trace)
+        is_restricted = self.allowed is not None and not self.allowed.is_everything
+        return (self.target, self.module_name, id(self.module), self.trace, is_restricted)
 
     def require_listed(self) -> None:
         """Raise Forbidden for a host that cannot be allowed, before anybody is asked for its addresses."""

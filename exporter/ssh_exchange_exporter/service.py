@@ -136,7 +136,7 @@ class Service:
 
 
 def _have_changed(files: list[TargetFiles]) -> bool:
-    return any([one.look() for one in files])  # a list: every one is to be looked at
+    return sum(one.look() for one in files) > 0  # any() would leave the rest unread
 
 
 def _files_of(configuration: Configuration) -> list[TargetFiles]:

@@ -46,9 +46,10 @@ class Program:
 
     def await_start(self) -> None:
         def port() -> int:
-            found = re.search(r"msg=listening address=\S*?:([0-9]+) ", self.log)
+            log = re.sub(r'"(\w+)": "?([^",}]*)"?,?', r"\1=\2", self.log)  # JSON as logfmt
+            found = re.search(r"msg=listening address=\S*?:([0-9]+) ", log)
             assert self.process.poll() is None, self.log
-            return int(found[1]) if found and "msg=started" in self.log else 0
+            return int(found[1]) if found and "msg=started" in log else 0
 
         self.port = wait_for(port, START_SECONDS)
 

@@ -192,7 +192,7 @@ def test_targets_that_are_not_allowed_are_answered_with_403(sshd: str, tmp_path:
 @pytest.mark.parametrize(
     ("encoding", "is_packed"), [("gzip", True), ("deflate, gzip;q=0.5", True), ("gzip;q=0", False), ("identity", False)]
 )
-def test_an_exposition_comes_as_it_is_asked_for(  # noqa: PLR0917
+def test_an_exposition_comes_as_it_is_asked_for(
     program: Program, sshd: str, path: str, accept: str, kind: str, encoding: str, is_packed: bool
 ) -> None:
     where = probe_of(sshd) if path == "/probe" else path

@@ -131,7 +131,7 @@ def _repeated(given: object, locator: Locator) -> Iterator[tuple[int, str]]:
         pairs = frozenset((name, str(value)) for name, value in labels.items()) if isinstance(labels, dict) else ()
         for target_at, target in enumerate(group["targets"]):
             place = ("background", group_at, "targets", target_at)
-            earlier = first.setdefault((str(target), frozenset()), place)
+            earlier = first.setdefault((str(target), frozenset(pairs)), place)
             if earlier != place and isinstance(target, str):
                 words = f"{target} is given twice with the same labels, first in line {locator.line(earlier)}"
                 yield locator.line(place) or 0, locator.at(place, words)

@@ -7,11 +7,10 @@ from collections.abc import Iterator
 # Words and durations, which nothing reads as anything but text; all else is quoted.
 _PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./-]*|(?:[0-9]+(?:ms|[smhdwy]))+", re.ASCII)
 _NOT_PLAIN = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})
-_PAIR = re.compile(r"\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})")
 
 
 def yaml_of(value: dict[str, object]) -> str:
-    """Return a mapping of str, int, float, bool, None, lists and mappings as a YAML 1.2 document in ASCII."""
+    """Return a mapping of str, int, float, bool, None, lists and mappings as a YAML 1.2 document; keys of at most 128 characters."""
     return "".join(f"{line}\n" for line in _mapping(value)) or "{}\n"
 
 
@@ -46,9 +45,12 @@ def _inline(value: object) -> str:
 def _scalar(value: object) -> str:
     if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _NOT_PLAIN:
         return value
-    return _PAIR.sub(_whole, json.dumps(value).replace("\x7f", "\\x7f"))
+    if not isinstance(value, str):
+        return json.dumps(value)
+    # Only what is not printable is escaped: a key of more than 1024 characters on its line would be none.
+    quoted = json.dumps(value, ensure_ascii=False)
+    return quoted if quoted.isprintable() else "".join(map(_escaped, quoted))
 
 
-def _whole(pair: re.Match[str]) -> str:
-    # YAML knows no surrogate pairs.
-    return f"\\U{0x10000 + ((int(pair[1], 16) - 0xD800) << 10) + int(pair[2], 16) - 0xDC00:08x}"
+def _escaped(letter: str) -> str:
+    return letter if letter.isprintable() else f"\\U{ord(letter):08x}"

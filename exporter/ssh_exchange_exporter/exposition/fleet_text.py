@@ -5,18 +5,15 @@ target's lines change only with its probes, so each keeps its own. The library w
 escaped labels, the bounds of buckets. Between those stand plain numbers, the same in both formats.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
-from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
-from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from check_ssh_exchange.diagnosis.cause import Cause
 
 from ..fleet import Subject
 from ..result import Result
+from .library import headers, label_text
 
 # Family, type and help; the names of their samples follow from these (OpenMetrics 1.0).
 FAMILIES = {
@@ -31,41 +28,7 @@ FAMILIES = {
 }
 
 
-class _One(Collector):
-    """A collector of metrics that stand already."""
-
-    def __init__(self, *metrics: Metric) -> None:
-        self._metrics = metrics
-
-    def collect(self) -> Iterable[Metric]:
-        return self._metrics
-
-
-def _registry(*metrics: Metric) -> CollectorRegistry:
-    registry = CollectorRegistry()
-    registry.register(_One(*metrics))
-    return registry
-
-
-def _headers(*, is_openmetrics: bool) -> dict[str, str]:
-    generate = generate_openmetrics if is_openmetrics else generate_latest
-    found = {}
-    for name, (kind, text) in FAMILIES.items():
-        written: str = generate(_registry(Metric(name, text, kind))).decode()
-        found[name] = written.removesuffix("# EOF\n")
-    return found
-
-
-HEADERS = {is_openmetrics: _headers(is_openmetrics=is_openmetrics) for is_openmetrics in (False, True)}
-
-
-def label_text(labels: Mapping[str, str]) -> str:
-    """Return labels as they stand between the braces, escaped by the library."""
-    metric = GaugeMetricFamily("x", "", labels=list(labels))
-    metric.add_metric(list(labels.values()), 0)
-    written: str = generate_latest(_registry(metric)).decode()
-    sample = written[written.index("\nx{") + 3 :]  # behind HELP and TYPE; a label's line ends are escaped
-    return sample[: sample.rindex("}")]
+HEADERS = {is_openmetrics: headers(FAMILIES, is_openmetrics=is_openmetrics) for is_openmetrics in (False, True)}
 
 
 class Lines:

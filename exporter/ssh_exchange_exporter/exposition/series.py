@@ -1,107 +1,104 @@
-"""The series of one probe, for `/probe`."""
+"""The series of one probe, for `/probe`, as text.
+
+prometheus_client takes as long to write these 70 lines as five handshakes take to make, since it looks at every letter
+of labels that are the same in every answer. It writes them once, when this module is loaded.
+"""
 
 from collections.abc import Iterator
+from functools import lru_cache
 
-from prometheus_client import CollectorRegistry
-from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
-from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 from check_ssh_exchange.diagnosis.cause import Cause
-from check_ssh_exchange.report import PHASES, Report, quantile
+from check_ssh_exchange.ending import Ending
+from check_ssh_exchange.report import PHASES, Report, Server, quantile
 
 from ..question import Answer
 from ..result import Result
+from .library import END, headers, label_text
 
 QUANTILES = (0.0, 0.5, 0.9, 1.0)
 
+# Family, type and help, in the order in which they are written.
+FAMILIES = {
+    "probe_success": ("gauge", "Whether a handshake completed."),
+    "probe_duration_seconds": ("gauge", "How long this answer took."),
+    "probe_timeout_seconds": ("gauge", "How long this answer might have taken."),
+    "probe_dns_lookup_time_seconds": ("gauge", "How long the name took."),
+    "probe_ip_protocol": ("gauge", "Whether the address is IPv4 or IPv6."),
+    "ssh_exchange_handshakes": ("gauge", "Handshakes by their ending."),
+    "ssh_exchange_early_close_ratio": ("gauge", "Early closes divided by the connections that the server accepted."),
+    "ssh_exchange_phase_seconds": ("summary", "Duration of a phase over the handshakes that completed."),
+    "ssh_exchange_cause": ("gauge", "1 for the cause that the diagnosis names."),
+    "ssh_exchange_state": ("gauge", "State by the module's thresholds: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN."),
+    "ssh_exchange_server": ("info", "The server's identification."),
+    "ssh_exchange_result_age_seconds": (
+        "gauge",
+        "Age of the result: above 0 where the budget did not allow another probe.",
+    ),
+}
+HEADERS = {is_openmetrics: headers(FAMILIES, is_openmetrics=is_openmetrics) for is_openmetrics in (False, True)}
 
-class ProbeSeries(Collector):
-    """What one answer says, as metrics. `took` is how long the answer took, `timeout` what it might have (seconds)."""
-
-    def __init__(self, answer: Answer, result: Result, took: float, timeout: float) -> None:
-        self._answer = answer
-        self._result = result
-        self._took = took
-        self._timeout = timeout
-
-    def collect(self) -> Iterator[Metric]:
-        """Yield the metrics."""
-        report = self._result.report
-        yield GaugeMetricFamily("probe_success", "Whether a handshake completed.", float(report.completed > 0))
-        yield GaugeMetricFamily("probe_duration_seconds", "How long this answer took.", self._took)
-        yield GaugeMetricFamily("probe_timeout_seconds", "How long this answer might have taken.", self._timeout)
-        yield from _resolved(report)
-        yield handshakes(report)
-        if report.early_close_ratio is not None:
-            yield GaugeMetricFamily(
-                "ssh_exchange_early_close_ratio",
-                "Early closes divided by the connections that the server accepted.",
-                report.early_close_ratio,
-            )
-        yield phases(report)
-        yield causes(self._result.diagnosis.cause)
-        yield GaugeMetricFamily(
-            "ssh_exchange_state",
-            "State by the module's thresholds: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.",
-            int(self._result.verdict.state),
-        )
-        yield server_info(report)
-        yield GaugeMetricFamily(
-            "ssh_exchange_result_age_seconds",
-            "Age of the result: above 0 where the budget did not allow another probe.",
-            self._answer.age,
-        )
+_ENDINGS = {ending: f"ssh_exchange_handshakes{{{label_text({'ending': ending})}}}" for ending in Ending}
+_CAUSES = {cause: f"ssh_exchange_cause{{{label_text({'cause': cause})}}}" for cause in Cause}
+_QUANTILES = {
+    (phase, fraction): f"ssh_exchange_phase_seconds{{{label_text({'phase': phase, 'quantile': f'{fraction:g}'})}}}"
+    for phase in PHASES
+    for fraction in QUANTILES
+}
+_OF_PHASE = {phase: label_text({"phase": phase}) for phase in PHASES}
 
 
-def registry_of(answer: Answer, result: Result, took: float, timeout: float) -> CollectorRegistry:
-    """Return a registry with this answer alone in it."""
-    registry = CollectorRegistry()
-    registry.register(ProbeSeries(answer, result, took, timeout))
-    return registry
+def probe_text(answer: Answer, result: Result, took: float, timeout: float, *, is_openmetrics: bool = False) -> str:
+    """Return what one answer says. `took` is how long the answer took, `timeout` what it might have (seconds)."""
+    samples = dict(_samples(answer, result, took, timeout))
+    written = [header + samples[name] for name, header in HEADERS[is_openmetrics].items() if name in samples]
+    return "".join(written) + (END if is_openmetrics else "")
 
 
-def _resolved(report: Report) -> Iterator[Metric]:
-    if report.resolve is not None:
-        yield GaugeMetricFamily("probe_dns_lookup_time_seconds", "How long the name took.", report.resolve)
-    if report.family is not None:
-        yield GaugeMetricFamily("probe_ip_protocol", "Whether the address is IPv4 or IPv6.", float(report.family[-1]))
+def _samples(answer: Answer, result: Result, took: float, timeout: float) -> Iterator[tuple[str, str]]:
+    """Yield the lines of each family; one that there is nothing to say of is left out with its header."""
+    report = result.report
+    single = {
+        "probe_success": report.completed > 0,
+        "probe_duration_seconds": took,
+        "probe_timeout_seconds": timeout,
+        "probe_dns_lookup_time_seconds": report.resolve,
+        "probe_ip_protocol": None if report.family is None else float(report.family[-1]),
+        "ssh_exchange_early_close_ratio": report.early_close_ratio,
+        "ssh_exchange_state": int(result.verdict.state),
+        "ssh_exchange_result_age_seconds": answer.age,
+    }
+    yield from ((name, _line(name, value)) for name, value in single.items() if value is not None)
+    counts = report.counts.items()
+    yield "ssh_exchange_handshakes", "".join(_line(_ENDINGS[ending], count) for ending, count in counts)
+    yield "ssh_exchange_phase_seconds", "".join(_phases(report))
+    yield "ssh_exchange_cause", _causes(result.diagnosis.cause)
+    yield "ssh_exchange_server", _line(_server(report.server), 1) if report.server else ""
 
 
-def handshakes(report: Report) -> Metric:
-    """Return how many handshakes had each ending."""
-    family = GaugeMetricFamily("ssh_exchange_handshakes", "Handshakes by their ending.", labels=["ending"])
-    for ending, count in report.counts.items():
-        family.add_metric([ending], count)
-    return family
+@lru_cache(len(Cause))
+def _causes(found: Cause) -> str:
+    return "".join(_line(series, cause is found) for cause, series in _CAUSES.items())
 
 
-def phases(report: Report) -> Metric:
-    """Return the durations of each phase over the handshakes that completed."""
-    family = Metric("ssh_exchange_phase_seconds", "Duration of a phase over the handshakes that completed.", "summary")
+def _phases(report: Report) -> Iterator[str]:
+    name = "ssh_exchange_phase_seconds"
     for phase in PHASES:
         ordered = report.durations(phase)
         if ordered:
             for fraction in QUANTILES:
-                labels = {"phase": phase, "quantile": f"{fraction:g}"}
-                family.add_sample("ssh_exchange_phase_seconds", labels, quantile(ordered, fraction))
-            family.add_sample("ssh_exchange_phase_seconds_count", {"phase": phase}, len(ordered))
-            family.add_sample("ssh_exchange_phase_seconds_sum", {"phase": phase}, sum(ordered))
-    return family
+                yield _line(_QUANTILES[phase, fraction], quantile(ordered, fraction))
+            yield _line(f"{name}_count{{{_OF_PHASE[phase]}}}", len(ordered))
+            yield _line(f"{name}_sum{{{_OF_PHASE[phase]}}}", sum(ordered))
 
 
-def causes(found: Cause) -> Metric:
-    """Return 1 for the cause that was found and 0 for every other."""
-    family = GaugeMetricFamily("ssh_exchange_cause", "1 for the cause that the diagnosis names.", labels=["cause"])
-    for cause in Cause:
-        family.add_metric([cause], float(cause is found))
-    return family
+@lru_cache(1024)
+def _server(server: Server) -> str:
+    info = {"software": server.software, "protocol": server.protocol, "comments": server.comments}
+    return f"ssh_exchange_server_info{{{label_text(info)}}}"
 
 
-def server_info(report: Report) -> Metric:
-    """Return what the server says it is; nothing where it said nothing."""
-    family = InfoMetricFamily("ssh_exchange_server", "The server's identification.")
-    server = report.server
-    if server is not None:
-        info = {"software": server.software, "protocol": server.protocol, "comments": server.comments}
-        family.add_metric([], info)
-    return family
+def _line(series: str, value: float) -> str:
+    written: str = floatToGoString(value)  # type: ignore[no-untyped-call]
+    return f"{series} {written}\n"

@@ -15,6 +15,8 @@ _ALL_BREAKS = 25.0
 _LEAST_SEGMENT = 30.0  # percent for all segments together, whatever they last
 _APART = 30.0  # percent between two labels: 48 pixels on a telephone
 _APART_WIDE = 11.0  # where there is more room
+_EDGE = 6.0  # percent from the edges, where labels lie beside their lines: their middle is further in
+_FURTHER_IN = 12.0
 _GRID = 9.0  # percent between two lines at least
 _SHORTEST = 1e-6  # seconds; what took no time still has a place
 
@@ -37,6 +39,11 @@ class Tick(NamedTuple):
     x: float
     label: str = ""
     is_wide: bool = False
+
+    @property
+    def anchor(self) -> str:
+        """Return which end of the label stands at the line: at the edges all of it lies inside."""
+        return "start" if self.x < _EDGE else "end" if self.x > 100 - _EDGE else "middle"
 
 
 class Axis(NamedTuple):
@@ -110,9 +117,13 @@ def _spread(places: Iterable[float], taken: list[float], apart: float) -> list[f
     """Return the places taken, and those that keep a distance from all before them: where segments begin come first."""
     taken = list(taken)
     for x in places:
-        if all(abs(x - other) >= apart for other in taken):
+        if all(abs(_middle(x) - _middle(other)) >= apart for other in taken):
             taken.append(x)
     return taken
+
+
+def _middle(x: float) -> float:
+    return x + {"start": _FURTHER_IN, "middle": 0.0, "end": -_FURTHER_IN}[Tick(x).anchor]
 
 
 def _step(least: float) -> float:

@@ -51,11 +51,11 @@ def drawing(report: Report) -> Markup:
         "svg",
         {"class": "drawing", "role": "img", "aria-label": summary, "width": "100%", "height": height + _FOOT},
         tag("desc", None, summary),
-        *(_group(group, members) for group, members in zip(shown, rows, strict=True)),
+        *(_band(members) for group, members in zip(shown, rows, strict=True) if group.kind == "burst"),
         _plot(axis, [row for members in rows for row in members], height),
-        *(_endings(members) for members in rows),
+        *(_words(group, members) for group, members in zip(shown, rows, strict=True)),
     )
-    return tag("figure", None, tag("figcaption", None, _caption(axis, left_out)), picture, _legend(shown))
+    return tag("figure", None, tag("figcaption", None, _caption(axis, left_out)), picture, _legend(report))
 
 
 def _summary(report: Report, found: Sequence[Group]) -> str:
@@ -88,21 +88,21 @@ def _placed(shown: Sequence[Group]) -> tuple[list[list[_Row]], int]:
     return placed, top
 
 
-def _group(group: Group, rows: Sequence[_Row]) -> Markup:
-    """Return a group's heading, its bracket at the left, and a band behind the rows of a burst."""
+def _words(group: Group, rows: Sequence[_Row]) -> Markup:
+    """Return a group's heading, its bracket at the left, its rows' numbers and the words at their right."""
     top, end = rows[0].top, rows[-1].top + rows[-1].height
-    band = None
-    if group.kind == "burst":
-        band = _band(top - _HEADING + 4, end - top + _HEADING)
     bracket = tag("path", {"class": "bracket", "d": f"M-35 {top + 1}h-5V{end - 1}h5"})
-    name = tag("text", {"class": "name", "x": -40, "y": top - 8}, group.name)
-    return join([band, bracket, name, *_numbers(rows)])
+    name = tag("text", {"class": f"name {group.kind}", "x": -40, "y": top - 8}, group.name)
+    return join([bracket, name, *_numbers(rows), *_endings(rows)])
 
 
-def _band(top: int, height: int) -> Markup:
+def _band(rows: Sequence[_Row]) -> Markup:
+    """Return what lies behind the rows of a burst."""
+    top = rows[0].top - _HEADING + 4
+    height = rows[-1].top + rows[-1].height + 4 - top
     # Three parts: the margins are pixels and the width between them is a percentage, which SVG cannot add up.
     y: Attributes = {"class": "band", "y": top, "height": height}
-    margins = (("-44", "44"), ("0", "100%"), ("100%", "140"))
+    margins = (("-44", "44"), ("0", "100%"), ("100%", "122"))
     return join([tag("rect", {**y, "x": x, "width": width}) for x, width in margins])
 
 
@@ -114,9 +114,9 @@ def _numbers(rows: Sequence[_Row]) -> Iterator[Markup]:
             yield tag("text", {"class": "small", "x": -31, "y": f"{row.middle + 4:g}"}, f"#{row.handshake.number}")
 
 
-def _endings(rows: Sequence[_Row]) -> Markup:
-    """Return the words at the right: a row's ending, or that of all rows in a stretch where they are low."""
-    words, last = [], -_LABEL
+def _endings(rows: Sequence[_Row]) -> Iterator[Markup]:
+    """Yield the words at the right: a row's ending, or that of all rows in a stretch where they are low."""
+    last = -_LABEL
     stretches = [[row] for row in rows]
     if rows[0].height < _LABEL:
         stretches = [list(members) for _, members in groupby(rows, lambda row: row.handshake.ending)]
@@ -127,8 +127,7 @@ def _endings(rows: Sequence[_Row]) -> Markup:
         last = middle
         ending = stretch[0].handshake.ending
         word = str(ending) if len(stretch) == 1 else f"{len(stretch)} {ending}"
-        words.append(tag("text", {"class": "small", "x": "100%", "dx": 10, "y": f"{middle + 4:g}"}, word))
-    return join(words)
+        yield tag("text", {"class": "small", "x": "100%", "dx": 10, "y": f"{middle + 4:g}"}, word)
 
 
 def _percent(value: float) -> str:
@@ -143,9 +142,10 @@ def _plot(axis: Axis, rows: Sequence[_Row], height: int) -> Markup:
         lines.append(tag("line", {"class": "grid", "x1": x, "x2": x, "y1": _HEADING - 4, "y2": height}))
         lines.append(tag("line", {"class": "tick-mark", "x1": x, "x2": x, "y1": height, "y2": height + 5}))
         if tick.label:
-            anchor = "start" if tick.x < 6 else "end" if tick.x > 94 else "middle"
             kind = "small wide" if tick.is_wide else "small"
-            labels.append(tag("text", {"class": kind, "x": x, "y": height + 19, "text-anchor": anchor}, tick.label))
+            labels.append(
+                tag("text", {"class": kind, "x": x, "y": height + 19, "text-anchor": tick.anchor}, tick.label)
+            )
     for left, width, length in axis.pauses:
         lines.append(_pause(left, width, length, height))
     base = tag("line", {"class": "tick-mark", "x1": "0", "x2": "100%", "y1": height, "y2": height})
@@ -208,15 +208,13 @@ def _tooltip(one: Handshake) -> str:
     return "; ".join(words)
 
 
-def _legend(shown: Sequence[Group]) -> Markup:
-    members = [one for group in shown for one in group.handshakes]
-    phases = [phase for phase in PHASES if any(getattr(one, phase) is not None for one in members)]
+def _legend(report: Report) -> Markup:
+    phases = [phase for phase in PHASES if any(getattr(one, phase) is not None for one in report.handshakes)]
     items = [tag("li", {"class": "heading"}, "Phases")]
     items += [_item(f"phase p-{phase}", "", _PHASE_WORDS[phase]) for phase in phases]
     items.append(_item("rest", "", "waiting, until the end"))
     endings = [tag("li", {"class": "heading"}, "Endings")]
-    for ending in Ending:
-        count = sum(one.ending is ending for one in members)
+    for ending, count in report.counts.items():
         if count:
             endings.append(_item("phase p-connect", f"e-{ending}", f"{count:,} {ending}"))
     return join([tag("ul", {"class": "legend"}, *items), tag("ul", {"class": "legend"}, *endings)])

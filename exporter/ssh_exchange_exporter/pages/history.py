@@ -54,7 +54,9 @@ def _verdict(result: Result) -> Markup:
         tag("h1", None, PHRASES[result.diagnosis.cause]),
         tag("p", None, "Confidence: ", sure) if is_named else None,
         tag("p", None, result.summary),
-        tag("p", None, "Not carried out: ", report.fault) if report.fault else None,
+        tag("p", None, "Not carried out: ", report.fault)
+        if report.fault and report.fault not in result.summary
+        else None,
         tag("p", None, "Held back: ", report.held_back) if report.held_back else None,
     )
 

@@ -117,16 +117,20 @@ def _fleet_row(row: FleetRow, now: float) -> Markup:
     below = tag("small", None, small) if small else None
     cells = [tag("td", None, badge(_state(result)))]
     if result is None:
-        cells += [tag("td", {"class": "said"}, "waits for its first probe"), *(tag("td", None, NONE),) * 3]
+        cells += [tag("td", {"class": "said"}, "waits for its first probe"), *(_figure(NONE, ""),) * 3]
         return tag("tr", None, tag("th", {"scope": "row"}, row.target, below), *cells)
     banners = result.report.durations("banner")
     cells += [
         tag("td", {"class": "said"}, cause_words(result)),
-        tag("td", {"class": "number early"}, share(result.report.early_close_ratio)),
-        tag("td", {"class": "number banner"}, duration(quantile(banners, 0.5) if banners else None)),
+        _figure(share(result.report.early_close_ratio), "early"),
+        _figure(duration(quantile(banners, 0.5) if banners else None), "banner"),
         tag("td", {"class": "time"}, age(now - result.at)),
     ]
     return tag("tr", None, tag("th", {"scope": "row"}, link(f"history/{result.number}", row.target), below), *cells)
+
+
+def _figure(value: str, name: str) -> Markup:
+    return tag("td", {"class": "none" if value == NONE else f"number {name}"}, value)
 
 
 def cause_words(result: Result) -> str:

@@ -129,6 +129,7 @@ td.said{min-width:11rem;overflow-wrap:anywhere}
 th small,td small{display:block;overflow-wrap:anywhere}
 tbody tr:hover{background:var(--band)}
 .handshakes th[scope=row]{min-width:2.2rem;font-variant-numeric:tabular-nums}
+.handshakes .said code{display:block;min-width:13rem;max-height:6.5rem;overflow-y:auto}
 .handshakes td:not(.said){white-space:nowrap}
 .handshakes td.address{white-space:normal;min-width:9rem;overflow-wrap:anywhere}
 .count{display:flex;flex-wrap:wrap;gap:.4rem .6rem;align-items:baseline;list-style:none;padding:0;margin:0 0 .75rem}
@@ -157,12 +158,14 @@ _HISTORY = """
 .sure{font-weight:600}
 .columns{columns:24rem 2;column-gap:1rem}
 .columns section{margin:0 0 1rem;break-inside:avoid}
+.columns+section{margin-top:0}
 figure{margin:0}
 figcaption{color:var(--quiet);font-size:.92rem;margin-bottom:.6rem}
-.drawing{display:block;width:100%;overflow:visible;padding:0 8.6rem 0 2.8rem}
+.drawing{display:block;width:100%;overflow:visible;padding:0 122px 0 44px}
 .drawing text{fill:var(--text);font-size:12px}
 .drawing .small{font-size:11px;fill:var(--quiet);font-variant-numeric:tabular-nums}
-.drawing .name{font-weight:600}
+.drawing .name{font-weight:600;stroke:var(--card);stroke-width:4px;paint-order:stroke}
+.drawing .name.burst{stroke:var(--band)}
 .drawing .grid{stroke:var(--line);stroke-width:1}
 .drawing .tick-mark{stroke:var(--edge);stroke-width:1}
 .drawing .band{fill:var(--band)}
@@ -192,7 +195,6 @@ section,.card{padding:.9rem .8rem}
 dl{grid-template-columns:1fr;gap:0}
 dd{margin-bottom:.5rem}
 button{flex:1 1 100%}
-.drawing{padding-right:7rem}
 .drawing .wide{display:none}
 .drawing .small{font-size:10.5px}
 .cards,.cards tbody{display:block}
@@ -200,6 +202,7 @@ button{flex:1 1 100%}
 .cards tr{display:flex;flex-wrap:wrap;gap:.1rem 1rem;align-items:baseline;padding:.7rem 0;
 border-top:1px solid var(--line)}
 .cards caption{display:block}
+.cards .none{display:none}
 .cards th,.cards td{padding:0;border:0}
 .cards tbody th{flex:1 1 60%;width:auto;min-width:0;max-width:none}
 .cards td.said{flex:1 1 100%}

@@ -16,7 +16,7 @@ from check_ssh_exchange.report import printable
 from ..configuration.target import parse_target
 from ..exposition.accept import OPENMETRICS, chosen
 from ..exposition.fleet_text import FleetText
-from ..exposition.series import registry_of
+from ..exposition.series import probe_text
 from ..pages.history import history_page
 from ..pages.html import CONTENT_SECURITY_POLICY
 from ..pages.landing import landing
@@ -60,7 +60,7 @@ class Endpoints:
         return app
 
     async def probe(self, request: web.Request) -> web.Response:
-        """Probe a target by a module, in a registry of its own."""
+        """Probe a target by a module; the answer is of this probe alone."""
         begun = time.monotonic()
         question = self._question(request)
         seconds = min(question.module.timeout, self._scrape_timeout(request))
@@ -76,12 +76,13 @@ class Endpoints:
         if answer.result is None:
             raise web.HTTPServiceUnavailable(text="there is no result yet\n")
         took = time.monotonic() - begun
-        registry = registry_of(answer, answer.result, took, seconds)
         if question.trace:
-            return _plain(debug_text(answer, answer.result, question, generate_latest(registry).decode()))
+            metrics = probe_text(answer, answer.result, took, seconds)
+            return _plain(debug_text(answer, answer.result, question, metrics))
         kind = chosen(request.headers.get("Accept"))
         wants_gzip = _wants_gzip(request)
-        return _exposition(_packed(_rendered(registry, kind), wants_gzip=wants_gzip), kind, wants_gzip=wants_gzip)
+        written = probe_text(answer, answer.result, took, seconds, is_openmetrics=kind == OPENMETRICS)
+        return _exposition(_packed(written.encode(), wants_gzip=wants_gzip), kind, wants_gzip=wants_gzip)
 
     def _question(self, request: web.Request) -> Question:
         query = request.query

@@ -1,6 +1,7 @@
 """Takes connections at the listening sockets, never more than so many: a flood costs the flooder's, not the others'."""
 
 import asyncio
+import contextlib
 import errno
 import ipaddress
 import logging
@@ -41,19 +42,23 @@ def origin(address: Any) -> str:
 class Guest:
     """A connection that was taken; before its handshake is over, there is a task but no transport."""
 
-    __slots__ = ("origin", "task", "visitor")
+    __slots__ = ("_taken", "origin", "task", "visitor")
 
-    def __init__(self, origin: str, visitor: Visitor) -> None:
+    def __init__(self, origin: str, visitor: Visitor, taken: socket.socket) -> None:
         self.origin = origin
         self.visitor = visitor
+        self._taken = taken
         self.task: asyncio.Task[None] | None = None
 
     def abort(self) -> None:
         """Ends it now, whatever it is at."""
         if self.visitor.has_come:
             self.visitor.abort()
-        elif self.task is not None:
-            self.task.cancel()
+        else:
+            # Its socket belongs to asyncio now, and a cancelled handshake is not always ended by it: the end of the
+            # stream is, wherever the handshake stands.
+            with contextlib.suppress(OSError):
+                self._taken.shutdown(socket.SHUT_RDWR)
 
 
 class Door:
@@ -103,7 +108,9 @@ class Door:
         early = [guest for guest in self._guests if not guest.visitor.has_come]
         for guest in early:
             guest.abort()
-        await asyncio.gather(*(guest.task for guest in early if guest.task is not None), return_exceptions=True)
+        handshakes = [guest.task for guest in early if guest.task is not None]
+        if handshakes:
+            await asyncio.wait(handshakes, timeout=1.0)
 
     async def _take(self, listening: socket.socket) -> None:
         while True:
@@ -145,12 +152,12 @@ class Door:
             deadlines=self._deadlines,
             allows=None if sans is None else partial(is_allowed, allowed=sans),
         )
-        guest = Guest(whose, visitor)
+        guest = Guest(whose, visitor, taken)
         visitor.gone = partial(self._leave, guest)
         self._guests[guest] = None
         context = live.context if live is not None else None
         guest.task = self._loop.create_task(self._welcome(taken, visitor, context))
-        guest.task.add_done_callback(partial(self._welcomed, guest, taken))
+        guest.task.add_done_callback(partial(self._welcomed, guest))
 
     async def _welcome(self, taken: socket.socket, visitor: Visitor, context: ssl.SSLContext | None) -> None:
         await self._loop.connect_accepted_socket(
@@ -160,15 +167,12 @@ class Door:
             ssl_handshake_timeout=None if context is None else self._deadlines.handshake,
         )
 
-    def _welcomed(self, guest: Guest, taken: socket.socket, task: asyncio.Task[None]) -> None:
-        if task.cancelled():
-            taken.close()  # before the task's first step nothing else has it
-        elif (error := task.exception()) is not None:
+    def _welcomed(self, guest: Guest, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
             # A scanner, a wrong certificate, a client that went away: asking for the exception keeps asyncio quiet.
             log.debug("no connection from %s: %s", guest.origin or "a local client", error)
             if not isinstance(error, OSError):
                 self._say("welcome", f"a connection could not be set up: {type(error).__name__}")
-                taken.close()
         if not guest.visitor.has_come:
             self._leave(guest)
 
