@@ -106,7 +106,9 @@ class Engine:
         """Tell the owner of an ended connection, once."""
         if not connection.is_told:
             connection.is_told = True
-            connection.on_end(connection)
+            # It is told once, and then lets its owner go: the two would be a cycle, left to the garbage collector.
+            on_end, connection.on_end = connection.on_end, _told
+            on_end(connection)
 
     def close(self, connection: Connection) -> None:
         """Close a connection's socket; a second call does nothing."""
@@ -121,3 +123,7 @@ class Engine:
             self.close(connection)
         self._stamping.close()
         self._epoll.close()
+
+
+def _told(_: Connection) -> None:
+    """Hear nothing: the owner knows."""

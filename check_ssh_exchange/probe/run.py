@@ -242,6 +242,9 @@ class Run:
             return
         if self._late:  # the baselines that were silent for long; they end with the waves' time
             return
+        if all(connection.exchange.ending is Ending.COMPLETED for connection in self._opened):
+            self._finish(None)  # there is nothing to tell apart
+            return
         self._followups = list(self._policy.followups(self.report()))
         self._stage = self._after_followup
         if self._followups and self._followups[0] is Followup.WITNESS:
@@ -305,6 +308,7 @@ class Run:
     def stop(self) -> None:
         """Close what is still open. Handshakes without an ending stay out of the report."""
         self.is_done = True
+        self._stage = lambda: None  # a method of ours, kept in ourselves, would be left to the garbage collector
         for connection in (*self._opened, *([self._knock] if self._knock else [])):
             self._engine.close(connection)
 
@@ -329,7 +333,6 @@ class Run:
         )
         lane = self._lanes[0]
         offers = (c.exchange.kexinit for c in self._opened if c.exchange.kexinit)
-        known = (server for connection in self._opened if (server := record.server_of(connection)))
         return Report(
             host=self._target.host,
             port=self._target.port,
@@ -339,7 +342,7 @@ class Run:
             family=FAMILY_WORDS[lane.family],
             source=next((c.source for c in self._opened if c.address is lane and c.source), self._source) or None,
             handshakes=handshakes,
-            server=next(known, None),
+            server=next((server for c in self._opened if (server := record.server_of(c))), None),
             algorithms=next(map(record.algorithms, offers), None),
             resolve=self._resolved_in,
             took=((self._ended_at or time.monotonic_ns()) - self._begun) / SECOND,

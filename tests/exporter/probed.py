@@ -45,5 +45,5 @@ def probed(report: Report, target: str = "host.example:22", number: int = 1, **c
     diagnosis = diagnose(report)
     verdict = judge(report, diagnosis, parse(["-H", "host.example"]).expected)
     line = f"SSH {str(verdict.state).upper()} - {summary(report, diagnosis, verdict)}"
-    result = Result(number, target, "default", True, NOW - 12, report.took, report, diagnosis, verdict, line)  # noqa: FBT003 - in the order of the fields
+    result = Result(number, target, "default", True, NOW - 12, report.took, report, diagnosis, verdict, line)
     return result._replace(**changed)  # type: ignore[arg-type]

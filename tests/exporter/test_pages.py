@@ -32,7 +32,7 @@ from .markup import Element, Page
 from .probed import BANNED, EVERY_ENDING, HEALTHY, NAMELESS, NOW, STALLED, THROTTLED, probed, timed
 
 HOSTILE = "\"'><img src=x onerror=alert(1)><script>alert(2)</script></td></title></svg></style>&lt;\u202e\x1b"
-HARMLESS = "harmless"
+HARMLESS = "Harmless"  # as it is when capitalised
 REPORTS = {
     "healthy": HEALTHY,
     "throttled": THROTTLED,
@@ -80,9 +80,10 @@ def infected(value: object, poison: str) -> object:
 
 def full_result(poison: str) -> Result:
     """A result in which every text that a page could show is the poison, and there is one everywhere."""
-    said = {"text": "said", "detail": "seen", "identification": "SSH-2.0-x"}
     report = EVERY_ENDING._replace(
-        handshakes=tuple(one._replace(**said) for one in EVERY_ENDING.handshakes),
+        handshakes=tuple(
+            one._replace(text="said", detail="seen", identification="SSH-2.0-x") for one in EVERY_ENDING.handshakes
+        ),
         algorithms=Algorithms(("kex",), ("key",), ("cipher",), ("mac",)),
         fault="fault",
         notes=("note",),
@@ -92,9 +93,10 @@ def full_result(poison: str) -> Result:
         window=(3, 9),
     )
     diagnosis = Diagnosis(Cause.PROXY, Confidence.LIKELY, ("evidence",), ("alternative",), ("remedy",), address="here")
-    result = infected(probed(report)._replace(diagnosis=diagnosis), poison)
+    clean = probed(report)._replace(diagnosis=diagnosis)
+    result = infected(clean, poison)
     assert isinstance(result, Result)
-    return result
+    return result._replace(verdict=result.verdict._replace(state=clean.verdict.state))  # a word of ours
 
 
 def poisoned_landing(poison: str) -> str:
@@ -112,7 +114,7 @@ def test_foreign_text_in_every_field_adds_no_element_and_no_attribute(make: Call
     page, expected = Page(make(HOSTILE)), Page(make(HARMLESS))
     assert page.names == expected.names
     assert [one.attributes.keys() for one in page.elements] == [one.attributes.keys() for one in expected.elements]
-    assert page.words.count(escape(HOSTILE)[:0] + "<script>alert(2)</script>") == expected.words.count(HARMLESS) >= 5
+    assert page.words.count("<script>alert(2)</script>") == expected.words.count(HARMLESS) >= 5
 
 
 def test_what_cannot_be_printed_is_written_as_its_number() -> None:
@@ -165,10 +167,10 @@ def test_a_page_is_well_formed_and_has_what_a_screen_reader_needs(page: str) -> 
 def test_the_policy_allows_exactly_the_stylesheet_that_the_page_has() -> None:
     style = Page(frame("x", Markup(), depth=0)).one("style").words
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    assert CONTENT_SECURITY_POLICY == (
+    assert (
         f"default-src 'none'; style-src 'sha256-{digest}'; img-src 'self' data:; form-action 'self'; "
         "base-uri 'none'; frame-ancestors 'none'"
-    )
+    ) == CONTENT_SECURITY_POLICY
 
 
 def luminance(colour: str) -> float:
@@ -478,7 +480,7 @@ def test_any_report_makes_a_page_whose_bars_lie_inside_of_the_drawing(shakes: li
                 percent(element, name)
         if element.name == "rect" and element.attributes.get("x", "").endswith("%"):
             assert 0 <= percent(element, "x") <= 100
-            assert 0 <= percent(element, "width")
+            assert percent(element, "width") >= 0
     for one in outlines(page):
         assert percent(one, "x") + percent(one, "width") <= 100.01
 

@@ -10,7 +10,7 @@ _NOT_PLAIN = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", 
 
 
 def yaml_of(value: dict[str, object]) -> str:
-    """Return a mapping of str, int, float, bool, None, lists and mappings as a YAML 1.2 document; keys of at most 128 characters."""
+    """Return a mapping of str, int, float, bool, None, lists and mappings as YAML 1.2; long keys are printable."""
     return "".join(f"{line}\n" for line in _mapping(value)) or "{}\n"
 
 

@@ -1,6 +1,7 @@
 """Which exposition format a client asked for, by its Accept header (RFC 9110 12.5.1): pure, and never an error."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
@@ -36,6 +37,7 @@ def _quality(text: str) -> float | None:
     return quality if quality <= 1 else None
 
 
+@lru_cache(64)  # a client sends the same each time
 def chosen(accept: str | None) -> str:
     """Return the content type to answer with: TEXT unless OpenMetrics 1.0 is asked for at least as much."""
     quality = {TEXT: 0.0, OPENMETRICS: 0.0}

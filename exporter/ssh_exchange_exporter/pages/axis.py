@@ -13,11 +13,10 @@ _WORTH_DRAWING = 0.25
 _BREAK = 3.0  # percent of the width
 _ALL_BREAKS = 25.0
 _LEAST_SEGMENT = 30.0  # percent for all segments together, whatever they last
-_APART = 30.0  # percent between two labels: 48 pixels on a telephone
-_APART_WIDE = 11.0  # where there is more room
-_EDGE = 6.0  # percent from the edges, where labels lie beside their lines: their middle is further in
-_FURTHER_IN = 12.0
-_GRID = 9.0  # percent between two lines at least
+# A character of a label in percent of the width: on a telephone, and where the page is 640 pixels wide or more.
+_NARROW, _WIDE = 3.9, 1.6
+_EDGE = 6.0  # percent from the edges, where labels lie beside their lines
+_GRID = 14.0  # percent between two lines at least
 _SHORTEST = 1e-6  # seconds; what took no time still has a place
 
 
@@ -71,18 +70,19 @@ class Axis(NamedTuple):
 
     def ticks(self) -> list[Tick]:
         """Return the grid: where each segment begins, and round times."""
-        labels = {segment.left: _label(segment.start, self.step) for segment in self.segments}
-        lines = dict.fromkeys(labels)
+        starts = {segment.left: _label(segment.start, self.step) for segment in self.segments}
+        every_second: dict[float, str] = {}
+        between: dict[float, str] = {}
         for segment in self.segments:
             first = math.floor(segment.start / self.step) + 1
             for number in range(first, first + int(segment.width / self.scale / self.step) + 1):
                 x = segment.left + (number * self.step - segment.start) * self.scale
                 if x <= segment.left + segment.width:
-                    lines[x] = None
-                    labels.setdefault(x, _label(number * self.step, self.step))
-        always = _spread(labels, [], _APART)
-        shown = _spread(labels, always, _APART_WIDE)
-        return [Tick(x, labels[x] if x in shown else "", x not in always) for x in sorted(lines)]
+                    (between if number % 2 else every_second)[x] = _label(number * self.step, self.step)
+        lines = between | every_second | starts
+        always = _with_room(starts | every_second, {}, _NARROW)
+        shown = _with_room(starts | every_second | between, always, _WIDE)
+        return [Tick(x, lines[x] if x in shown else "", x not in always) for x in sorted(lines)]
 
 
 def axis_of(spans: Iterable[tuple[float, float]]) -> Axis:
@@ -113,17 +113,21 @@ def _merged(spans: Iterable[tuple[float, float]], gap: float = 0.0) -> list[tupl
     return merged
 
 
-def _spread(places: Iterable[float], taken: list[float], apart: float) -> list[float]:
-    """Return the places taken, and those that keep a distance from all before them: where segments begin come first."""
-    taken = list(taken)
-    for x in places:
-        if all(abs(_middle(x) - _middle(other)) >= apart for other in taken):
-            taken.append(x)
+def _with_room(labels: dict[float, str], taken: dict[float, str], character: float) -> dict[float, str]:
+    """Return the labels taken, and of the others those that no label before them is in the way of."""
+    taken = dict(taken)
+    for x, label in labels.items():
+        left, right = _extent(x, label, character)
+        others = (_extent(at, other, character) for at, other in taken.items())
+        if all(right + character < begin or end + character < left for begin, end in others):
+            taken[x] = label
     return taken
 
 
-def _middle(x: float) -> float:
-    return x + {"start": _FURTHER_IN, "middle": 0.0, "end": -_FURTHER_IN}[Tick(x).anchor]
+def _extent(x: float, label: str, character: float) -> tuple[float, float]:
+    width = len(label) * character
+    left = x - {"start": 0.0, "middle": 0.5, "end": 1.0}[Tick(x).anchor] * width
+    return left, left + width
 
 
 def _step(least: float) -> float:

@@ -39,10 +39,12 @@ PAGE_HEADERS = {
 class Endpoints:
     """Answers requests from what the service knows."""
 
-    def __init__(self, service: Service, timeout_offset: float, on_reload: Callable[[], object] = lambda: None) -> None:
+    def __init__(
+        self, service: Service, timeout_offset: float, also_reload: Callable[[], tuple[str, ...]] = tuple
+    ) -> None:
         self._service = service
         self._offset = timeout_offset
-        self._on_reload = on_reload
+        self._also_reload = also_reload
         self._fleet_text = FleetText()
         self._writing = asyncio.Lock()
 
@@ -164,8 +166,7 @@ class Endpoints:
 
     async def reload(self, _: web.Request) -> web.Response:
         """Read the configuration anew."""
-        await asyncio.to_thread(self._on_reload)
-        errors = await self._service.reload()
+        errors = await asyncio.to_thread(self._also_reload) + await self._service.reload()
         if errors:
             raise web.HTTPInternalServerError(text="".join(f"{error}\n" for error in errors))
         return _plain("reloaded\n")
