@@ -1,6 +1,7 @@
 """The exporter's /probe: how many handshakes a second of its CPU yields, beside blackbox_exporter's tcp prober."""
 
 import asyncio
+import itertools
 import statistics
 import time
 from typing import NamedTuple
@@ -12,7 +13,8 @@ TARGET = 2.0
 HANDSHAKES = 5
 AT_ONCE = 400  # a probe of ours lasts 0.25 s by design: with fewer under way it waits more than it works
 PROBES = 800  # of ours in a round; blackbox_exporter makes as many handshakes, in as many probes
-PLACES = 4000
+PLACES = 2 * PROBES  # each is asked every other round, long after it was left alone
+WARM = 3  # rounds until all are known, as they are to a program that has run for a while
 SETTLE = 0.7  # seconds; a server rests 0.3 s after a probe, and what a round has left is closed
 TITLE = f"handshakes per CPU-second, /probe with {HANDSHAKES} handshakes, depth banner"
 OURS = f"""
@@ -43,7 +45,10 @@ class Side(NamedTuple):
 
     async def spent(self, addresses: list[str], port: int) -> "Spent":
         """Make a round and return what it took. Raises NoAnswer."""
-        paths = [f"/probe?{self.query}&target={address}:{port}" for address in addresses[: self.probes]]
+        paths = [
+            f"/probe?{self.query}&target={address}:{port}"
+            for address in itertools.islice(itertools.cycle(addresses), self.probes)
+        ]
         wall, cpu = time.monotonic(), self.daemon.cpu()
         found = await self.flood.ask(paths)
         wall, cpu = time.monotonic() - wall, self.daemon.cpu() - cpu
@@ -83,10 +88,10 @@ async def _measure(rounds: int, ours: daemon.Daemon, theirs: daemon.Daemon, port
     try:
         for side in sides:
             await side.flood.open(AT_ONCE)
-        for number in range(rounds + 1):
+        for number in range(WARM + rounds):
             for side in sides:
                 taken = await side.spent(addresses, port)
-                if number:  # the first round warms up
+                if number >= WARM:
                     spent[side.daemon.name].append(taken)
                 await asyncio.sleep(SETTLE)
             addresses = addresses[PROBES:] + addresses[:PROBES]

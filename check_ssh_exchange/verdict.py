@@ -44,15 +44,27 @@ class Expectations(NamedTuple):
 class SshExchange(Resource):
     """The server's exchange as nagiosplugin sees it: a resource whose metrics were measured before."""
 
-    def __init__(self, measured: list[Figure]) -> None:
+    def __init__(self, measured: list[Figure], expected: Expectations) -> None:
         self._measured = measured
+        self._expected = expected
 
     def probe(self) -> list[Metric]:
-        """Return the measured figures."""
-        return [
-            Metric(label, value, UNITS[label], min=0, max=100 if UNITS[label] == "%" else None, context=label)
-            for label, value in self._measured
-        ]
+        """Return the measured figures in their contexts."""
+        return [self._metric(label, value) for label, value in self._measured]
+
+    def _metric(self, label: str, value: float) -> Metric:
+        unit = UNITS[label]
+        context = _context(label, self._expected.warning.get(label), self._expected.critical.get(label))
+        return Metric(label, value, unit, 0, 100 if unit == "%" else None, label, context, self)
+
+
+class FixedPoint(Performance):
+    """Perfdata of a figure; our labels are plain words, so that there is nothing to look for and to quote."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return f"{self.label}={self.value}{self.uom};{self.warn};{self.crit};{self.min};{self.max}".rstrip(";")
 
 
 class FigureContext(ScalarContext):
@@ -62,10 +74,16 @@ class FigureContext(ScalarContext):
         # Without a range nagiosplugin would take "0:", for which a negative value is critical.
         super().__init__(label, Range(warning or "~:"), Range(critical or "~:"))
         self._spec = (warning or "", critical or "")
+        self.has_range = bool(warning or critical)
 
     def performance(self, metric: Metric, resource: Resource) -> Performance:
         """Return label=value with the ranges as the user wrote them."""
-        return Performance(metric.name, fixed(metric.value), metric.uom, *self._spec, metric.min, metric.max)
+        return FixedPoint(metric.name, fixed(metric.value), metric.uom, *self._spec, metric.min, metric.max)
+
+
+@lru_cache(256)  # they are frozen, and the same for every server that an exporter asks
+def _context(label: str, warning: str | None, critical: str | None) -> FigureContext:
+    return FigureContext(label, warning, critical)
 
 
 class WorstFirst(Results):
@@ -89,16 +107,15 @@ def judge(report: Report, diagnosis: Diagnosis, expected: Expectations) -> Verdi
     """Judge a report by what the user expects."""
     results = WorstFirst()
     performance = []
-    resource = SshExchange(figures(report, _startups(diagnosis)))
+    resource = SshExchange(figures(report, _startups(diagnosis)), expected)
     excused = _excused(report, diagnosis, expected)
     for metric in resource.probe():
-        context = _context(metric.name, expected.warning.get(metric.name), expected.critical.get(metric.name))
-        metric = metric.replace(contextobj=context, resource=resource)
-        result = metric.evaluate()
-        is_excused = metric.name == "early_close" and report.early_closes and excused >= EARLY_CLOSES
-        if result.state is not Ok and not is_excused:
-            results.add(Result(result.state, _violation(metric, result.state, expected, report), metric))
         performance.append(str(metric.performance()))
+        if metric.contextobj.has_range:
+            state = metric.evaluate().state
+            is_excused = metric.name == "early_close" and report.early_closes and excused >= EARLY_CLOSES
+            if state is not Ok and not is_excused:
+                results.add(Result(state, _violation(metric, state, expected, report), metric))
     if report.fault is not None:
         # We could not do what was asked; what is known so far is shown, and is no verdict on the server.
         word = expected.states.get(diagnosis.cause, "unknown") if report.fault_cause else "unknown"
@@ -111,11 +128,6 @@ def judge(report: Report, diagnosis: Diagnosis, expected: Expectations) -> Verdi
     ordered = sorted(results, key=lambda result: -_SEVERITY[result.state])
     reasons = dict.fromkeys(str(result.hint) for result in ordered if result.hint and result.state is not Ok)
     return Verdict(worst, tuple(reasons), " ".join(performance))
-
-
-@lru_cache(256)  # they are frozen, and the same for every server that an exporter asks
-def _context(label: str, warning: str | None, critical: str | None) -> FigureContext:
-    return FigureContext(label, warning, critical)
 
 
 def _startups(diagnosis: Diagnosis) -> int | None:
@@ -135,7 +147,7 @@ def _excused(report: Report, diagnosis: Diagnosis, expected: Expectations) -> fr
         return frozenset(Ending)
     present = frozenset(handshake.ending for handshake in report.handshakes)
     absent = EARLY_CLOSES - present
-    return frozenset(ending for ending in Ending if ending in expected.states) | absent
+    return frozenset(map(Ending, expected.states.keys() & set(Ending))) | absent if expected.states else absent
 
 
 def _words(

@@ -60,7 +60,8 @@ def test_the_document_has_the_keys_of_the_contract_and_the_code_of_the_text(scri
         assert value is None or list(value) == keys.split()
     assert found["state"] == ("ok", "warning", "critical")[code]
     told = f"SSH {found['state'].upper()} - {found['summary']}"
-    assert re.sub(r"[\d.]+", "", text.line) == re.sub(r"[\d.]+", "", told)
+    # Two runs: how fast the server closes is the machine's, and how sure the diagnosis is hangs on that.
+    assert re.sub(r"[\d.]+|perhaps ", "", text.line) == re.sub(r"[\d.]+|perhaps ", "", told)
     assert [list(handshake) for handshake in found["handshakes"]] == [HANDSHAKE.split()] * peers
     assert list(found["counts"]) == list(Ending)
     assert sum(found["counts"].values()) == peers

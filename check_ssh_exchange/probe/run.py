@@ -111,8 +111,7 @@ class Run:
         return at_once <= MOST_BESIDE_UNKNOWN and self._policy.refusal(None, self._shared) is None
 
     def _measured(self, lane: Address, role: str, source: str | None = None) -> Connection:
-        source = self._source if source is None else source
-        return self._connect(lane, Exchange(self._plan.depth), role, self._ended, source)
+        return self._connect(lane, Exchange(self._plan.depth), role, self._ended, source or self._source)
 
     def _open(self, connection: Connection, deadline: int) -> None:
         if self._plan.trace:
@@ -325,14 +324,12 @@ class Run:
 
     def report(self) -> Report:
         """Return what is known so far."""
-        witness = self._plan.sources[1:]
         handshakes = tuple(
-            record.handshake(number, connection, self._begun, is_witness=connection.wanted_source in witness)
-            for number, connection in enumerate(self._opened)
-            if connection.exchange.ending is not None
+            record.handshake(number, c, self._begun, is_witness=c.wanted_source in self._plan.sources[1:])
+            for number, c in enumerate(self._opened)
+            if c.exchange.ending is not None
         )
         lane = self._lanes[0]
-        offers = (c.exchange.kexinit for c in self._opened if c.exchange.kexinit)
         return Report(
             host=self._target.host,
             port=self._target.port,
@@ -343,7 +340,7 @@ class Run:
             source=next((c.source for c in self._opened if c.address is lane and c.source), self._source) or None,
             handshakes=handshakes,
             server=next((server for c in self._opened if (server := record.server_of(c))), None),
-            algorithms=next(map(record.algorithms, offers), None),
+            algorithms=next((record.algorithms(offer) for c in self._opened if (offer := c.exchange.kexinit)), None),
             resolve=self._resolved_in,
             took=((self._ended_at or time.monotonic_ns()) - self._begun) / SECOND,
             fault=self.fault,

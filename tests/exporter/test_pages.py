@@ -10,7 +10,7 @@ from collections.abc import Callable
 from enum import Enum
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from check_ssh_exchange.diagnosis.cause import PHRASES, Cause, Confidence
@@ -385,7 +385,7 @@ def test_a_pause_is_left_out_where_it_would_make_the_phases_invisible() -> None:
 
 
 def test_a_pause_is_drawn_where_the_handshakes_take_longer_than_it() -> None:
-    shakes = tuple(one._replace(ended=2.0) for one in HEALTHY.handshakes)
+    shakes = tuple(one._replace(started=min(1, one.number) * 2.25, ended=2.0) for one in HEALTHY.handshakes)
     page = drawn(HEALTHY._replace(handshakes=shakes))
     assert not page.all("rect", "pause")
     assert "left out" not in page.words
@@ -467,7 +467,7 @@ SHAKES = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(SHAKES, max_size=40))
 def test_any_report_makes_a_page_whose_bars_lie_inside_of_the_drawing(shakes: list[Handshake]) -> None:
     report = Report("host", 22, Depth.KEXINIT, len(shakes), handshakes=tuple(shakes))
