@@ -69,9 +69,9 @@ class Spent(NamedTuple):
 
 def row(rounds: int) -> Row:
     """Measure in `rounds` rounds, each of as many handshakes by both programs."""
-    with server.answering() as target, daemon.exporter(OURS) as ours:
+    with server.answering() as target:
         try:
-            with daemon.blackbox(THEIRS) as theirs, scrape.aside():
+            with daemon.blackbox(THEIRS) as theirs, daemon.exporter(OURS) as ours, scrape.aside():
                 return _row(asyncio.run(_measure(rounds, ours, theirs, target.port)))
         except daemon.NoDaemon as reason:
             return Row(TITLE, f">= {TARGET}x blackbox_exporter", str(reason), None, _HOW.format(rounds=rounds))
@@ -88,10 +88,11 @@ async def _measure(rounds: int, ours: daemon.Daemon, theirs: daemon.Daemon, port
     try:
         for side in sides:
             await side.flood.open(AT_ONCE)
-        for number in range(WARM + rounds):
+        warm = min(WARM, rounds)
+        for number in range(warm + rounds):
             for side in sides:
                 taken = await side.spent(addresses, port)
-                if number >= WARM:
+                if number >= warm:
                     spent[side.daemon.name].append(taken)
                 await asyncio.sleep(SETTLE)
             addresses = addresses[PROBES:] + addresses[:PROBES]

@@ -36,15 +36,21 @@ def aside() -> Iterator[None]:
 
 
 class Page(NamedTuple):
-    """An answer: its body as it came, what that is when unpacked, and how long it took in seconds."""
+    """An answer: how many bytes its body came in, what it says, and how long it took in seconds."""
 
     packed: int
     text: str
     took: float
 
 
-def page(port: int, path: str, accept: str = ACCEPT, coding: str = "gzip") -> Page:
-    """Ask once, on a connection of its own."""
+class _Download(NamedTuple):
+    body: bytes
+    coding: str | None
+    took: float
+
+
+def download(port: int, path: str, accept: str = ACCEPT, coding: str = "gzip") -> _Download:
+    """Ask once, on a connection of its own, and leave the answer packed. Raises NoAnswer unless it is a 200."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS)
     try:
         begun = time.monotonic()
@@ -54,10 +60,15 @@ def page(port: int, path: str, accept: str = ACCEPT, coding: str = "gzip") -> Pa
         took = time.monotonic() - begun
         if response.status != 200:
             raise NoAnswer(f"{path}: {response.status} {body[:200]!r}")
-        unpacked = gzip.decompress(body) if response.headers["Content-Encoding"] == "gzip" else body
-        return Page(len(body), unpacked.decode(), took)
+        return _Download(body, response.headers["Content-Encoding"], took)
     finally:
         connection.close()
+
+
+def page(port: int, path: str, accept: str = ACCEPT, coding: str = "gzip") -> Page:
+    """Ask once and read the answer. Raises NoAnswer unless it is a 200."""
+    body, packing, took = download(port, path, accept, coding)
+    return Page(len(body), (gzip.decompress(body) if packing == "gzip" else body).decode(), took)
 
 
 class Flood:

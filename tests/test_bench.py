@@ -16,6 +16,8 @@ TITLES = [
     "CPU of a default run, 5 handshakes, whole process",
     "engine CPU per handshake, depth banner, 200 at once",
     "banner latency against a packet capture, 200 at once",
+    "handshakes per CPU-second, /probe with 5 handshakes, depth banner",
+    "background probing, 2000 targets x 5 handshakes each minute",
 ]
 SPREAD = r"\d+\.\d \(\d+\.\d to \d+\.\d\)"
 
@@ -27,7 +29,7 @@ def bench(*arguments: str, **environment: str) -> str:
         env=os.environ | environment,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=110,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -94,10 +96,40 @@ def test_the_capture_has_seen_every_handshake_of_the_burst(page: str) -> None:
     assert cells(page, "all")[1] == "200"
 
 
+def test_the_probe_table_sets_us_against_blackbox_exporter(page: str) -> None:
+    if cells(page, TITLES[3])[3] == "not measured":
+        pytest.skip(cells(page, TITLES[3])[2])
+    ours, theirs = cells(page, "ssh_exchange_exporter"), cells(page, "blackbox_exporter")
+    assert theirs[-1] == "1.00x"
+    assert cells(page, TITLES[3])[2] == ours[-1]
+    per_probe = [float(re.match(r"\d+", cell)[0]) for cell in (ours[2], theirs[2])]  # type: ignore[index]
+    per_second = [float(re.match(r"\d+", cell)[0]) for cell in (ours[1], theirs[1])]  # type: ignore[index]
+    assert per_second[0] * per_probe[0] == pytest.approx(5e6, rel=0.1)
+    assert per_second[1] * per_probe[1] == pytest.approx(1e6, rel=0.1)
+
+
+def test_every_background_target_was_probed_and_its_series_were_scraped_in_both_formats(page: str) -> None:
+    if cells(page, TITLES[4])[3] == "not measured":
+        pytest.skip(cells(page, TITLES[4])[2])
+    targets = 100  # of a quick run, each probed every 3 s
+    assert int(cells(page, "background probes in that time")[1]) >= targets / 2
+    assert int(cells(page, "series on /metrics")[1]) > 80 * targets
+    for kind in ("OpenMetrics, gzip (Prometheus 2.42)", "OpenMetrics", "text 0.0.4, gzip", "text 0.0.4"):
+        took, size = re.fullmatch(
+            r"([\d.]+) s \([\d.]+ to [\d.]+\), ([\d.]+) MB", cells(page, f"/metrics, {kind}")[1]
+        ).groups()  # type: ignore[union-attr]
+        assert float(took) < 60
+        assert (float(size) < 0.2) == ("gzip" in kind)
+    for what in ("without", "with"):
+        assert re.fullmatch(r"p50 \d+, p99 \d+ of [1-9]\d*", cells(page, f"banner {what} scrapes, us")[1])
+
+
 def test_a_missing_program_is_a_row_that_says_what_to_install(tmp_path: Path) -> None:
-    page = bench("--quick", "process", "capture", PATH=str(tmp_path))
+    page = bench("--quick", "process", "capture", "probe", PATH=str(tmp_path))
     assert cells(page, "ssh-keyscan")[1] == "not installed: apt-get install openssh-client"
     assert cells(page, TITLES[2])[2:] == ["tcpdump is not installed: apt-get install tcpdump", "not measured"]
+    blackbox = "prometheus-blackbox-exporter"
+    assert cells(page, TITLES[3])[2:] == [f"{blackbox} is not installed: apt-get install {blackbox}", "not measured"]
 
 
 @pytest.mark.skipif(not shutil.which("strace"), reason="needs strace")

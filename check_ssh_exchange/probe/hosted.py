@@ -13,6 +13,7 @@ class Host:
         self.engine = engine
         self.loop = loop
         self._timer: asyncio.TimerHandle | None = None
+        self._due = 0
         loop.add_reader(engine.fileno(), self.step)
 
     def step(self) -> None:
@@ -22,13 +23,19 @@ class Host:
 
     def look(self) -> None:
         """Take over the engine's next timer; to be called after anything but `step` has opened or scheduled."""
+        due = self.engine.next_deadline()
+        # A timer that comes too early finds nothing to do and takes the next one over. To cancel and set one at every
+        # event costs more than the events of a handshake.
+        if due is None or (self._timer is not None and self._due <= due):
+            return
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
-        due = self.engine.next_deadline()
-        if due is not None:
-            delay = max(0.0, (due - time.monotonic_ns()) / 1e9)
-            self._timer = self.loop.call_later(delay, self.step)
+        self._due = due
+        self._timer = self.loop.call_later(max(0.0, (due - time.monotonic_ns()) / 1e9), self._come)
+
+    def _come(self) -> None:
+        self._timer = None
+        self.step()
 
     def close(self) -> None:
         """Leave the loop; the engine is the caller's to shut down."""

@@ -40,8 +40,9 @@ class Allowance:
         return max(0.0, (min(handshakes, self._most) - self.left(now)) / self._per_second)
 
     def take(self, handshakes: int, now: float) -> None:
-        """Spend, and earn nothing until `settle`."""
-        self._level = max(0.0, self.left(now) - handshakes)
+        """Spend, and earn nothing until `settle`; below zero where the run is larger than the account."""
+        # Cut off at zero, a run of 20 that is refused after one handshake would be given 19 back, and cost nothing.
+        self._level = self.left(now) - handshakes
         self._at = now
         self._is_held = True
 
@@ -55,5 +56,5 @@ class Allowance:
         """Take over another size and pace; what was spent stays spent."""
         spent = self._most - self.left(now)
         self._most, self._per_second = most, per_second
-        self._level = max(0.0, most - spent)
+        self._level = most - spent if self._is_held else max(0.0, most - spent)
         self._at = now

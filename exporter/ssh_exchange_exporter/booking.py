@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from check_ssh_exchange.diagnosis import budget
 from check_ssh_exchange.ending import Depth, Ending
@@ -10,11 +10,11 @@ from check_ssh_exchange.measure import policy as policy_of
 from check_ssh_exchange.probe.connection import Address
 from check_ssh_exchange.probe.plan import Plan
 from check_ssh_exchange.probe.policy import Policy
-from check_ssh_exchange.report import Followup, Report, Server
+from check_ssh_exchange.report import Followup, Handshake, Report, Server
 
 from .allowance import Allowance
 from .prober import source_towards
-from .servers import Peer, Servers
+from .servers import Peer, Servers, plain
 
 FAILED_LOGIN = 5  # handshakes that a refused login costs with OpenSSH (srclimit.c, PerSourcePenalties authfail:5)
 
@@ -27,7 +27,8 @@ class Booking:
         self._plan = plan
         self._peers = {peer.place.address: peer for peer in peers}
         self._sources = {
-            address.text: plan.sources[0] if plan.sources else source_towards(address) for address in addresses
+            plain(address.text): plain(plan.sources[0] if plan.sources else source_towards(address))
+            for address in addresses
         }
         self._taken: Counter[tuple[str, str]] = Counter()
 
@@ -70,11 +71,15 @@ class Booking:
         return Policy(ours.refusal, followups)
 
     def _affords(self, followup: Followup, report: Report) -> bool:
-        address = report.address
+        # The run asks an address that served it again, else the first (probe/run.py).
+        served = (handshake.address for handshake in report.handshakes if handshake.ending is Ending.COMPLETED)
+        address = plain(next(served, report.address or ""))
         if followup is Followup.CONTROL or address not in self._peers:
             return True
-        source = self._plan.sources[1] if followup is Followup.WITNESS else self._sources[address]
-        is_bound = budget.limit(report.server, self._plan.depth, is_exempt=self._plan.exempt) is not None
+        source = plain(self._plan.sources[1]) if followup is Followup.WITNESS else self._sources[address]
+        said = (handshake for handshake in report.handshakes if plain(handshake.address) == address)
+        server = servers_of(said).get(address)
+        is_bound = budget.limit(server, self._plan.depth, is_exempt=self._plan.exempt) is not None
         if is_bound and not self._allowance(address, source).covers(1, time.monotonic()):
             return False
         self._take(address, source, 1)
@@ -105,5 +110,16 @@ def costs(report: Report) -> Counter[tuple[str, str]]:
             is_login = report.depth is Depth.LOGIN
             is_free = is_login and handshake.ending is Ending.COMPLETED
             cost = 0 if is_free else FAILED_LOGIN if is_login else 1
-            spent[handshake.address, handshake.source] += cost
+            spent[plain(handshake.address), plain(handshake.source)] += cost
     return spent
+
+
+def servers_of(handshakes: Iterable[Handshake]) -> dict[str, Server]:
+    """Return what software answered, by address."""
+    found = {}
+    for handshake in handshakes:
+        if handshake.identification is not None:
+            _, protocol, version = handshake.identification.split("-", 2)
+            software, _, comments = version.partition(" ")
+            found[plain(handshake.address)] = Server(handshake.identification, protocol, software, comments)
+    return found

@@ -1,27 +1,31 @@
 """Where probes are asked for: who asks for what is under way shares it, and who asks too much gets the last result."""
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 
 from check_ssh_exchange.probe.connection import Address
 from check_ssh_exchange.probe.fault import NameUnresolved, ProbeError
 from check_ssh_exchange.probe.plan import Plan
-from check_ssh_exchange.report import Report, Server
+from check_ssh_exchange.report import Report
 
-from .booking import Booking
+from .booking import Booking, servers_of
 from .judging import Judge
 from .own_metrics import OwnMetrics
 from .prober import Prober
 from .question import Answer, Question
 from .recall import Recall
 from .result import Result
-from .servers import Peer, Place, Servers, release
+from .servers import Peer, Place, Servers, plain, release
 
 # After a run: sshd and dropbear free a connection's slot a moment after our close (at most 0.3 s measured).
 REST = 0.3
 LEAST = 0.2  # seconds; no run is begun in less
-PATIENCE = 2.0  # seconds that a first answer may wait for the budget
+# Of the whole time. A name that took longer leaves too little to say anything about the server, as with the plugin.
+RESOLVER_SHARE = 0.8
+# Of what is left then: a run that waited longer for others to leave would call a slow server a dead one.
+WAITING_SHARE = 0.5
 
 
 # The result, and the one before it of the same target and module.
@@ -44,24 +48,28 @@ class Desk:
     async def ask(self, question: Question, seconds: float) -> Answer:
         """Return the answer within `seconds` and a moment. Raises Forbidden."""
         question.require_listed()
-        task = self._under_way.get(question.key)
+        # A run of half the time may see a slow server as a dead one, and is no answer to who has all of it.
+        key = (*question.key, math.frexp(seconds)[1])
+        task = self._under_way.get(key)
         if task is None:
             task = asyncio.create_task(self._answer(question, seconds))
-            self._under_way[question.key] = task
-            task.add_done_callback(lambda done: self._forget(question, done))
+            self._under_way[key] = task
+            task.add_done_callback(lambda done: self._forget(key, done))
         else:
             self._own.shared.inc()
         try:
             async with asyncio.timeout(seconds + 2 * LEAST):
                 answer = await asyncio.shield(task)  # whoever asked may go away; the result is of use to the next
         except TimeoutError:
-            return self._earlier(question, "the probe that was under way did not end in time")
+            why = "the probe that was under way did not end in time"
+            # Its addresses may not be known yet, nor whether they are allowed.
+            return self._earlier(question, why) if question.is_listed else self._unanswered(question, why)
         if answer.result is None and not question.is_background:
             return self._earlier(question, "a background probe of this target was held back")
         return answer
 
-    def _forget(self, question: Question, task: asyncio.Task[Answer]) -> None:
-        del self._under_way[question.key]
+    def _forget(self, key: tuple[object, ...], task: asyncio.Task[Answer]) -> None:
+        del self._under_way[key]
         if not task.cancelled():
             task.exception()  # whoever asked has it; nobody may be left to hear it
 
@@ -75,16 +83,24 @@ class Desk:
             return self._done(question, _fault(question, plan, str(fault), cause), at, begun)
         question.require_allowed(addresses)
         took = time.monotonic() - begun
-        places = [Place(address.text, question.target.port) for address in addresses]
+        if took > RESOLVER_SHARE * seconds:
+            slow = f"the resolver took {took:.2f} of {seconds:.3g} s for {question.target.host}"
+            return self._done(question, _fault(question, plan, slow, "name_resolution"), at, begun)
+        places = [Place(plain(address.text), question.target.port) for address in addresses]
         try:
-            async with asyncio.timeout(max(0.0, seconds - took - LEAST)):
+            async with asyncio.timeout((seconds - took) * WAITING_SHARE):
                 peers = await self._servers.hold(places)
         except TimeoutError:
             return self._earlier(question, "another probe of this server was under way all the time")
-        booking = Booking(self._servers, peers, plan, addresses)
-        if not booking.is_covered():
+        try:
+            booking = Booking(self._servers, peers, plan, addresses)
+            wait = None if booking.is_covered() else booking.wait()
+        except BaseException:
             release(peers)
-            return self._deferred(question, peers, booking.wait())
+            raise
+        if wait is not None:
+            release(peers)
+            return self._deferred(question, peers, wait)
         return await self._probe(question, plan, addresses, peers, booking, (begun, at, took, seconds))
 
     async def _probe(
@@ -106,10 +122,13 @@ class Desk:
             rest = asyncio.create_task(self._rest(booking, peers, report))
             self._resting.add(rest)
             rest.add_done_callback(self._resting.discard)
-        booking.note(_servers_of(report))
+        booking.note(servers_of(report.handshakes))
         answer = self._done(question, report, at, begun)
+        # A name's further addresses may be other servers: of those that were not asked nothing is known.
+        asked = {plain(handshake.address) for handshake in report.handshakes}
         for peer in peers:
-            peer.last = answer.result
+            if peer.place.address in asked:
+                peer.last = answer.result
         return answer
 
     async def _rest(self, booking: Booking, peers: list[Peer], report: Report | None) -> None:
@@ -170,14 +189,3 @@ def _fault(question: Question, plan: Plan, fault: str, cause: str | None = None)
 
 def _age(result: Result) -> float:
     return max(0.0, time.monotonic() - result.ended)
-
-
-def _servers_of(report: Report) -> dict[str, Server]:
-    """Return what software answered, by address."""
-    found = {}
-    for handshake in report.handshakes:
-        if handshake.identification is not None:
-            _, protocol, version = handshake.identification.split("-", 2)
-            software, _, comments = version.partition(" ")
-            found[handshake.address] = Server(handshake.identification, protocol, software, comments)
-    return found

@@ -69,6 +69,6 @@ def seconds(text: str) -> float:
 
 def count(text: str) -> int:
     """Return a count of at least 1; raises ArgumentTypeError."""
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= 100_000):
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= 100_000):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number between 1 and 100000")
     return int(text)

@@ -70,7 +70,8 @@ class Patrol:
         now = time.monotonic()
         if subject.is_gone:
             return
-        if answer.result is None:
+        # A request over HTTP that was under way may have been answered with what another module saw: that is no run.
+        if answer.result is None or answer.is_deferred:
             subject.deferred += 1
             self._fleet.later(subject, now, answer.wait)
             return

@@ -62,7 +62,8 @@ class Prober:
 
         begun = time.monotonic()
         try:
-            credentials = await self._loop.run_in_executor(self._threads, Credentials, plan)
+            # Not in a resolver's thread: those may all be waiting for a dead name server.
+            credentials = await asyncio.to_thread(Credentials, plan)
         except ProbeError as fault:
             return Report(target.host, target.port, plan.depth, plan.handshakes, addresses[0].text, fault=str(fault))
         client = Client(target, plan, credentials, self._host)
@@ -101,12 +102,12 @@ def source_towards(address: Address) -> str:
 
     Connecting a datagram socket looks the route up and sends nothing.
     """
-    with socket.socket(address.family, socket.SOCK_DGRAM) as probe:
-        try:
+    try:
+        with socket.socket(address.family, socket.SOCK_DGRAM) as probe:
             probe.connect(address.sockaddr)
             return str(probe.getsockname()[0])
-        except OSError:
-            return ""
+    except OSError:  # no way, no such address family here, or no descriptor left: the run will say so
+        return ""
 
 
 def is_literal(host: str) -> bool:

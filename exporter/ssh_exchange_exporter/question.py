@@ -36,21 +36,25 @@ class Question(NamedTuple):
     @property
     def key(self) -> tuple[object, ...]:
         """Return what two questions have in common that one probe answers."""
-        is_restricted = self.allowed is not None and not self.allowed.is_everything
-        return (self.target, self.module_name, id(self.module), self.trace, is_restricted)
+        # Each list by itself: what a reload forbids must not be answered by a probe from before it.
+        restriction = None if self.allowed is None or self.allowed.is_everything else id(self.allowed)
+        return (self.target, self.module_name, id(self.module), self.trace, restriction)
+
+    @property
+    def is_listed(self) -> bool:
+        """Return whether the target is allowed as it is written, whatever its addresses are."""
+        return self.allowed is None or self.allowed.names(self.target.host)
 
     def require_listed(self) -> None:
         """Raise Forbidden for a host that cannot be allowed, before anybody is asked for its addresses."""
-        allowed = self.allowed
-        if allowed and not allowed.is_everything and not allowed.names(self.target.host) and not allowed.has_networks:
+        if not self.is_listed and not (self.allowed and self.allowed.has_networks):
             raise Forbidden(f"{self.text} is not among the allowed targets")
 
     def require_allowed(self, addresses: list[Address]) -> None:
         """Raise Forbidden for a host with an address that is not allowed, unless its name is."""
-        allowed = self.allowed
-        if allowed is None or allowed.is_everything or allowed.names(self.target.host):
+        if self.allowed is None or self.is_listed:
             return
-        if not all(allowed.holds(address.text) for address in addresses):
+        if not all(self.allowed.holds(address.text) for address in addresses):
             raise Forbidden(f"{self.text} is not among the allowed targets")
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 from urllib.parse import quote
 
+from prometheus_client import Metric
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families
 
 ROOT = Path(__file__).parents[2]
@@ -103,6 +105,11 @@ class Samples:
     def cause(self) -> str:
         (found,) = [s.labels["cause"] for s in self.all if s.name == "ssh_exchange_cause" and s.value == 1]
         return found
+
+
+def openmetrics(text: str) -> list[Metric]:
+    """The families of an exposition in OpenMetrics. Raises ValueError for one that is none."""
+    return list(openmetrics_families(text))  # type: ignore[no-untyped-call]
 
 
 def wait_for(look: Callable[[], T], seconds: float) -> T:

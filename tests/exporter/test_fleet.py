@@ -1,5 +1,6 @@
 """Background targets: who is due when, what adds up, what a reload changes."""
 
+import itertools
 from collections import Counter
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -61,7 +62,7 @@ def test_each_target_has_its_turn_every_interval_and_no_two_rounds_are_alike() -
         times.setdefault(id(subject), []).append(due)
     assert len(times) == 50
     for dues in times.values():
-        gaps = [after - before for before, after in zip(dues, dues[1:], strict=False)]
+        gaps = [after - before for before, after in itertools.pairwise(dues)]
         assert all(54 <= gap <= 66 for gap in gaps)
         assert len(set(gaps)) == len(gaps)
         assert 58 < sum(gaps) / len(gaps) < 62

@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import pytest
 from prometheus_client import Metric
-from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from check_ssh_exchange.diagnosis.cause import Cause
@@ -20,7 +19,7 @@ from tests import network, zoo
 from tests.fake_sshd import FIN, HEALTHY, FakeSshd
 from tests.network import Namespace
 
-from .program import Program, running, wait_for
+from .program import Program, openmetrics, running, wait_for
 from .prometheus import CONTRIB, EXPORTER, Prometheus, missing, prometheus, shipped
 
 SECONDS = 90.0  # Prometheus first scrapes after five seconds; ninety are for a machine under load
@@ -292,7 +291,7 @@ def test_both_formats_are_clean_for_servers_that_answer_close_and_refuse(tmp_pat
                 assert_clean(exporter.get(path).text)
                 reply = exporter.get(path, OPENMETRICS)
                 assert reply.headers["content-type"].startswith("application/openmetrics-text")
-                assert names_of(parse_openmetrics(reply.text)) == names_of(parse_text(exporter.get(path).text))
+                assert names_of(openmetrics(reply.text)) == names_of(parse_text(exporter.get(path).text))
 
 
 def names_of(families: Iterable[Metric]) -> set[str]:

@@ -83,7 +83,8 @@ class Lines:
         name = "ssh_exchange_phase_duration_seconds"
         tally = self._subject.tally
         bounds = [*map(floatToGoString, tally.bounds), "+Inf"]
-        for phase, distribution in tally.distributions.items():
+        # A copy: a result from a deeper module may add a phase while this thread is at it.
+        for phase, distribution in tuple(tally.distributions.items()):
             labels = f'phase="{phase}",{self._labels}'
             count = 0
             for bound, inside in zip(bounds, distribution.counts, strict=True):

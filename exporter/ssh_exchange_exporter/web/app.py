@@ -96,7 +96,7 @@ class Endpoints:
         try:
             parsed = parse_target(target)
         except ValueError as error:
-            raise web.HTTPBadRequest(text=f"{printable(str(error))}\n") from None
+            raise web.HTTPBadRequest(text=f"{error}\n") from None
         name = query.get("module") or "default"
         module = self._service.configuration.modules.get(name)
         if module is None:

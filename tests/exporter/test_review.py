@@ -1,0 +1,183 @@
+"""What a review of the exporter has found, so that it stays found."""
+
+import argparse
+import asyncio
+import os
+import resource
+from collections.abc import Awaitable, Callable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from check_ssh_exchange.ending import Ending
+from ssh_exchange_exporter.allowance import Allowance
+from ssh_exchange_exporter.configuration.allowed import Allowed
+from ssh_exchange_exporter.configuration.configuration import load
+from ssh_exchange_exporter.configuration.target import parse_target
+from ssh_exchange_exporter.flags import count
+from ssh_exchange_exporter.question import Answer, Question
+from ssh_exchange_exporter.service import Service
+from tests.fake_sshd import HEALTHY, FakeSshd, pause
+
+T = TypeVar("T")
+LONG = 20.0  # seconds; more than any of these runs takes
+
+
+def served(place: Path, configuration: str, work: Callable[[Service], Awaitable[T]]) -> T:
+    """Do some work with a service that has not begun to probe by itself."""
+    (place / "c.yml").write_text(configuration)
+
+    async def main() -> T:
+        service = Service(None, load(str(place / "c.yml")), history_limit=10)
+        try:
+            return await work(service)
+        finally:
+            await service.stop(1.0)
+
+    return asyncio.run(main())
+
+
+async def ask(service: Service, target: str, module: str = "default", seconds: float = LONG) -> Answer:
+    question = Question(parse_target(target), target, module, service.configuration.modules[module])
+    return await service.desk.ask(question, seconds)
+
+
+def test_a_run_that_is_refused_costs_the_handshakes_it_has_made(tmp_path: Path) -> None:
+    async def work(service: Service) -> list[Answer]:
+        return [await ask(service, target, "large") for _ in range(3)]
+
+    with FakeSshd(HEALTHY) as server:
+        target = f"{server.address}:{server.port}"
+        budget = "budget: {per_second: 0.001}\n"
+        answers = served(tmp_path, f"{budget}modules: {{large: {{handshakes: 20, timeout: 20s}}}}", work)
+        assert len(server.peers) == 1
+    assert [answer.is_deferred for answer in answers] == [False, True, True]
+
+
+def test_an_account_is_as_large_as_before_when_a_larger_run_gives_back_what_it_did_not_spend() -> None:
+    allowance = Allowance(15, 1, now=0)
+    allowance.take(20, 0)
+    assert not allowance.covers(1, 0)
+    allowance.resize(10, 1, 0)
+    allowance.resize(15, 1, 0)
+    allowance.settle(19, 0)
+    assert allowance.left(0) == 14
+
+
+@pytest.mark.parametrize("source", ["0:0:0:0:0:0:0:1", "::0001"])
+def test_a_source_address_in_another_spelling_has_the_same_account(source: str, tmp_path: Path) -> None:
+    async def work(service: Service) -> Answer:
+        await ask(service, target, "bound")
+        return await ask(service, target, "free")
+
+    with FakeSshd(HEALTHY, address="::1") as server:
+        target = f"[::1]:{server.port}"
+        bound = f"bound: {{handshakes: 15, source_addresses: ['{source}']}}"
+        answer = served(tmp_path, f"modules: {{{bound}, free: {{}}}}", work)
+        assert len(server.peers) == 15
+    assert answer.is_deferred
+
+
+def test_an_ipv4_address_that_is_written_as_ipv6_is_the_same_server(tmp_path: Path) -> None:
+    async def work(service: Service) -> Answer:
+        await ask(service, f"127.0.0.1:{server.port}", "fifteen")
+        return await ask(service, f"[::ffff:127.0.0.1]:{server.port}")
+
+    with FakeSshd(HEALTHY) as server:
+        answer = served(tmp_path, "modules: {fifteen: {handshakes: 15}}", work)
+        assert len(server.peers) == 15
+    assert answer.is_deferred
+
+
+@contextmanager
+def no_descriptors():  # type: ignore[no-untyped-def]
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = min(set(range(3, soft)) - {int(name) for name in os.listdir("/proc/self/fd")})
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_machine_out_of_descriptors_is_told_in_a_sentence_and_the_server_is_free_again(tmp_path: Path) -> None:
+    async def work(service: Service) -> tuple[Answer, Answer]:
+        with no_descriptors():
+            without = await ask(service, target)
+        return without, await ask(service, target)
+
+    with FakeSshd(HEALTHY) as server:
+        target = f"{server.address}:{server.port}"
+        without, again = served(tmp_path, "{}", work)
+    assert without.result is not None
+    assert "descriptors" in (without.result.report.fault or "")
+    assert again.result is not None
+    assert again.result.report.completed == 5
+
+
+def test_a_short_scrape_is_no_answer_to_one_with_time(tmp_path: Path) -> None:
+    async def work(service: Service) -> tuple[Answer, Answer]:
+        return await asyncio.gather(ask(service, target, seconds=0.5), ask(service, target, seconds=LONG))
+
+    with FakeSshd([pause(0.8), *HEALTHY]) as server:
+        target = f"{server.address}:{server.port}"
+        _, patient = served(tmp_path, "modules: {default: {timeout: 20s}}", work)
+    assert patient.result is not None
+    assert patient.result.report.completed == 5
+
+
+def test_a_probe_that_waited_for_another_does_not_call_a_slow_server_a_dead_one(tmp_path: Path) -> None:
+    async def work(service: Service) -> tuple[Answer, Answer]:
+        return await asyncio.gather(ask(service, target, "one", 20.0), ask(service, target, "other", 3.0))
+
+    with FakeSshd([pause(1.0), *HEALTHY]) as server:
+        target = f"{server.address}:{server.port}"
+        modules = "modules: {one: {handshakes: 2, timeout: 20s}, other: {handshakes: 2}}"
+        one, other = served(tmp_path, modules, work)
+    assert one.result is not None
+    assert one.result.report.completed == 2
+    assert other.result is not None
+    assert other.result.report.counts[Ending.BANNER_TIMEOUT] == 0
+    assert "another probe of this server was under way" in (other.result.report.fault or "")
+
+
+def test_a_target_does_not_count_what_another_module_saw_of_its_server(tmp_path: Path) -> None:
+    async def work(service: Service) -> None:
+        first = asyncio.create_task(ask(service, target, "fifteen"))
+        await asyncio.sleep(0.1)
+        waiting = asyncio.create_task(ask(service, target))
+        await asyncio.sleep(0.1)
+        await service.start()  # the target is due within a second, and shares the probe that waits
+        await asyncio.gather(first, waiting)
+        await asyncio.sleep(0.1)
+        (subject,) = service.fleet.subjects.values()
+        assert subject.deferred == 1
+        assert subject.result is None
+        assert sum(subject.tally.endings.values()) == 0
+
+    with FakeSshd([pause(1.0), *HEALTHY]) as server:
+        target = f"{server.address}:{server.port}"
+        modules = "modules: {default: {timeout: 20s}, fifteen: {handshakes: 15, timeout: 20s}}\n"
+        budget = "budget: {per_second: 0.001}\n"
+        served(tmp_path, f"{modules}{budget}background: [{{targets: ['{target}'], interval: 1s}}]", work)
+
+
+def test_questions_under_different_lists_of_allowed_targets_share_no_probe(tmp_path: Path) -> None:
+    (tmp_path / "c.yml").write_text("{}")
+    module = load(str(tmp_path / "c.yml")).modules["default"]
+
+    def key(allowed: Allowed | None) -> tuple[object, ...]:
+        return Question(parse_target("a"), "a", "default", module, allowed=allowed).key
+
+    before, after = Allowed(["10.0.0.0/8"]), Allowed(["192.168.0.0/16"])
+    assert key(before) != key(after)
+    assert key(before) == key(before)
+    assert key(Allowed([])) == key(None)
+
+
+@pytest.mark.parametrize("text", ["000000001999999", "0", "100001", "1" * 5000, "٣"])
+def test_a_count_is_read_whole(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError):
+        count(text)
