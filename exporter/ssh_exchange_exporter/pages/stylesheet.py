@@ -157,7 +157,7 @@ _HISTORY = """
 .verdict h1::first-letter{text-transform:uppercase}
 .sure{font-weight:600}
 .columns{columns:24rem 2;column-gap:1rem}
-.columns section{margin:0 0 1rem;break-inside:avoid}
+.columns section{display:inline-block;vertical-align:top;width:100%;box-sizing:border-box;margin:0 0 1rem}
 .columns+section{margin-top:0}
 figure{margin:0}
 figcaption{color:var(--quiet);font-size:.92rem;margin-bottom:.6rem}
