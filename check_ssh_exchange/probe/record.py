@@ -1,5 +1,7 @@
 """A connection that has ended, written down as a value of the report."""
 
+from functools import lru_cache
+
 from ..report import Algorithms, Handshake, Server, printable
 from ..wire.kexinit import KexInit
 from .connection import Connection
@@ -59,6 +61,7 @@ def _seconds(start: int | None, end: int | None) -> float | None:
     return None if start is None or end is None else max(0, end - start) / _SECOND
 
 
+@lru_cache(64)  # servers of a fleet offer the same
 def algorithms(offered: KexInit) -> Algorithms:
     """Return what a KEXINIT offers, in printable words."""
     return Algorithms(*(tuple(map(printable, names)) for names in offered[:4]))

@@ -1,6 +1,7 @@
 """SSH_MSG_KEXINIT (RFC 4253 section 7.1): read the server's, build ours."""
 
 import os
+from functools import lru_cache
 
 from ..values import NamedTuple
 from .identification import Malformed
@@ -47,17 +48,24 @@ class KexInit(NamedTuple):
 
 def build() -> bytes:
     """Return our KEXINIT payload with a fresh cookie."""
-    names = b"".join(map(string, OFFER))
-    return bytes((Message.KEXINIT,)) + os.urandom(_COOKIE) + names + b"\0" + b"\0\0\0\0"
+    return bytes((Message.KEXINIT,)) + os.urandom(_COOKIE) + _LISTS + b"\0" + b"\0\0\0\0"
+
+
+_LISTS = b"".join(map(string, OFFER))
 
 
 def parse(payload: bytes) -> KexInit:
     """Return the lists of a KEXINIT payload; raises Malformed when a length lies or the message is short."""
-    position = 1 + _COOKIE
+    return _parse_lists(payload[1 + _COOKIE :])
+
+
+@lru_cache(64)  # a server offers the same in each handshake, with another cookie
+def _parse_lists(rest: bytes) -> KexInit:
+    position = 0
     lists = []
     for _ in range(10):
-        names, position = take_string(payload, position)
+        names, position = take_string(rest, position)
         lists.append(tuple(names.split(b",")) if names else ())
-    if len(payload) < position + 5:
+    if len(rest) < position + 5:
         raise Malformed("a KEXINIT that ends before its last fields")
     return KexInit(kex=lists[0], host_key=lists[1], cipher=lists[2], mac=lists[4], compression=lists[6])

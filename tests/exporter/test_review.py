@@ -4,7 +4,8 @@ import argparse
 import asyncio
 import os
 import resource
-from collections.abc import Awaitable, Callable
+import socket
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -70,12 +71,12 @@ def test_an_account_is_as_large_as_before_when_a_larger_run_gives_back_what_it_d
 def test_a_source_address_in_another_spelling_has_the_same_account(source: str, tmp_path: Path) -> None:
     async def work(service: Service) -> Answer:
         await ask(service, target, "bound")
-        return await ask(service, target, "free")
+        return await ask(service, target, "bound")
 
     with FakeSshd(HEALTHY, address="::1") as server:
         target = f"[::1]:{server.port}"
-        bound = f"bound: {{handshakes: 15, source_addresses: ['{source}']}}"
-        answer = served(tmp_path, f"modules: {{{bound}, free: {{}}}}", work)
+        modules = f"modules: {{bound: {{handshakes: 15, source_addresses: ['{source}']}}}}"
+        answer = served(tmp_path, modules, work)
         assert len(server.peers) == 15
     assert answer.is_deferred
 
@@ -91,10 +92,31 @@ def test_an_ipv4_address_that_is_written_as_ipv6_is_the_same_server(tmp_path: Pa
     assert answer.is_deferred
 
 
+def test_a_result_is_lent_to_other_modules_only_for_the_addresses_that_were_asked(tmp_path: Path) -> None:
+    both = {found[4][0] for found in socket.getaddrinfo("localhost", 0, type=socket.SOCK_STREAM)}
+    if both != {"127.0.0.1", "::1"}:
+        pytest.skip("localhost has one address here")
+
+    async def work(service: Service) -> tuple[Answer, Answer]:
+        await ask(service, f"127.0.0.1:{server.port}")
+        named = await ask(service, f"localhost:{server.port}")
+        return named, await ask(service, f"127.0.0.1:{server.port}", "fifteen")
+
+    with FakeSshd(HEALTHY) as server:
+        modules = "modules: {default: {ip_protocol: any}, fifteen: {handshakes: 15}}\n"
+        named, lent = served(tmp_path, f"{modules}budget: {{per_second: 0.001}}", work)
+    assert named.result is not None
+    assert lent.is_deferred
+    assert lent.result is not None
+    asked = {handshake.address for handshake in lent.result.report.handshakes}
+    assert "127.0.0.1" in asked, asked
+
+
 @contextmanager
-def no_descriptors():  # type: ignore[no-untyped-def]
+def no_descriptors() -> Iterator[None]:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    lowest = min(set(range(3, soft)) - {int(name) for name in os.listdir("/proc/self/fd")})
+    lowest = os.dup(0)  # a new descriptor is always the lowest that is free
+    os.close(lowest)
     resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
     try:
         yield
@@ -108,13 +130,14 @@ def test_a_machine_out_of_descriptors_is_told_in_a_sentence_and_the_server_is_fr
             without = await ask(service, target)
         return without, await ask(service, target)
 
-    with FakeSshd(HEALTHY) as server:
-        target = f"{server.address}:{server.port}"
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        target = f"127.0.0.1:{closed.getsockname()[1]}"
         without, again = served(tmp_path, "{}", work)
     assert without.result is not None
-    assert "descriptors" in (without.result.report.fault or "")
+    assert "no file descriptor left" in (without.result.report.fault or "")
     assert again.result is not None
-    assert again.result.report.completed == 5
+    assert again.result.report.counts[Ending.REFUSED] == 5
 
 
 def test_a_short_scrape_is_no_answer_to_one_with_time(tmp_path: Path) -> None:
