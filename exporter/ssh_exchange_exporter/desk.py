@@ -15,7 +15,7 @@ from .judging import Judge
 from .own_metrics import OwnMetrics
 from .prober import Prober
 from .question import Answer, Question
-from .recall import Recall
+from .recall import Recall, without_trace
 from .result import Result
 from .servers import Peer, Place, Servers, plain, release
 
@@ -128,7 +128,7 @@ class Desk:
         asked = {plain(handshake.address) for handshake in report.handshakes}
         for peer in peers:
             if peer.place.address in asked:
-                peer.last = answer.result
+                peer.last = self._recall.result(question.subject)
         return answer
 
     async def _rest(self, booking: Booking, peers: list[Peer], report: Report | None) -> None:
@@ -141,7 +141,7 @@ class Desk:
     def _done(self, question: Question, report: Report, at: float, begun: float) -> Answer:
         result = self._judge.judge(question, report, at, time.monotonic() - begun)
         before = self._recall.result(question.subject)
-        self._recall.put(question.subject, result)
+        self._recall.put(question.subject, without_trace(result))
         self._own.probes.labels("background" if question.is_background else "probe").inc()
         self._on_result(result, before)
         return Answer(result)

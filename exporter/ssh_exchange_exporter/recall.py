@@ -44,6 +44,15 @@ class Recall:
             shelf.popitem(last=False)
 
 
+def without_trace(result: Result) -> Result:
+    """Return a result without the bytes of its handshakes, which are for who asked for them and most of its size."""
+    report = result.report
+    if not any(handshake.wire for handshake in report.handshakes):
+        return result
+    handshakes = tuple(handshake._replace(wire=()) for handshake in report.handshakes)
+    return result._replace(report=report._replace(handshakes=handshakes))
+
+
 def clock(when: float) -> str:
     """Return a moment as evidence names it; whoever reads a page may live in another zone."""
     return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(when))

@@ -92,26 +92,6 @@ def test_an_ipv4_address_that_is_written_as_ipv6_is_the_same_server(tmp_path: Pa
     assert answer.is_deferred
 
 
-def test_a_result_is_lent_to_other_modules_only_for_the_addresses_that_were_asked(tmp_path: Path) -> None:
-    both = {found[4][0] for found in socket.getaddrinfo("localhost", 0, type=socket.SOCK_STREAM)}
-    if both != {"127.0.0.1", "::1"}:
-        pytest.skip("localhost has one address here")
-
-    async def work(service: Service) -> tuple[Answer, Answer]:
-        await ask(service, f"127.0.0.1:{server.port}")
-        named = await ask(service, f"localhost:{server.port}")
-        return named, await ask(service, f"127.0.0.1:{server.port}", "fifteen")
-
-    with FakeSshd(HEALTHY) as server:
-        modules = "modules: {default: {ip_protocol: any}, fifteen: {handshakes: 15}}\n"
-        named, lent = served(tmp_path, f"{modules}budget: {{per_second: 0.001}}", work)
-    assert named.result is not None
-    assert lent.is_deferred
-    assert lent.result is not None
-    asked = {handshake.address for handshake in lent.result.report.handshakes}
-    assert "127.0.0.1" in asked, asked
-
-
 @contextmanager
 def no_descriptors() -> Iterator[None]:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -185,6 +165,23 @@ def test_a_target_does_not_count_what_another_module_saw_of_its_server(tmp_path:
         modules = "modules: {default: {timeout: 20s}, fifteen: {handshakes: 15, timeout: 20s}}\n"
         budget = "budget: {per_second: 0.001}\n"
         served(tmp_path, f"{modules}{budget}background: [{{targets: ['{target}'], interval: 1s}}]", work)
+
+
+def test_the_bytes_of_a_run_are_for_who_asked_for_them_and_not_kept(tmp_path: Path) -> None:
+    async def work(service: Service) -> tuple[Answer, Answer]:
+        module = service.configuration.modules["fifteen"]
+        question = Question(parse_target(target), target, "fifteen", module, trace=True)
+        return await service.desk.ask(question, LONG), await ask(service, target, "fifteen")
+
+    with FakeSshd(HEALTHY) as server:
+        target = f"{server.address}:{server.port}"
+        asked, later = served(tmp_path, "modules: {fifteen: {handshakes: 15}}", work)
+    assert asked.result is not None
+    assert all(handshake.wire for handshake in asked.result.report.handshakes)
+    assert later.is_deferred
+    assert later.result is not None
+    assert later.result.report.completed == 15
+    assert not any(handshake.wire for handshake in later.result.report.handshakes)
 
 
 def test_questions_under_different_lists_of_allowed_targets_share_no_probe(tmp_path: Path) -> None:
