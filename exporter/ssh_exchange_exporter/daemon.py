@@ -131,7 +131,10 @@ async def main(
     door = Door(sockets, runner.server, live)
     watch = asyncio.create_task(watch_web_config(live))
     for bound in sockets:
-        LOG.info("listening", extra={"fields": {"address": address_of(bound), "tls": bool(live and live.context)}})
+        LOG.info(
+            "listening",
+            extra={"fields": {"address": address_of(bound), "tls": "yes" if live and live.context else "no"}},
+        )
     LOG.info("started", extra={"fields": {"version": __version__, "targets": len(service.fleet.subjects)}})
     tell_systemd("READY=1")
     await ended.wait()

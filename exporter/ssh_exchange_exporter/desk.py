@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Callable
 
+from check_ssh_exchange.ending import Depth
 from check_ssh_exchange.probe.connection import Address
 from check_ssh_exchange.probe.fault import NameUnresolved, ProbeError
 from check_ssh_exchange.probe.plan import Plan
@@ -151,7 +152,7 @@ class Desk:
         if question.is_background:
             return Answer(None, is_deferred=True, wait=wait)
         # What another module saw of the same server tells more than nothing.
-        of_server = next((peer.last for peer in peers if peer.last), None)
+        of_server = next((peer.last for peer in peers if peer.last and _is_told_by(question, peer.last)), None)
         last = self._recall.result(question.subject) or of_server
         if last is not None:
             return Answer(last, _age(last), is_deferred=True, wait=wait)
@@ -185,6 +186,13 @@ class Desk:
 def _fault(question: Question, plan: Plan, fault: str, cause: str | None = None) -> Report:
     target = question.target
     return Report(target.host, target.port, plan.depth, plan.handshakes, fault=fault, fault_cause=cause)
+
+
+def _is_told_by(question: Question, result: Result) -> bool:
+    """Return whether another module's result says something of what is asked: a login that failed does not."""
+    depths = list(Depth)
+    is_deeper = depths.index(result.report.depth) > depths.index(Depth(question.module.depth))
+    return result.report.completed > 0 or not is_deeper
 
 
 def _age(result: Result) -> float:

@@ -62,7 +62,15 @@ class Service:
         self._files = await asyncio.to_thread(_files_of, self.configuration)
         self._take_over()
         self._tasks = [asyncio.create_task(self.patrol.walk()), asyncio.create_task(self._watch())]
+        for task in self._tasks:
+            task.add_done_callback(self._ended)
         self.is_ready = True
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Say so when the background work has ended by a fault of its own; supervisors look at /-/ready."""
+        if not task.cancelled() and (error := task.exception()):
+            self.is_ready = False
+            LOG.error("background probing has ended", exc_info=error)
 
     async def reload(self) -> tuple[str, ...]:
         """Read the configuration anew; return its errors, and then keep the old one."""
