@@ -13,9 +13,9 @@ from .question import Question
 
 LOG = logging.getLogger(__package__)
 
-# Probes begin together where their times are this close (seconds). 34 a second then cost 8 % of a core and one by one
-# 14 %: what is done for several in a row finds the processor's caches filled.
-BEAT = 0.25
+# Seconds: probes that are due between two beats begin at the second, together. 34 probes a second cost 14 % of a core
+# one by one and 8 % so (measured): what is done for several in a row finds the processor's caches filled.
+BEAT = 0.5
 
 
 def beat(due: float) -> float:
