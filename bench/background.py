@@ -179,8 +179,8 @@ def _row(
         f"and system time of the exporter over {seconds} s, begun when all had been probed, without a scrape; "
         f"then {PAGES} scrapes of each kind, the median (least to greatest) of the client's wait; then requests "
         f"for /probe, one handshake each, for {seconds} s, half of the time beside a client that scrapes all the time, "
-        "at the lowest priority since it shares the server's CPU. A probe's time is the exporter's first beat after its "
-        "turn, at most half a second later.",
+        "at the lowest priority since it shares the server's CPU. A probe's time is the exporter's first beat after "
+        "its turn, at most half a second later.",
         ("what", "measured"),
         tuple(figures),
     )
