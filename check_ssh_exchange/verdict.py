@@ -102,15 +102,18 @@ class Verdict(NamedTuple):
     perfdata: str
 
 
-def judge(report: Report, diagnosis: Diagnosis, expected: Expectations) -> Verdict:
-    """Judge a report by what the user expects."""
+def judge(report: Report, diagnosis: Diagnosis, expected: Expectations, *, has_perfdata: bool = True) -> Verdict:
+    """Judge a report by what the user expects; without perfdata it is done in half of the time."""
     results = WorstFirst()
     performance = []
-    resource = SshExchange(figures(report, _startups(diagnosis)), expected)
+    measured = figures(report, _startups(diagnosis))
+    limited = expected.warning.keys() | expected.critical.keys()
+    resource = SshExchange(measured if has_perfdata else [one for one in measured if one.label in limited], expected)
     excused = _excused(report, diagnosis, expected)
     for metric in resource.probe():
-        performance.append(str(metric.performance()))
-        if metric.name in expected.warning or metric.name in expected.critical:
+        if has_perfdata:
+            performance.append(str(metric.performance()))
+        if metric.name in limited:
             state = metric.evaluate().state
             is_excused = metric.name == "early_close" and report.early_closes and excused >= EARLY_CLOSES
             if state is not Ok and not is_excused:

@@ -33,7 +33,7 @@ class Judge:
             diagnosis = with_past(diagnosis, past, report, clock)
             self._recall.remember(question.subject, remember(past, report, diagnosis, at, WINDOW))
             report = report._replace(notes=notes)
-        verdict = judge(report, diagnosis, module.expectations())
+        verdict = judge(report, diagnosis, module.expectations(), has_perfdata=question.trace)
         line = f"SSH {str(verdict.state).upper()} - {summary(report, diagnosis, verdict)}"
         return Result(
             number=next(self._numbers),
