@@ -17,6 +17,7 @@ PLACES = 2 * PROBES  # each is asked every other round, long after it was left a
 WARM = 3  # rounds until all are known, as they are to a program that has run for a while
 SETTLE = 0.7  # seconds; a server rests 0.3 s after a probe, and what a round has left is closed
 TITLE = f"handshakes per CPU-second, /probe with {HANDSHAKES} handshakes, depth banner"
+MOST_FAILED = 0.05  # of a round; on a busy machine a probe among hundreds under way may run out of time
 OURS = f"""
 modules:
   default: {{handshakes: {HANDSHAKES}, concurrency: {HANDSHAKES - 1}, depth: banner, exempt: true}}
@@ -52,11 +53,10 @@ class Side(NamedTuple):
         wall, cpu = time.monotonic(), self.daemon.cpu()
         found = await self.flood.ask(paths)
         wall, cpu = time.monotonic() - wall, self.daemon.cpu() - cpu
-        for answer in found:
-            text = scrape.text(answer)
-            if self.good not in text:
-                raise scrape.NoAnswer(f"{self.daemon.name} has made a probe that failed: {text[:3000]}")
-        return Spent(self.probes * self.handshakes / cpu, cpu / self.probes * 1e6, 100 * cpu / wall)
+        failed = [text for answer in found if self.good not in (text := scrape.text(answer))]
+        if len(failed) > MOST_FAILED * self.probes:
+            raise scrape.NoAnswer(f"{self.daemon.name} has made {len(failed)} probes that failed: {failed[0][:3000]}")
+        return Spent((self.probes - len(failed)) * self.handshakes / cpu, cpu / self.probes * 1e6, 100 * cpu / wall)
 
 
 class Spent(NamedTuple):
