@@ -2,14 +2,12 @@
 
 import json
 import re
-import socket
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ import nagiosplugin
 import pytest
 
 from check_ssh_exchange.ending import Ending
+from faults.holding import held
 from tests import zoo
 from tests.front_door import Answer, check
 
@@ -87,24 +86,6 @@ def perfdata_pattern(depth: str) -> str:
     figures += [f"{label}={seconds};{limits.get(label, ';')};0" for label in timed if label not in extra]
     figures += [f"{label}=0;;;0" for label in COUNTERS]
     return " ".join([*figures, *(f"{label}={seconds};;;0" for label in ("baseline_banner", *extra))])
-
-
-@contextmanager
-def held(server: zoo.Server, count: int) -> Iterator[None]:
-    """Hold so many of the server's slots, as silent clients do; a connection that it drops is tried again."""
-    with ExitStack() as stack:
-        slots = 0
-        for _ in range(20 * count):
-            connection = socket.create_connection((server.address, server.port), 10, (OTHER_SOURCE, 0))
-            if connection.recv(256).startswith(b"SSH-"):
-                stack.enter_context(connection)
-                slots += 1
-            else:
-                connection.close()
-            if slots == count:
-                break
-        assert slots == count
-        yield
 
 
 def await_log(server: zoo.Server, *patterns: str) -> None:
@@ -265,7 +246,7 @@ def test_three_slots_turn_away_a_part_of_the_default_burst(name: str) -> None:
 
 @pytest.mark.parametrize(("name", "slots"), [*zip(OPENSSH, (12, 30, 12, 30), strict=True)])
 def test_a_busy_server_drops_some_and_the_state_follows_the_ratio(name: str, slots: int) -> None:
-    with zoo.server(name, options={"MaxStartups": "10:30:60"}) as server, held(server, slots):
+    with zoo.server(name, options={"MaxStartups": "10:30:60"}) as server, held(server, slots, OTHER_SOURCE):
         code, told = document(server, "-n", "15", "--concurrency", "14")
     ratio = told["early_close_ratio"]
     assert 0 < ratio < 1
@@ -276,7 +257,7 @@ def test_a_busy_server_drops_some_and_the_state_follows_the_ratio(name: str, slo
 
 @pytest.mark.parametrize("name", OPENSSH)
 def test_a_full_server_is_critical_and_completes_nothing(name: str) -> None:
-    with zoo.server(name, options={"MaxStartups": "10:30:12"}) as server, held(server, 12):
+    with zoo.server(name, options={"MaxStartups": "10:30:12"}) as server, held(server, 12, OTHER_SOURCE):
         answer = probe(server)
     assert answer.code == 2
     assert answer.line.startswith("SSH CRITICAL - 5 of 5 handshakes turned away: ")

@@ -242,7 +242,7 @@ class Run:
         if self._late:  # the baselines that were silent for long; they end with the waves' time
             return
         if all(connection.exchange.ending is Ending.COMPLETED for connection in self._opened):
-            self._finish(None)  # there is nothing to tell apart
+            self._finish(None)  # no policy asks for more then: a report to ask it with would be made twice
             return
         self._followups = list(self._policy.followups(self.report()))
         self._stage = self._after_followup

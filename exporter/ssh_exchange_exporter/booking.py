@@ -86,7 +86,7 @@ class Booking:
         return True
 
     def settle(self, report: Report | None) -> None:
-        """Give back what the run did not spend; None, of a run that was cut off: nothing. Note what the servers are."""
+        """Give back what the run did not spend; None, of a run that was cut off: nothing."""
         spent = self._taken if report is None else costs(report)
         now = time.monotonic()
         for place in self._taken.keys() | {place for place in spent if place[0] in self._peers}:

@@ -18,9 +18,8 @@ from check_ssh_exchange import __version__
 from . import log
 from .configuration.configuration import Configuration, load
 from .configuration.fault import ConfigurationFault
-from .configuration.target_files import TargetFiles
 from .flags import PORT
-from .service import Service
+from .service import Service, files_of
 from .web.app import Endpoints
 from .web.door import Door
 from .web.guard import guard, note_answered
@@ -34,7 +33,7 @@ FINISH = 1.0  # seconds that probes under way may take to end when the program i
 # With CPython's 5 ms a page that is rendered in a thread would hold up every answer that arrives meanwhile.
 SWITCH_INTERVAL = 0.0005
 # With CPython's (700, 10, 10) a fifth of the CPU goes into looking through the results that are kept for thousands of
-# targets. A run leaves cycles of some hundred objects behind: so many are a few megabytes.
+# targets.
 COLLECT = (20_000, 20, 50)
 
 
@@ -43,9 +42,7 @@ def check(flags: argparse.Namespace) -> int:
     errors: list[str] = []
     try:
         configuration = load(flags.config_file)
-        for group in configuration.background:
-            files = TargetFiles(group.target_files)
-            files.look()
+        for files in files_of(configuration):
             errors += [error for found in files.faults.values() for error in found]
     except ConfigurationFault as fault:
         errors += fault.errors
@@ -157,8 +154,7 @@ def looked(live: LiveWebConfig | None) -> tuple[str, ...]:
 
 async def reload_all(service: Service, live: LiveWebConfig | None) -> None:
     """Read both configurations anew."""
-    if live is not None:
-        await asyncio.to_thread(live.look)
+    await asyncio.to_thread(looked, live)
     await service.reload()
 
 

@@ -59,7 +59,7 @@ class Service:
 
     async def start(self) -> None:
         """Read the target files and begin to probe."""
-        self._files = await asyncio.to_thread(_files_of, self.configuration)
+        self._files = await asyncio.to_thread(files_of, self.configuration)
         self._take_over()
         self._tasks = [asyncio.create_task(self.patrol.walk()), asyncio.create_task(self._watch())]
         for task in self._tasks:
@@ -77,7 +77,7 @@ class Service:
         async with self._reloading:
             try:
                 configuration = await asyncio.to_thread(load, self.path)
-                files = await asyncio.to_thread(_files_of, configuration)
+                files = await asyncio.to_thread(files_of, configuration)
             except ConfigurationFault as fault:
                 self.own.loaded(is_good=False)
                 for error in fault.errors:
@@ -147,7 +147,9 @@ def _have_changed(files: list[TargetFiles]) -> bool:
     return sum(one.look() for one in files) > 0  # any() would leave the rest unread
 
 
-def _files_of(configuration: Configuration) -> list[TargetFiles]:
+def files_of(configuration: Configuration) -> list[TargetFiles]:
+    """Return the target files of each background group, looked at once (blocking)."""
+
     def read(group: Group) -> TargetFiles:
         files = TargetFiles(group.target_files)
         files.look()

@@ -1,8 +1,11 @@
-"""Certificates that several test modules share."""
+"""What several test modules share: certificates, and a server that serves."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.fake_sshd import HEALTHY, FakeSshd
 
 from .certificates import authority, certificate
 
@@ -18,3 +21,10 @@ def signed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     certificate(where, "someone", ours, "DNS:someone.example", use="clientAuth")
     certificate(where, "foreign", theirs, "DNS:prometheus.example", use="clientAuth")
     return where
+
+
+@pytest.fixture(scope="module")
+def sshd() -> Iterator[str]:
+    """Where a scripted server serves whoever comes."""
+    with FakeSshd(HEALTHY) as server:
+        yield f"127.0.0.1:{server.port}"

@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from urllib.parse import quote
 
 from ruamel.yaml import YAML
 
+from tests import daemons
 from tests.network import Host, NetworkError
 
 from .program import ROOT, wait_for
@@ -21,7 +21,6 @@ CONTRIB = ROOT / "contrib" / "prometheus"
 EXPORTER = "127.0.0.1:10922"  # where the shipped files look for the exporter
 ADDRESS = "127.0.0.1:9090"  # the namespace is ours alone, and so is its port 9090
 START_SECONDS = 60.0
-STOP_SECONDS = 30.0
 SCRAPE = "2s"
 
 FETCH = """
@@ -140,23 +139,12 @@ def prometheus(place: Path, host: Host, targets: Sequence[str], exporter: str) -
         f"--web.listen-address={ADDRESS}",
     ]
     log = place / "prometheus.log"
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            [*host.prefix, *command], cwd=place, stdout=out, stderr=out, stdin=subprocess.DEVNULL
-        )
-    running = Prometheus(host)
+    with daemons.running([*host.prefix, *command], log) as process:
+        found = Prometheus(host)
 
-    def is_ready() -> bool:
-        assert process.poll() is None, log.read_text()
-        return running.is_ready()
+        def is_ready() -> bool:
+            assert process.poll() is None, log.read_text()
+            return found.is_ready()
 
-    try:
         wait_for(is_ready, START_SECONDS)
-        yield running
-    finally:
-        process.terminate()
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        yield found

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from check_ssh_exchange.ending import Ending
-from tests.fake_sshd import HEALTHY, KEXINIT, FakeSshd, send
+from tests.fake_sshd import KEXINIT, FakeSshd, send
 
 from .program import Program, Samples, openmetrics, running, wait_for
 
@@ -22,12 +22,6 @@ modules:
 """
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 SECONDS = 60.0
-
-
-@pytest.fixture(scope="module")
-def sshd() -> Iterator[str]:
-    with FakeSshd(HEALTHY) as server:
-        yield f"127.0.0.1:{server.port}"
 
 
 @pytest.fixture(scope="module")

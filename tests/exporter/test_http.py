@@ -33,12 +33,6 @@ MARGIN = 20.0  # seconds that a machine under load may be behind a timeout
 
 
 @pytest.fixture(scope="module")
-def sshd() -> Iterator[str]:
-    with FakeSshd(HEALTHY) as server:
-        yield f"127.0.0.1:{server.port}"
-
-
-@pytest.fixture(scope="module")
 def program(sshd: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     with running(tmp_path_factory.mktemp("http"), CONFIGURATION) as exporter:
         assert exporter.probe(sshd).value("probe_success") == 1  # there is a first probe for /history
