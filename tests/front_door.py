@@ -3,7 +3,7 @@
 import re
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +13,9 @@ ROOT = Path(__file__).parents[1]
 PLUGIN = (sys.executable, "-m", "check_ssh_exchange")
 SECONDS = 60.0  # for a run that takes one; only a hanging plugin needs them
 SERVED = re.compile(r"SSH OK - FakeSSH_1\.0 \(protocol 2\.0\), 5/5 handshakes, banner [\d.]+ ms", re.ASCII)
+# A machine under load stands still for a second now and then, and what serves well is then slow, truly.
+GOOD_HEALTH = ("healthy", "slow")
+SLOW = re.compile(r' - the server is slow,|"cause": *"slow"', re.ASCII)
 HINT = " (--help lists the options)"
 
 
@@ -40,6 +43,14 @@ def check(
         [*command, *arguments], stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS, env=env, cwd=cwd
     )
     return Answer(done.returncode, done.stdout.decode("ascii"), done.stderr.decode("utf-8", "replace"))
+
+
+def patiently(run: Callable[[], Answer]) -> Answer:
+    """Run the plugin against a server in good health: again, and once more, where it finds the server slow."""
+    for _ in range(2):
+        if not SLOW.search((answer := run()).out):
+            return answer
+    return run()
 
 
 def start(*arguments: str) -> subprocess.Popen[str]:

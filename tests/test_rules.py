@@ -72,9 +72,9 @@ FOREIGN = "Invalid SSH identification string."
 MAXSTARTUPS, PER_SOURCE = Cause.MAXSTARTUPS, Cause.PER_SOURCE_LIMIT
 
 
-def slow_alone() -> Report:
+def slow_alone(endings: str = "Sqqqq") -> Report:
     """Alone it was served after six seconds; the others were cut off after 2.5."""
-    report = run("Sqqqq", by="9.2", after=2.5)
+    report = run(endings, by="9.2", after=2.5)
     first = report.handshakes[0]._replace(banner=6.0, ended=6.0)
     return report._replace(handshakes=(first, *report.handshakes[1:]))
 
@@ -108,6 +108,8 @@ CASES: list[Case] = [
     ("served after six seconds, cut off at five", slow_alone(), Cause.SLOW, LIKELY),
     ("10.0, a fault booked against us", run("cccct", says=NOT_ALLOWED), Cause.SERVER_FAULT, LIKELY),
     # connections that did not come about
+    ("served after six seconds, then no SYN answered", slow_alone("Sxxxx"), Cause.RATE_LIMIT, POSSIBLE),
+    ("the first three, then silence, no time for more", run("SSSxx", by="9.2"), Cause.RATE_LIMIT, POSSIBLE),
     ("the first three, then silence", run("SSSxx", "x", by="9.2"), Cause.RATE_LIMIT, LIKELY),
     ("xinetd's cps", run("SScrR", "R", by="9.2"), Cause.RATE_LIMIT, LIKELY),
     ("three at once, then RST, then again", run("SSSSR", "S", by="9.2"), PER_SOURCE, LIKELY),

@@ -17,7 +17,7 @@ import pytest
 from check_ssh_exchange.ending import Ending
 from faults.holding import held
 from tests import zoo
-from tests.front_door import Answer, check
+from tests.front_door import Answer, check, patiently
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("complete_zoo")]
 
@@ -46,7 +46,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[tuple[str, zoo.Server]]:
 
 
 def probe(server: zoo.Server, *arguments: str) -> Answer:
-    answer = check("-H", server.address, "-p", str(server.port), *arguments)
+    answer = patiently(lambda: check("-H", server.address, "-p", str(server.port), *arguments))
     assert answer.err == ""
     return answer
 

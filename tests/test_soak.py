@@ -3,6 +3,7 @@
 import pytest
 
 from faults import soak
+from tests.front_door import GOOD_HEALTH
 
 pytestmark = pytest.mark.real
 
@@ -10,4 +11,6 @@ pytestmark = pytest.mark.real
 @pytest.mark.usefixtures("complete_zoo")
 def test_default_runs_against_healthy_servers_raise_no_alarm() -> None:
     for name, answer in soak.answers(3 * len(soak.SERVERS)):
-        assert (answer.document["state"], answer.cause) == ("ok", "healthy"), f"{name}: {answer.line}"
+        assert answer.is_served, f"{name}: {answer.line}"
+        assert answer.cause in GOOD_HEALTH, f"{name}: {answer.line}"
+        assert answer.document["state"] == "ok" or answer.cause == "slow", f"{name}: {answer.line}"

@@ -23,6 +23,13 @@ NOT_CONNECTED: tuple[Rule, ...] = (
         ("a ban that began during this run",),
     ),
     Rule(
+        Cause.RATE_LIMIT,
+        POSSIBLE,
+        # The time was up before one more alone could tell a count from a limit at once.
+        lambda facts: bool(facts.served_first) and facts.endings == {Ending.CONNECT_TIMEOUT} and facts.again is None,
+        ("a limit of connections at once for each address", "a ban that began during this run"),
+    ),
+    Rule(
         Cause.PER_SOURCE_LIMIT,
         LIKELY,
         lambda facts: bool(facts.endings) and facts.endings <= NOT_ACCEPTED and breaks_on_own_concurrency(facts),

@@ -1,6 +1,6 @@
 """Rules for connections that were accepted, and closed or left without a word."""
 
-from ..ending import TIMEOUTS, Ending
+from ..ending import Ending
 from .cause import Cause
 from .facts import AT_ONCE, Facts
 from .rule import LIKELY, POSSIBLE, Predicate, Rule, all_are, breaks_on_own_concurrency, is_witnessed_per_source
@@ -9,6 +9,7 @@ _SUPER_SERVER = "xinetd's only_from or no_access, or a limit of a super-server t
 _DROPBEAR_FULL = "dropbear with all places taken, of our address (5) or of all (30)"
 _OVER_ALL = "a limit over all addresses: xinetd's instances, systemd's MaxConnections; a second -S would tell"
 _OLD_OPENSSH = "MaxStartups of OpenSSH before 8.2, which closes without a word"
+_SPEECHLESS = frozenset({Ending.BANNER_TIMEOUT, Ending.KEXINIT_TIMEOUT})
 _NO_BACKEND = "a load balancer without a live backend"
 
 
@@ -29,12 +30,13 @@ def _is_asked_and(*endings: Ending) -> Predicate:
 
 
 def _is_slow_beyond_the_deadline(facts: Facts) -> bool:
-    # Alone it answered; the others were given less time than a little more than that answer took.
+    # Alone it answered; the others were given less time than a little more than that answer took. The kernel answers
+    # a SYN: where that went unanswered, the daemon's pace is not the reason.
     baseline = facts.baseline
     if baseline is None or baseline.banner is None or baseline.ending is not Ending.COMPLETED:
         return False
     times = [h.ended for h in facts.failed]
-    return bool(times) and facts.endings <= TIMEOUTS and min(times) < 1.5 * baseline.ended
+    return bool(times) and facts.endings <= _SPEECHLESS and min(times) < 1.5 * baseline.ended
 
 
 def _is_dropbear(facts: Facts) -> bool:
@@ -142,7 +144,7 @@ SILENT: tuple[Rule, ...] = (
     Rule(
         Cause.STALLED,
         POSSIBLE,
-        lambda facts: bool(facts.endings) and facts.endings <= {Ending.BANNER_TIMEOUT, Ending.KEXINIT_TIMEOUT},
+        lambda facts: bool(facts.endings) and facts.endings <= _SPEECHLESS,
         ("a limit of connections that queues instead of closing, as a load balancer's maxconn",),
     ),
     Rule(Cause.NOT_SSH, LIKELY, all_are(Ending.NOT_SSH)),

@@ -8,6 +8,7 @@ import pytest
 
 from tests import zoo
 from tests.fake_sshd import HEALTHY, FakeSshd
+from tests.front_door import GOOD_HEALTH
 
 from .program import Program, Samples, running
 
@@ -50,7 +51,7 @@ def test_two_prometheis_and_a_background_probe_earn_no_penalty(name: str, tmp_pa
     assert "penalty" not in log.lower(), log
     assert "Not allowed at this time" not in log
     assert len(answers) == 2 * SCRAPES
-    assert {answer.cause for answer in answers} == {"healthy"}
+    assert {answer.cause for answer in answers} <= set(GOOD_HEALTH)
     assert all(answer.value("probe_success") == 1 for answer in answers)
     ages = [answer.value("ssh_exchange_result_age_seconds") for answer in answers]
     # More was asked for than the budget gives: it was answered with what was known, and said so.
@@ -80,7 +81,7 @@ def test_dropbear_serves_scrapes_one_after_the_other_and_never_sees_more_than_fi
                 thread.join()
             again = [program.probe(target, "five") for _ in range(3)]
     for answer in (*answers, *again):
-        assert answer.cause == "healthy", answer.text
+        assert answer.cause in GOOD_HEALTH, answer.text
         assert answer.value("ssh_exchange_early_close_ratio") == 0
     assert {answer.value("ssh_exchange_result_age_seconds") for answer in again} == {0.0}
 
@@ -96,7 +97,8 @@ def test_a_login_costs_no_budget(tmp_path: Path) -> None:
             answers = [program.probe(target, "login") for _ in range(5)]
         log = program.log
     for answer in answers:
-        assert (answer.cause, answer.value("ssh_exchange_handshakes", ending="completed")) == ("healthy", 4), log
+        assert answer.cause in GOOD_HEALTH, log
+        assert answer.value("ssh_exchange_handshakes", ending="completed") == 4, log
         assert answer.value("ssh_exchange_result_age_seconds") == 0
         assert answer.value("ssh_exchange_phase_seconds_count", phase="login") == 4
     assert "level=error" not in log
