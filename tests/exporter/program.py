@@ -4,11 +4,12 @@ import http.client
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 from urllib.parse import quote
@@ -46,8 +47,11 @@ class Program:
     def log(self) -> str:
         return self._log.read_text()
 
-    def await_start(self) -> None:
+    def await_start(self, knock: int = 0) -> None:
         def port() -> int:
+            if knock:
+                with suppress(OSError):
+                    socket.create_connection(("127.0.0.1", knock), timeout=5).close()
             log = re.sub(r'"(\w+)": "?([^",}]*)"?,?', r"\1=\2", self.log)  # JSON as logfmt
             found = re.search(r"msg=listening address=\S*?:([0-9]+) ", log)
             assert self.process.poll() is None, self.log
@@ -128,8 +132,12 @@ def running(
     *flags: str,
     prefix: tuple[str, ...] = (),
     env: dict[str, str] | None = None,
+    knock: int = 0,
 ) -> Iterator[Program]:
-    """Start an exporter on a free port of 127.0.0.1 with its files in `place`; end it with the block."""
+    """Start an exporter on a free port of 127.0.0.1 with its files in `place`; end it with the block.
+
+    With `prefix` it is started by another program; one that waits for a connection at a port gets some by `knock`.
+    """
     arguments = ["--web.listen-address=127.0.0.1:0", *flags]
     if configuration is not None:
         (place / "config.yml").write_text(configuration)
@@ -143,7 +151,7 @@ def running(
         )
     program = Program(process, log)
     try:
-        program.await_start()
+        program.await_start(knock)
         yield program
     finally:
         if process.poll() is None:
