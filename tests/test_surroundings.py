@@ -136,7 +136,8 @@ def test_two_runs_in_one_process_know_nothing_of_each_other() -> None:
     assert (done.code, done.err) == (0, "")
     first, second, third, fourth, fifth = (Answer(code, out, "") for code, out in json.loads(done.out))
     assert first.code == fourth.code == 3
-    assert re.sub(r"\d+", "", first.line) == re.sub(r"\d+", "", fourth.line)
+    # How sure it is of the cause hangs on how soon the server closed.
+    assert re.sub(r"\d+|perhaps ", "", first.line) == re.sub(r"\d+|perhaps ", "", fourth.line)
     assert_served(second)
     assert third == (3, "SSH UNKNOWN - unrecognized arguments: --nonsense (--help lists the options)\n", "")
     assert (fifth.code, json.loads(fifth.out)["state"], len(json.loads(fifth.out)["handshakes"])) == (0, "ok", 5)
