@@ -55,8 +55,10 @@ def test_measuring_again_leaves_the_descriptors_as_they_were() -> None:
         seen, same, count = json.loads(
             net.client.python(DESCRIPTORS, str(server.port), server.user, str(server.identity))
         )
+    nobody = seen.pop(7)  # unreachable once the kernel has given up asking who that neighbour is
+    assert nobody in (["connect_timeout"], ["unreachable"])
     assert seen == [["completed"], ["completed"], ["completed"], ["fault"], ["fault"], ["refused"], ["unreachable"],
-                    ["connect_timeout"], ["rejected"]]  # fmt: skip
+                    ["rejected"]]  # fmt: skip
     assert same
     assert count == 3  # standard input, output and error
 
