@@ -48,13 +48,15 @@ class Matrix:
 
     def __init__(self, scenarios: Sequence[Scenario], at_once: int = AT_ONCE) -> None:
         self._pool = ThreadPoolExecutor(at_once)
+        self._scenarios = {scenario.name: scenario for scenario in scenarios}
         self._rows: dict[str, Future[list[Row]]] = {
             scenario.name: self._pool.submit(carry_out, scenario) for scenario in scenarios
         }
 
     def rows(self, name: str) -> list[Row]:
-        """The runs of one scenario, when they are over."""
-        return self._rows[name].result()
+        """The runs of one scenario, when they are over; new ones when asked again."""
+        begun = self._rows.pop(name, None)
+        return begun.result() if begun else carry_out(self._scenarios[name])
 
     def __enter__(self) -> Self:
         return self
