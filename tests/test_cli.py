@@ -17,6 +17,8 @@ from .front_door import SECONDS, assert_served, at, check, start
 
 SILENT: Script = []
 NOTICE: Script = [send(b"Exceeded MaxStartups\r\n"), FIN]
+BOOKED = 0.3  # seconds; the server has accepted a connection before the plugin has counted it
+
 KEYS = {
     "": "schema target state summary server handshakes counts early_close_ratio latency diagnosis perfdata",
     "target": "host address port family source",
@@ -195,6 +197,7 @@ def interrupted(scripts: list[Script], number: signal.Signals, met: int, *option
     with FakeSshd(*scripts) as server, start(*at(server), "-t", "60", *options) as plugin:
         try:
             wait_until(lambda: len(server.peers) >= met)
+            time.sleep(BOOKED)
             sent = time.monotonic()
             plugin.send_signal(number)
             out, err = plugin.communicate(timeout=SECONDS)
@@ -216,6 +219,7 @@ def test_two_signals_at_once_are_like_one() -> None:
     with FakeSshd(SILENT) as server, start(*at(server), "-t", "60") as plugin:
         try:
             wait_until(lambda: len(server.peers) >= 1)
+            time.sleep(BOOKED)
             # A stopped process takes both in the moment it goes on.
             for number in (signal.SIGSTOP, signal.SIGTERM, signal.SIGINT, signal.SIGCONT):
                 plugin.send_signal(number)
@@ -223,7 +227,7 @@ def test_two_signals_at_once_are_like_one() -> None:
         finally:
             plugin.kill()
     assert (plugin.returncode, err) == (3, "")
-    assert re.match(r"SSH UNKNOWN - interrupted by SIG(INT|TERM) after 0 of 5 handshakes(, 1 still open)? \| ", out)
+    assert re.match(r"SSH UNKNOWN - interrupted by SIG(INT|TERM) after 0 of 5 handshakes, 1 still open \| ", out)
     assert out.count("\n") == 1
 
 
