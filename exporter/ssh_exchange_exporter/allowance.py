@@ -6,13 +6,18 @@ it when the connection ends. So nothing is earned back while a run is under way,
 end: however many ask at once, the server's account never runs ahead of ours.
 """
 
+from collections.abc import Hashable
+
+from .claims import Claims
+
+LATE = 15.0  # seconds; who comes back may find somebody else at the server
 EPSILON = 1e-9  # of a handshake: what adding up fractions of seconds may lose
 
 
 class Allowance:
     """An account of handshakes: at most `most`, `per_second` come back. Times are monotonic seconds."""
 
-    __slots__ = ("_at", "_is_held", "_level", "_most", "_per_second")
+    __slots__ = ("_at", "_claims", "_is_held", "_level", "_most", "_per_second")
 
     def __init__(self, most: float, per_second: float, now: float) -> None:
         self._most = most
@@ -20,6 +25,7 @@ class Allowance:
         self._level = most
         self._at = now
         self._is_held = False
+        self._claims = Claims()
 
     def left(self, now: float) -> float:
         """Return how many handshakes are left."""
@@ -31,16 +37,28 @@ class Allowance:
         """Return whether nothing of earlier handshakes is remembered any more."""
         return not self._is_held and self.left(now) >= self._most
 
-    def covers(self, handshakes: int, now: float) -> bool:
-        """Return whether so many may be made; a run larger than the account needs all of it."""
-        return self.left(now) + EPSILON >= min(handshakes, self._most)
+    def covers(self, handshakes: int, now: float, who: Hashable = None) -> bool:
+        """Return whether so many may be made; a run larger than the account needs all of it.
 
-    def wait(self, handshakes: int, now: float) -> float:
-        """Return the seconds until `covers` holds, when nobody else asks."""
-        return max(0.0, (min(handshakes, self._most) - self.left(now)) / self._per_second)
+        With `who`, what those need who asked before is to be left to them.
+        """
+        claimed = 0.0 if who is None else self._claims.before(who, now)
+        return self.left(now) + EPSILON >= min(handshakes, self._most) + claimed
 
-    def take(self, handshakes: int, now: float) -> None:
+    def claim(self, handshakes: int, now: float, who: Hashable, *, comes_back: bool) -> float:
+        """Take a place among those who wait, and return the seconds until `covers` holds, when nobody else asks.
+
+        `comes_back`: whether that one will ask again then, for sure.
+        """
+        need = min(handshakes, self._most)
+        in_all = min(need + self._claims.before(who, now), self._most)
+        wait = max(0.0, (in_all - self.left(now)) / self._per_second)
+        self._claims.put(who, need, now, wait + LATE if comes_back else None)
+        return wait
+
+    def take(self, handshakes: int, now: float, who: Hashable = None) -> None:
         """Spend, and earn nothing until `settle`; below zero where the run is larger than the account."""
+        self._claims.drop(who)
         # Cut off at zero, a run of 20 that is refused after one handshake would be given 19 back, and cost nothing.
         self._level = self.left(now) - handshakes
         self._at = now

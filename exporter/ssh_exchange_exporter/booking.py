@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 
 from check_ssh_exchange.diagnosis import budget
 from check_ssh_exchange.ending import Depth, Ending
@@ -22,8 +22,11 @@ FAILED_LOGIN = 5  # handshakes that a refused login costs with OpenSSH (srclimit
 class Booking:
     """The allowances of one run: held servers, from the source that the run will use."""
 
-    def __init__(self, servers: Servers, peers: list[Peer], plan: Plan, addresses: list[Address]) -> None:
+    def __init__(
+        self, servers: Servers, peers: list[Peer], plan: Plan, addresses: list[Address], subject: Hashable
+    ) -> None:
         self._servers = servers
+        self._subject = subject
         self._plan = plan
         self._peers = {peer.place.address: peer for peer in peers}
         self._sources = {
@@ -43,14 +46,15 @@ class Booking:
                 yield self._allowance(address, source)
 
     def is_covered(self) -> bool:
-        """Return whether the run may be made now."""
+        """Return whether the run may be made now, and leaves enough to those who asked before."""
         now = time.monotonic()
-        return all(allowance.covers(self._plan.handshakes, now) for allowance in self._limited())
+        return all(allowance.covers(self._plan.handshakes, now, self._subject) for allowance in self._limited())
 
-    def wait(self) -> float:
-        """Return the seconds until the run may be made, when nobody else asks."""
-        now = time.monotonic()
-        return max((allowance.wait(self._plan.handshakes, now) for allowance in self._limited()), default=0.0)
+    def claim(self, *, comes_back: bool) -> float:
+        """Wait for the allowances with the others; return the seconds until the run may be made, when nobody asks."""
+        now, handshakes = time.monotonic(), self._plan.handshakes
+        waits = [a.claim(handshakes, now, self._subject, comes_back=comes_back) for a in self._limited()]
+        return max(waits, default=0.0)
 
     def take(self) -> None:
         """Spend what the run will need at most before its follow-ups."""
@@ -58,7 +62,7 @@ class Booking:
             self._take(address, source, self._plan.handshakes)
 
     def _take(self, address: str, source: str, handshakes: int) -> None:
-        self._allowance(address, source).take(handshakes, time.monotonic())
+        self._allowance(address, source).take(handshakes, time.monotonic(), self._subject)
         self._taken[address, source] += handshakes
 
     def policy(self) -> Policy:

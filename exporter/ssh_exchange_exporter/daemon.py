@@ -154,8 +154,7 @@ def looked(live: LiveWebConfig | None) -> tuple[str, ...]:
 
 async def reload_all(service: Service, live: LiveWebConfig | None) -> None:
     """Read both configurations anew."""
-    await asyncio.to_thread(looked, live)
-    await service.reload()
+    await service.reload(await asyncio.to_thread(looked, live))
 
 
 async def watch_web_config(live: LiveWebConfig | None) -> None:

@@ -94,8 +94,8 @@ class Desk:
         except TimeoutError:
             return self._earlier(question, "another probe of this server was under way all the time")
         try:
-            booking = Booking(self._servers, peers, plan, addresses)
-            wait = None if booking.is_covered() else booking.wait()
+            booking = Booking(self._servers, peers, plan, addresses, question.subject)
+            wait = None if booking.is_covered() else booking.claim(comes_back=question.is_background)
         except BaseException:
             release(peers)
             raise

@@ -72,17 +72,20 @@ class Service:
             self.is_ready = False
             LOG.error("background probing has ended", exc_info=error)
 
-    async def reload(self) -> tuple[str, ...]:
-        """Read the configuration anew; return its errors, and then keep the old one."""
+    async def reload(self, elsewhere: tuple[str, ...] = ()) -> tuple[str, ...]:
+        """Read the configuration anew; return all errors, those found elsewhere too, and then keep the old one."""
         async with self._reloading:
+            errors = elsewhere
             try:
                 configuration = await asyncio.to_thread(load, self.path)
                 files = await asyncio.to_thread(files_of, configuration)
             except ConfigurationFault as fault:
+                errors += fault.errors
+            if errors:
                 self.own.loaded(is_good=False)
-                for error in fault.errors:
+                for error in errors:
                     LOG.error("configuration not reloaded", extra={"fields": {"error": error}})
-                return fault.errors
+                return errors
             self.configuration = configuration
             self.allowed = Allowed(configuration.allowed_targets)
             self._files = files

@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssh_exchange_exporter.allowance import Allowance
+from ssh_exchange_exporter.allowance import LATE, Allowance
+from ssh_exchange_exporter.claims import MOST
 
 
 def test_fifteen_may_be_made_at_once_and_then_one_each_second() -> None:
@@ -15,7 +16,7 @@ def test_fifteen_may_be_made_at_once_and_then_one_each_second() -> None:
     assert allowance.covers(1, 101)
     assert not allowance.covers(5, 104.9)
     assert allowance.covers(5, 105)
-    assert allowance.wait(5, 102) == 3
+    assert allowance.claim(5, 102, "anybody", comes_back=False) == 3
     assert not allowance.is_full(114.9)
     assert allowance.is_full(115)
 
@@ -46,6 +47,48 @@ def test_a_run_larger_than_the_account_needs_all_of_it() -> None:
     allowance.settle(0, 0)
     assert not allowance.covers(40, 0.5)
     assert allowance.covers(40, 1)
+
+
+def spent() -> Allowance:
+    allowance = Allowance(15, 1, now=0)
+    allowance.take(15, 0)
+    allowance.settle(0, 0)
+    return allowance
+
+
+def test_who_asked_first_is_served_first() -> None:
+    allowance = spent()
+    assert allowance.claim(5, 1, "large", comes_back=True) == 4
+    assert allowance.covers(2, 2)
+    assert not allowance.covers(2, 6.9, "small")
+    assert allowance.claim(2, 4, "small", comes_back=True) == 3
+    assert allowance.claim(5, 4, "large", comes_back=True) == 1
+    assert allowance.covers(5, 5, "large")
+    assert allowance.covers(2, 7, "small")
+    allowance.take(5, 7, "large")
+    allowance.settle(0, 7)
+    assert allowance.covers(2, 7, "small")
+
+
+def test_a_request_claims_when_it_comes_again_and_until_it_should_have_come_once_more() -> None:
+    allowance = spent()
+    allowance.claim(5, 0, "scrape", comes_back=False)
+    assert allowance.covers(2, 2, "small")
+    allowance.claim(5, 3, "scrape", comes_back=False)
+    assert not allowance.covers(2, 6, "small")
+    assert allowance.covers(2, 6, "scrape")
+    assert allowance.covers(2, 9.1, "small")
+
+
+def test_who_does_not_come_back_keeps_nobody_waiting_for_ever() -> None:
+    allowance = spent()
+    assert allowance.claim(15, 0, "gone", comes_back=True) == 15
+    assert not allowance.covers(1, 15 + LATE, "here")
+    assert allowance.covers(1, 16 + LATE, "here")
+    for number in range(2 * MOST):
+        allowance.claim(15, 50, number, comes_back=True)
+    assert allowance.covers(1, 50, MOST)
+    assert not allowance.covers(1, 50, MOST + 1)
 
 
 def test_another_size_keeps_what_was_spent() -> None:

@@ -166,7 +166,7 @@ class Endpoints:
 
     async def reload(self, _: web.Request) -> web.Response:
         """Read the configuration anew."""
-        errors = await asyncio.to_thread(self._also_reload) + await self._service.reload()
+        errors = await self._service.reload(await asyncio.to_thread(self._also_reload))
         if errors:
             raise web.HTTPInternalServerError(text="".join(f"{error}\n" for error in errors))
         return _plain("reloaded\n")
