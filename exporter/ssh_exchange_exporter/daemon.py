@@ -125,7 +125,7 @@ async def main(
     await runner.setup()
     if runner.server is None:
         raise RuntimeError("a runner that was set up has a server")
-    door = Door(sockets, runner.server, live)
+    door = Door(sockets, runner.server, live, lost=service.own.lost.inc)
     watch = asyncio.create_task(watch_web_config(live))
     for bound in sockets:
         LOG.info(

@@ -47,6 +47,9 @@ class OwnMetrics:
         self.forbidden = Counter(
             f"{PREFIX}_target_forbidden", "Requests for a target that is not allowed.", registry=registry
         )
+        self.lost = Counter(
+            f"{PREFIX}_connections_lost", "Connections of clients closed for want of a place.", registry=registry
+        )
         self.reload_successful = Gauge(
             f"{PREFIX}_config_last_reload_successful", "Whether the last reload succeeded.", registry=registry
         )

@@ -1,6 +1,7 @@
 """The running exporter over HTTP: statuses, sentences, formats, timeouts, and several who ask at once."""
 
 import gzip
+import html
 import json
 import re
 import socket
@@ -88,6 +89,23 @@ def test_another_method_is_answered_with_405_and_what_is_allowed(program: Progra
     reply = program.get(path, method=method)
     assert (reply.status, reply.headers["allow"]) == (405, "GET,HEAD")
     assert reply.text == f"{method} is not for this page, GET, HEAD is\n"
+
+
+def test_a_link_to_a_probe_that_is_no_longer_kept_leads_to_the_targets_newest(tmp_path: Path) -> None:
+    with FakeSshd(HEALTHY) as server:
+        target = f"127.0.0.1:{server.port}"
+        text = f"modules: {{default: {{exempt: true}}}}\nbackground: [{{targets: ['{target}'], interval: 1s}}]"
+        with running(tmp_path, text) as own:
+            wait_for(lambda: "history/" in own.get("/").text, SECONDS)
+            (link,) = re.findall(r'href="(history/\d+\?[^"]+)"', own.get("/").text)
+            link = html.unescape(link)
+            wait_for(lambda: own.get(f"/{link}").status != 200, SECONDS)
+            reply = own.get(f"/{link}")
+            assert reply.status == 302
+            newer = reply.headers["location"]
+            assert int(newer.partition("?")[0]) > int(re.findall(r"\d+", link)[0])
+            assert own.get(f"/history/{newer}").status in (200, 302)
+            assert own.get("/history/999999999?target=other&module=default").status == 404
 
 
 @pytest.mark.parametrize(

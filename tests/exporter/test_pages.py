@@ -214,7 +214,7 @@ def test_a_fleet_row_says_state_cause_ratio_latency_and_age_and_leads_to_its_pro
     (heading,) = [one for one in page.all("th") if one.attributes["scope"] == "row"]
     assert heading.words == "host.example:22module deep, site=fra"
     assert [one.words for one in page.all("td")] == ["warning", "MaxStartups throttling", "33 %", "1.2 ms", "12 s ago"]
-    assert "history/12" in [one.attributes["href"] for one in page.all("a")]
+    assert "history/12?target=host.example%3A22&module=deep" in [one.attributes["href"] for one in page.all("a")]
 
 
 def test_a_target_before_its_first_probe_is_shown_as_such() -> None:

@@ -131,7 +131,7 @@ def test_links_lead_to_the_probe_and_back_below_any_prefix(browser: "Browser", s
     site.pages |= prefixed
     with opened(browser, f"{site.address}/a/b/") as page:
         page.locator("table.fleet").get_by_role("link", name="a-rather-long-name-2").click()
-        page.wait_for_url("**/a/b/history/2")
+        page.wait_for_url("**/a/b/history/2?target=a-rather-long-name-2*")
         assert page.get_by_role("heading", level=1).inner_text() == "MaxStartups throttling"
         page.get_by_role("link", name="SSH exchange exporter").click()
         page.wait_for_url("**/a/b/")

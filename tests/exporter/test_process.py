@@ -185,6 +185,21 @@ def test_a_reload_by_post_answers_with_every_error(tmp_path: Path) -> None:
         assert program.metrics().value(SUCCESSFUL) == 0
 
 
+@pytest.mark.parametrize("reload", [by_post, by_signal])
+def test_a_reload_changes_nothing_where_the_web_configuration_is_bad(tmp_path: Path, reload: Reload) -> None:
+    (tmp_path / "web.yml").write_text("{}")
+    with running(tmp_path, "modules: {first: {}}", f"--web.config.file={tmp_path / 'web.yml'}") as program:
+        (tmp_path / "config.yml").write_text("modules: {second: {}}")
+        (tmp_path / "web.yml").write_text("foo: [")
+        reload(program)
+        wait_for(lambda: program.metrics().value(SUCCESSFUL) == 0, SECONDS)
+        assert "first" in program.get("/config").text
+        (tmp_path / "web.yml").write_text("{}")
+        reload(program)
+        wait_for(lambda: program.metrics().value(SUCCESSFUL) == 1, SECONDS)
+        assert "second" in program.get("/config").text
+
+
 # --- target files
 
 

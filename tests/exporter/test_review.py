@@ -204,7 +204,7 @@ def test_a_count_is_read_whole(text: str) -> None:
 
 
 def test_a_large_run_gets_its_turn_among_small_ones(tmp_path: Path) -> None:
-    async def work(service: Service) -> int:
+    async def work(service: Service) -> bool:
         async def small() -> None:
             while True:
                 await ask(service, target, "small")
@@ -212,15 +212,14 @@ def test_a_large_run_gets_its_turn_among_small_ones(tmp_path: Path) -> None:
 
         await ask(service, target, "large")
         crowd = asyncio.create_task(small())
-        for asked in range(60):
+        for _ in range(60):
             await asyncio.sleep(0.5)
             if not (await ask(service, target, "large")).is_deferred:
-                break
-        crowd.cancel()
-        return asked
+                crowd.cancel()
+                return True
+        return False
 
     with FakeSshd(HEALTHY) as server:
         target = f"{server.address}:{server.port}"
         modules = "modules: {small: {handshakes: 2, depth: banner}, large: {handshakes: 6, depth: banner}}\n"
-        asked = served(tmp_path, f"budget: {{handshakes: 6, per_second: 3}}\n{modules}", work)
-    assert asked < 59
+        assert served(tmp_path, f"budget: {{handshakes: 6, per_second: 3}}\n{modules}", work)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from urllib.parse import urlencode
 
 from check_ssh_exchange.diagnosis.cause import PHRASES, Cause, Confidence
 from check_ssh_exchange.report import quantile
@@ -126,7 +127,10 @@ def _fleet_row(row: FleetRow, now: float) -> Markup:
         _figure(duration(quantile(banners, 0.5) if banners else None), "banner"),
         tag("td", {"class": "time"}, age(now - result.at)),
     ]
-    return tag("tr", None, tag("th", {"scope": "row"}, link(f"history/{result.number}", row.target), below), *cells)
+    # A background target's probe is kept until its next one: whoever follows the link after that comes to the next one.
+    whose = urlencode({"target": row.target, "module": row.module})
+    drawn = link(f"history/{result.number}?{whose}", row.target)
+    return tag("tr", None, tag("th", {"scope": "row"}, drawn, below), *cells)
 
 
 def _figure(value: str, name: str) -> Markup:

@@ -142,11 +142,15 @@ class Endpoints:
         return _page(page)
 
     async def history(self, request: web.Request) -> web.Response:
-        """Return one probe drawn."""
+        """Return one probe drawn; of a background target's that is no longer kept, the way to its newest."""
         number = request.match_info["number"]
         known = re.fullmatch(r"[0-9]{1,18}", number, re.ASCII)
         result: Result | None = self._service.history.find(int(number)) if known else None
         if result is None:
+            if known and (
+                newest := self._service.fleet.newest(request.query.get("target"), request.query.get("module"))
+            ):
+                raise web.HTTPFound(f"{newest.number}?{request.query_string}")
             raise web.HTTPNotFound(text="this probe is not kept, or no longer\n")
         return _page(await asyncio.to_thread(history_page, result, time.time()))
 
