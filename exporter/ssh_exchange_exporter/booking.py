@@ -1,5 +1,6 @@
 """What one run may spend of its servers' allowances, and what it has spent."""
 
+import re
 import time
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator
@@ -69,10 +70,14 @@ class Booking:
         """Return the policy of the plugin, with follow-ups only as far as there is allowance for them."""
         ours = policy_of(self._plan)
 
+        def refusal(server: Server | None, addresses: int) -> str | None:
+            why = ours.refusal(server, addresses)
+            return why and as_keys(why)
+
         def followups(report: Report) -> tuple[Followup, ...]:
             return tuple(followup for followup in ours.followups(report) if self._affords(followup, report))
 
-        return Policy(ours.refusal, followups)
+        return Policy(refusal, followups)
 
     def _affords(self, followup: Followup, report: Report) -> bool:
         # The run asks an address that served it again, else the first (probe/run.py).
@@ -101,6 +106,11 @@ class Booking:
         for address, server in servers.items():
             if address in self._peers:
                 self._peers[address].server = server
+
+
+def as_keys(sentence: str) -> str:
+    """Return a sentence of the plugin with its options as the configuration's keys."""
+    return re.sub(r"--(handshakes|concurrency) (\d+)", r"\1: \2", sentence).replace("--exempt", "exempt: true")
 
 
 def costs(report: Report) -> Counter[tuple[str, str]]:

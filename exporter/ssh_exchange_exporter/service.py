@@ -127,7 +127,8 @@ class Service:
             module = self.configuration.modules[group.module]
             listed = [FileTarget(text, {}) for text in group.targets] + files.targets()
             for text, labels in listed:
-                merged = tuple(sorted({**group.labels, **labels}.items()))
+                # To Prometheus a label without a value is no label: two targets that differ by it are one.
+                merged = tuple(sorted((name, value) for name, value in {**group.labels, **labels}.items() if value))
                 wanted = Wanted(text, parse_target(text), merged, group.module, module, group.interval)
                 if wanted.name in seen:
                     LOG.warning("a target is listed twice, the first stands", extra={"fields": {"target": text}})

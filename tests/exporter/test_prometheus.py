@@ -203,16 +203,17 @@ def test_a_server_with_penalties_is_never_provoked_and_prometheus_sees_the_age_o
         ("SshExchangeTurnsConnectionsAway", ["throttled"]),
         ("SshExchangeMonitorBanned", ["banned"]),
         ("SshExchangeSlow", ["healthy"]),
+        ("SshExchangeStale", []),
         ("SshExchangeExporterConfigBad", []),
+        ("SshExchangeExporterTargetFilesBad", []),
     ],
 )
 def test_an_alert_fires_for_the_right_targets(lab: Lab, alert: str, subjects: list[str]) -> None:
     lab.wait_firing(alert, {getattr(lab, subject) for subject in subjects})
-    by_both = {"SshExchangeTurnsConnectionsAway": 2, "SshExchangeMonitorBanned": 2}
-    if alert in by_both:  # by the scraped probe and by the background target
-        lab.wait("job", f'count by (job) (ALERTS{{alertname="{alert}",alertstate="firing"}})', {
-            "ssh_exchange": 1.0, "ssh_exchange_exporter": 1.0,
-        })  # fmt: skip
+    if alert in ("SshExchangeDown", "SshExchangeTurnsConnectionsAway", "SshExchangeMonitorBanned"):
+        # By the scraped probe and by the background target.
+        ways = dict.fromkeys(("ssh_exchange", "ssh_exchange_exporter"), float(len(subjects)))
+        lab.wait("job", f'count by (job) (ALERTS{{alertname="{alert}",alertstate="firing"}})', ways)
 
 
 def test_what_an_alert_says_names_its_target(lab: Lab) -> None:

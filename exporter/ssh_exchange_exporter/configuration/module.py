@@ -1,6 +1,7 @@
 """A module: how to probe, and what to expect of the server."""
 
 import math
+from importlib.util import find_spec
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, ValidationInfo, field_validator, model_validator
@@ -60,6 +61,8 @@ def _listed(given: object) -> object:
 def _depth(given: object) -> object:
     if given not in tuple(Depth):
         raise ValueError("should be banner, kexinit, kex or login")
+    if given in (Depth.KEX, Depth.LOGIN) and find_spec("asyncssh") is None:
+        raise ValueError(f"{given} needs the Python module asyncssh: pip install 'check_ssh_exchange[login]'")
     return given
 
 
