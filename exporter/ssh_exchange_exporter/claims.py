@@ -45,6 +45,8 @@ class Claims:
 
     def before(self, who: Hashable, now: float) -> float:
         """Return how many handshakes are to be left to those who asked earlier."""
+        if not self._waiting:
+            return 0.0
         self._waiting = {
             other: claim for other, claim in self._waiting.items() if now - claim.asked <= max(claim.life, FORGOTTEN)
         }

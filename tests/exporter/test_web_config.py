@@ -74,7 +74,7 @@ SAME = {
     "cipher_insecure": TLS + "  cipher_suites: [TLS_RSA_WITH_RC4_128_SHA]\n",
     "cipher_openssl_name": TLS + "  cipher_suites: [ECDHE-RSA-AES128-GCM-SHA256]\n",
     "cipher_word": TLS + "  cipher_suites: TLS_AES_128_GCM_SHA256x\n",
-    "curve": TLS + "  curve_preferences: [X25519]\n",
+    "curve": TLS + "  curve_preferences: [CurveP256]\n",
     "curve_unknown": TLS + "  curve_preferences: [secp256k1]\n",
     "prefer_yes": TLS + "  prefer_server_cipher_suites: yes\n",
     "prefer_off": TLS + "  prefer_server_cipher_suites: Off\n",
@@ -161,6 +161,20 @@ needs_promtool = pytest.mark.skipif(shutil.which("promtool") is None, reason="ne
 @pytest.mark.parametrize("name", SAME)
 def test_the_verdict_is_promtools(directory: Path, name: str) -> None:
     assert (errors(directory, SAME[name]) == ()) == promtool_takes(directory, SAME[name])
+
+
+@pytest.mark.parametrize("is_possible", [True, False])
+def test_a_curve_is_chosen_or_this_python_is_said_to_be_unable_to(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, *, is_possible: bool
+) -> None:
+    def set_ecdh_curve(_: ssl.SSLContext, name: str) -> None:
+        assert name == "X25519"
+        if not is_possible:
+            raise ssl.SSLError("unknown group")
+
+    monkeypatch.setattr(ssl.SSLContext, "set_ecdh_curve", set_ecdh_curve)
+    said = "web.yml:4: tls_server_config.curve_preferences: this Python cannot choose X25519: leave it out"
+    assert errors(directory, TLS + "  curve_preferences: [X25519]\n") == (() if is_possible else (said,))
 
 
 @needs_promtool

@@ -183,7 +183,10 @@ class TlsServer(Section):
         else:
             context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
         for curve in self.curve_preferences:
-            context.set_ecdh_curve(CURVES[curve])
+            try:
+                context.set_ecdh_curve(CURVES[curve])
+            except (ssl.SSLError, ValueError):  # CPython 3.11.2, as Debian 12 has it, knows no X25519 here
+                raise KeyFaults([("curve_preferences", f"this Python cannot choose {curve}: leave it out")]) from None
         if self._openssl_ciphers:
             try:
                 context.set_ciphers(":".join(self._openssl_ciphers))
