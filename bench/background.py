@@ -5,7 +5,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import NamedTuple
 
 from . import daemon, scrape, server
@@ -104,7 +104,7 @@ def _latencies(exporter: daemon.Daemon, witnesses: list[str], seconds: float) ->
     found: tuple[list[float], list[float]] = ([], [])
     next_one = 0
     for section in range(SECTIONS):
-        with _scraping(exporter) if section % 2 else _nothing():
+        with _scraping(exporter) if section % 2 else nullcontext():
             end = time.monotonic() + seconds
             while time.monotonic() < end:
                 target = witnesses[next_one % len(witnesses)]
@@ -115,11 +115,6 @@ def _latencies(exporter: daemon.Daemon, witnesses: list[str], seconds: float) ->
                 found[section % 2].extend(map(float, _BANNER.findall(text)))
                 time.sleep(PACE)
     return found
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield
 
 
 @contextmanager

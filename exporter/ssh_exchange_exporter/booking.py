@@ -52,7 +52,7 @@ class Booking:
         return all(allowance.covers(self._plan.handshakes, now, self._subject) for allowance in self._limited())
 
     def claim(self, *, comes_back: bool) -> float:
-        """Wait for the allowances with the others; return the seconds until the run may be made, when nobody asks."""
+        """Wait for the allowances with the others; return the seconds until it may be made."""
         now, handshakes = time.monotonic(), self._plan.handshakes
         waits = [a.claim(handshakes, now, self._subject, comes_back=comes_back) for a in self._limited()]
         return max(waits, default=0.0)

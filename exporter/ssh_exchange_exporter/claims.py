@@ -4,7 +4,7 @@ from collections.abc import Hashable
 from typing import NamedTuple
 
 FORGOTTEN = 120.0  # seconds after which who has not asked again is no longer waiting; scrapes come oftener
-MOST = 64
+MOST = 64  # claims on one account; whoever asks under ever new names pushes the oldest out
 
 
 class Claim(NamedTuple):

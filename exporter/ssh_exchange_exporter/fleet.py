@@ -95,8 +95,10 @@ class Fleet:
 
     def newest(self, text: str | None, module_name: str | None) -> Result | None:
         """Return the last result of a background target by what it is called, None when there is none."""
-        names = ((subject.wanted.text, subject.wanted.module_name, subject) for subject in self.subjects.values())
-        return next((subject.result for *name, subject in names if name == [text, module_name]), None)
+        for subject in self.subjects.values():
+            if (subject.wanted.text, subject.wanted.module_name) == (text, module_name):
+                return subject.result
+        return None
 
     def _put(self, subject: Subject, due: float) -> None:
         subject.due = due

@@ -26,6 +26,3 @@ def errors(directory: Path, text: str | bytes) -> list[str]:
     with pytest.raises(ConfigurationFault) as caught:
         load(path)
     return [error.replace(path, "config.yml") for error in caught.value.errors]
-
-
-# --- one mistake each

@@ -80,6 +80,11 @@ class Program:
         assert reply.status == 200, reply.text
         return Samples(reply.text)
 
+    def completed(self, target: str) -> float:
+        """How many handshakes of a background target have completed so far."""
+        found = self.metrics().values("ssh_exchange_handshakes_total", target=target, ending="completed")
+        return found[0] if found else 0.0
+
     def stop(self, seconds: float = 20.0) -> int:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)

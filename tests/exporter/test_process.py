@@ -129,11 +129,6 @@ def by_signal(program: Program) -> None:
     program.process.send_signal(signal.SIGHUP)
 
 
-def completed(program: Program, target: str) -> float:
-    found = program.metrics().values("ssh_exchange_handshakes_total", target=target, ending="completed")
-    return found[0] if found else 0.0
-
-
 def background(*targets: str, interval: str = "1s") -> str:
     module = "modules: {default: {handshakes: 1, exempt: true}}\n"
     return f"{module}background: [{{targets: {json.dumps(targets)}, interval: {interval}}}]\n"
@@ -144,7 +139,7 @@ def test_a_reload_keeps_counters_and_one_that_fails_keeps_everything(tmp_path: P
     with FakeSshd(HEALTHY) as kept, FakeSshd(HEALTHY) as added:
         targets = [f"127.0.0.1:{server.port}" for server in (kept, added)]
         with running(tmp_path, background(targets[0])) as program:
-            wait_for(lambda: completed(program, targets[0]) >= 2, SECONDS)
+            wait_for(lambda: program.completed(targets[0]) >= 2, SECONDS)
             in_force = program.get("/config").text
             loaded_at = program.metrics().value(SUCCEEDED_AT)
 
@@ -154,22 +149,22 @@ def test_a_reload_keeps_counters_and_one_that_fails_keeps_everything(tmp_path: P
             assert program.get("/config").text == in_force
             assert program.metrics().value(SUCCEEDED_AT) == loaded_at
             assert program.log.count("configuration not reloaded") == 3
-            before = completed(program, targets[0])
+            before = program.completed(targets[0])
             assert before >= 2
-            wait_for(lambda: completed(program, targets[0]) > before, SECONDS)
+            wait_for(lambda: program.completed(targets[0]) > before, SECONDS)
 
             (tmp_path / "config.yml").write_text(background(*targets))
             reload(program)
-            wait_for(lambda: completed(program, targets[1]) >= 1, SECONDS)
+            wait_for(lambda: program.completed(targets[1]) >= 1, SECONDS)
             after = program.metrics()
-            assert completed(program, targets[0]) > before
+            assert program.completed(targets[0]) > before
             assert (after.value(SUCCESSFUL), after.value("ssh_exchange_exporter_background_targets")) == (1, 2)
             assert after.value(SUCCEEDED_AT) > loaded_at
 
             (tmp_path / "config.yml").write_text(background(targets[1]))
             reload(program)
             wait_for(lambda: not program.metrics().labels("ssh_exchange_handshakes_total", target=targets[0]), SECONDS)
-            assert completed(program, targets[1]) >= 1
+            assert program.completed(targets[1]) >= 1
 
 
 def test_a_reload_by_post_answers_with_every_error(tmp_path: Path) -> None:
@@ -218,7 +213,7 @@ def test_target_files_are_watched(tmp_path: Path) -> None:
             assert listed(program) == {(first, "a")}
             path.write_text(json.dumps([{"targets": [first, second], "labels": {"site": "b"}}]))
             wait_for(lambda: listed(program) == {(first, "b"), (second, "b")}, SECONDS)
-            wait_for(lambda: completed(program, second) >= 1, SECONDS)
+            wait_for(lambda: program.completed(second) >= 1, SECONDS)
 
             path.write_text(json.dumps([{"targets": [second]}])[:-5])
             wait_for(lambda: program.metrics().value(failed) == 1, SECONDS)
@@ -230,7 +225,7 @@ def test_target_files_are_watched(tmp_path: Path) -> None:
             metrics = program.metrics()
             assert metrics.value(failed) == 0
             assert first not in metrics.text
-            assert completed(program, second) >= 1
+            assert program.completed(second) >= 1
 
 
 # --- the end
