@@ -7,7 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from . import background, capture, engine, machine, probe_endpoint, process, server
+from tests.lab import busy_server as server
+
+from . import background, capture, engine, machine, probe_endpoint, process
 from .table import Row, page
 
 RESULTS = Path(__file__).with_name("RESULTS.md")

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import NamedTuple
 
-from . import daemon, scrape, server
+from tests.lab import busy_server as server
+
+from . import daemon, scrape
 from .table import Row
 
 TARGETS, MINUTE, HANDSHAKES = 2000, 60, 5

@@ -14,8 +14,9 @@ from pathlib import Path
 from check_ssh_exchange.ending import Depth
 from check_ssh_exchange.measure import Plan, Target, measure
 from check_ssh_exchange.report import Report
+from tests.lab import busy_server as server
 
-from . import machine, pcap, server
+from . import machine, pcap
 from .table import Row
 
 MEDIAN, WORST = 100, 1000  # microseconds

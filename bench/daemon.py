@@ -12,7 +12,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from . import machine, server
+from tests.lab import busy_server as server
+
+from . import machine
 
 ROOT = Path(__file__).parents[1]
 EXPORTER = (sys.executable, "-m", "ssh_exchange_exporter")

@@ -13,8 +13,9 @@ from check_ssh_exchange.measure import Plan, Target, measure
 from check_ssh_exchange.probe.connection import Address, Connection
 from check_ssh_exchange.probe.engine import Engine
 from check_ssh_exchange.wire.exchange import Exchange
+from tests.lab import busy_server as server
 
-from . import loop, server
+from . import loop
 from .table import Row, ratio, spread
 
 TARGET = 1.5

@@ -6,7 +6,9 @@ import statistics
 import time
 from typing import NamedTuple
 
-from . import daemon, scrape, server
+from tests.lab import busy_server as server
+
+from . import daemon, scrape
 from .table import Row, ratio, spread
 
 TARGET = 2.0

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from check_ssh_exchange.probe.run import PAUSE
+from tests.lab import busy_server as server
 
-from . import machine, server
+from . import machine
 from .table import Row, ratio, spread
 
 TARGET = 4.5

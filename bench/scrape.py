@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from . import server
+from tests.lab import busy_server as server
 
 TIMEOUT = 10
 TEXT = "text/plain;version=0.0.4"

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-from tests import zoo
+from tests.lab import zoo
 
 from .matrix import Matrix, Row, matching
 

@@ -10,8 +10,8 @@ from functools import partial
 from pathlib import Path
 
 from check_ssh_exchange.diagnosis.cause import Cause
-from tests import network, zoo
-from tests.network import Namespace
+from tests.lab import network, zoo
+from tests.lab.network import Namespace
 
 from .network import PORT, target
 from .package import environment, place, program

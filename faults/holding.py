@@ -4,7 +4,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from tests.zoo import Server
+from tests.lab.zoo import Server
 
 OTHER, WITNESS = "127.0.0.2", "127.0.0.4"
 SECONDS = 10.0

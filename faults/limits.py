@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from functools import partial
 
 from check_ssh_exchange.diagnosis.cause import Cause
-from tests import zoo
+from tests.lab import zoo
 
 from .holding import OTHER, WITNESS, held, hurry
 from .scenario import Scenario, Target

@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 
 from check_ssh_exchange.diagnosis.cause import Cause
-from tests import network, zoo
-from tests.network import Host, Namespace
+from tests.lab import network, zoo
+from tests.lab.network import Host, Namespace
 
 from .plugin import run
 from .scenario import Scenario, Skip, Target

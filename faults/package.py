@@ -7,7 +7,7 @@ import subprocess
 import threading
 from pathlib import Path
 
-from tests.chroots import cache
+from tests.lab.chroots import cache
 
 from .scenario import Skip
 

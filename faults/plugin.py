@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from tests.front_door import PLUGIN, check
+from tests.lab.front_door import PLUGIN, check
 
 from .scenario import Target
 

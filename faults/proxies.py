@@ -9,8 +9,8 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 
 from check_ssh_exchange.diagnosis.cause import Cause
-from tests import zoo
-from tests.chroots import cache
+from tests.lab import zoo
+from tests.lab.chroots import cache
 
 from .scenario import Scenario, Target
 

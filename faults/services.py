@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 
 from check_ssh_exchange.diagnosis.cause import Cause
-from tests import zoo
+from tests.lab import zoo
 
 from .scenario import Scenario, Target
 

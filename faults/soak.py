@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
-from tests import zoo
+from tests.lab import zoo
 
 from .plugin import Answer, run
 from .scenario import Target

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from check_ssh_exchange.diagnosis.cause import Cause
-from tests import zoo
+from tests.lab import zoo
 
 from .holding import WITNESS
 from .package import environment, program

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests import zoo
+from tests.lab import zoo
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from check_ssh_exchange.ending import Depth
 from check_ssh_exchange.wire.exchange import Exchange
-from tests.fake_sshd import packet, string
+from tests.lab.fake_sshd import packet, string
 
 NEWKEYS = packet(b"\x15")
 IGNORE, UNIMPLEMENTED, DEBUG = (packet(bytes((number,)) + string(b"words")) for number in (2, 3, 4))

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from bench import engine as engine_bench
-from bench import loop, machine, pcap, server
+from bench import loop, machine, pcap
+from tests.lab import busy_server as server
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "bench" / "RESULTS.md"

@@ -12,8 +12,8 @@ import pytest
 from check_ssh_exchange.ending import Ending
 from check_ssh_exchange.perfdata import LABELS
 
-from .fake_sshd import FIN, HEALTHY, IDENTIFICATION, RST, FakeSshd, Script, send
-from .front_door import SECONDS, assert_served, at, check, start
+from .lab.fake_sshd import FIN, HEALTHY, IDENTIFICATION, RST, FakeSshd, Script, send
+from .lab.front_door import SECONDS, assert_served, at, check, start
 
 SILENT: Script = []
 NOTICE: Script = [send(b"Exceeded MaxStartups\r\n"), FIN]

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from check_ssh_exchange.status import MAX_OUTPUT
-from tests import daemons, monitored, nagios
-from tests import nrpe as nrpe_daemon
-from tests.front_door import check
-from tests.monitored import HOST, LINES, STATES, assert_in_order, installation, need, parsed
+from tests.lab import daemons, monitored, nagios
+from tests.lab import nrpe as nrpe_daemon
+from tests.lab.front_door import check
+from tests.lab.monitored import HOST, LINES, STATES, assert_in_order, installation, need, parsed
 
 pytestmark = pytest.mark.real
 

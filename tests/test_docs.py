@@ -15,7 +15,7 @@ from check_ssh_exchange.perfdata import LABELS
 from check_ssh_exchange.probe.plan import DEFAULT_CONCURRENCY, DEFAULT_HANDSHAKES, DEFAULT_TIMEOUT
 from check_ssh_exchange.thresholds import DEFAULT_CRITICAL, DEFAULT_WARNING, STATES
 
-from .front_door import ROOT
+from .lab.front_door import ROOT
 
 ACTIONS = [action for action in parser()._actions if action.option_strings]
 

@@ -16,7 +16,7 @@ from check_ssh_exchange.probe.connection import Address, Connection
 from check_ssh_exchange.probe.engine import Engine
 from check_ssh_exchange.report import Handshake, Report
 from check_ssh_exchange.wire.exchange import Exchange
-from tests.fake_sshd import (
+from tests.lab.fake_sshd import (
     FIN,
     HEALTHY,
     IDENTIFICATION,
@@ -34,7 +34,7 @@ from tests.fake_sshd import (
     pause,
     send,
 )
-from tests.front_door import check
+from tests.lab.front_door import check
 
 LATE = 0.15  # seconds that a late reader leaves the kernel's news unread
 NOISE = 1.5  # seconds that a machine under load may add to a deadline

@@ -7,7 +7,7 @@ import pytest
 from check_ssh_exchange.extra_opts import DIRECTORIES
 from check_ssh_exchange.options import Options, parse
 
-from .front_door import refusal
+from .lab.front_door import refusal
 
 HOST = ("-H", "127.0.0.1")
 

@@ -13,9 +13,9 @@ from faults.network import PORT
 from faults.package import program
 from faults.scenario import Skip
 
-from . import network, zoo
-from .front_door import PLUGIN, check
-from .network import Namespace
+from .lab import network, zoo
+from .lab.front_door import PLUGIN, check
+from .lab.network import Namespace
 
 pytestmark = pytest.mark.real
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from faults.matrix import Matrix, matching
-from tests import zoo
+from tests.lab import zoo
 
 pytestmark = [
     pytest.mark.real,

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from check_ssh_exchange.options import parser
-from tests import daemons, monitored
-from tests.icinga import DEFINITION, PACKAGES, Api, Configuration, icinga, service_objects
-from tests.monitored import HOST, LINES, NUMBER, STATES, assert_in_order, installation, need, parsed
+from tests.lab import daemons, monitored
+from tests.lab.icinga import DEFINITION, PACKAGES, Api, Configuration, icinga, service_objects
+from tests.lab.monitored import HOST, LINES, NUMBER, STATES, assert_in_order, installation, need, parsed
 
 pytestmark = pytest.mark.real
 

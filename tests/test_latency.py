@@ -1,7 +1,7 @@
 """Which handshakes enter the latency figures."""
 
-from .fake_sshd import FIN, IDENTIFICATION, KEXINIT, FakeSshd, hear, pause, send
-from .front_door import at, check
+from .lab.fake_sshd import FIN, IDENTIFICATION, KEXINIT, FakeSshd, hear, pause, send
+from .lab.front_door import at, check
 
 HEALTHY = [send(IDENTIFICATION), hear(1), send(KEXINIT), hear(4000)]
 SLOW_AND_GONE = [pause(0.5), send(IDENTIFICATION), hear(1), FIN]

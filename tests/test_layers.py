@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.fake_sshd import FIN, HEALTHY, FakeSshd, Script
+from tests.lab.fake_sshd import FIN, HEALTHY, FakeSshd, Script
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = "check_ssh_exchange"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests import network, zoo
-from tests.network import Namespace
+from tests.lab import network, zoo
+from tests.lab.network import Namespace
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("complete_zoo", "namespaces")]
 

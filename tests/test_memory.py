@@ -17,8 +17,8 @@ from check_ssh_exchange.diagnosis.history import History, Past, changes, remembe
 from check_ssh_exchange.ending import Ending
 from check_ssh_exchange.memory import Memory, MemoryFault
 
-from .fake_sshd import FIN, IDENTIFICATION, KEXINIT, FakeSshd, hear, send
-from .front_door import at, check
+from .lab.fake_sshd import FIN, IDENTIFICATION, KEXINIT, FakeSshd, hear, send
+from .lab.front_door import at, check
 from .reports import COMPLETED, TURNED, run
 
 NOON = 1_700_000_000.0

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests import network, zoo
-from tests.front_door import PLUGIN, Answer, check
-from tests.network import LINK, Namespace
+from tests.lab import network, zoo
+from tests.lab.front_door import PLUGIN, Answer, check
+from tests.lab.network import LINK, Namespace
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("complete_zoo")]
 

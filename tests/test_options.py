@@ -9,7 +9,7 @@ from check_ssh_exchange.perfdata import LABELS
 from check_ssh_exchange.probe.plan import Plan, Target
 from check_ssh_exchange.thresholds import DEFAULT_WARNING
 
-from .front_door import check, refusal
+from .lab.front_door import check, refusal
 
 HOST = ("-H", "127.0.0.1")
 

@@ -16,7 +16,7 @@ import pytest
 
 from check_ssh_exchange import __version__
 
-from .front_door import ROOT, check
+from .lab.front_door import ROOT, check
 
 PACKAGE = ROOT / "check_ssh_exchange"
 EXPORTER = ROOT / "exporter" / "ssh_exchange_exporter"

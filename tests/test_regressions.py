@@ -12,8 +12,8 @@ from check_ssh_exchange.diagnosis.maxstartups import MaxStartups
 from check_ssh_exchange.ending import Depth
 from check_ssh_exchange.measure import Plan, Target, measure
 
-from .fake_sshd import IDENTIFICATION, KEXINIT, FakeSshd, flood, hear, packet, pause, send
-from .front_door import at, check, start
+from .lab.fake_sshd import IDENTIFICATION, KEXINIT, FakeSshd, flood, hear, packet, pause, send
+from .lab.front_door import at, check, start
 from .runs import EXCEEDED, run, shake
 
 HEALTHY = [send(IDENTIFICATION), hear(1), send(KEXINIT), hear(4000)]

@@ -13,8 +13,8 @@ from check_ssh_exchange.diagnosis.rules import RULES
 from check_ssh_exchange.ending import Ending
 from check_ssh_exchange.options import parse, parser
 
-from . import zoo
-from .front_door import ROOT
+from .lab import zoo
+from .lab.front_door import ROOT
 
 RUNBOOK = ROOT / "docs" / "runbook"
 PAGES = [f"{cause}.md" for cause in Cause]

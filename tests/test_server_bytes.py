@@ -13,8 +13,8 @@ from check_ssh_exchange.wire import packet as own_packet
 from check_ssh_exchange.wire.exchange import MAX_TEXT
 from check_ssh_exchange.wire.identification import MAX_LINES, Identification, Malformed, parse_line
 from check_ssh_exchange.wire.packet import MAX_PACKET
-from tests.fake_sshd import IDENTIFICATION, KEXINIT, LISTS, disconnect, kexinit, packet, payloads, string
 from tests.fed import DEBUG, ENDS, EXT_INFO, IGNORE, UNIMPLEMENTED, after, connected
+from tests.lab.fake_sshd import IDENTIFICATION, KEXINIT, LISTS, disconnect, kexinit, packet, payloads, string
 
 # --- identifications
 

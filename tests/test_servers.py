@@ -16,8 +16,8 @@ import pytest
 
 from check_ssh_exchange.ending import Ending
 from faults.holding import held
-from tests import zoo
-from tests.front_door import Answer, check, patiently
+from tests.lab import zoo
+from tests.lab.front_door import Answer, check, patiently
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("complete_zoo")]
 

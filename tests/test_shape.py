@@ -9,7 +9,7 @@ from check_ssh_exchange import __version__
 from check_ssh_exchange.ending import Depth, Ending
 from check_ssh_exchange.measure import Plan, Target, measure
 from check_ssh_exchange.report import Report
-from tests.fake_sshd import (
+from tests.lab.fake_sshd import (
     FIN,
     HEALTHY,
     IDENTIFICATION,
@@ -25,7 +25,7 @@ from tests.fake_sshd import (
     send,
     string,
 )
-from tests.front_door import check
+from tests.lab.front_door import check
 
 CLIENT = f"SSH-2.0-check_ssh_exchange_{__version__}\r\n".encode()
 GENEROUS = 20.0  # seconds; no run here comes near it

@@ -3,7 +3,7 @@
 import pytest
 
 from faults import soak
-from tests.front_door import GOOD_HEALTH
+from tests.lab.front_door import GOOD_HEALTH
 
 pytestmark = pytest.mark.real
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from .fake_sshd import FIN, HEALTHY, FakeSshd
-from .front_door import PLUGIN, ROOT, SECONDS, SERVED, Answer, assert_served, at, check
+from .lab.fake_sshd import FIN, HEALTHY, FakeSshd
+from .lab.front_door import PLUGIN, ROOT, SECONDS, SERVED, Answer, assert_served, at, check
 
 
 def test_a_closed_stdout_changes_neither_the_code_nor_what_the_server_hears() -> None:

@@ -11,8 +11,8 @@ from check_ssh_exchange.ending import Depth, Ending
 from check_ssh_exchange.wire.exchange import GOALS, MAX_BEFORE_GOAL, MAX_TEXT, TRANSITIONS, Exchange, Input, State
 from check_ssh_exchange.wire.identification import MAX_LINE
 from check_ssh_exchange.wire.packet import MAX_PACKET
-from tests.fake_sshd import IDENTIFICATION, KEXINIT, disconnect, packet
 from tests.fed import DEBUG, ENDS, EXT_INFO, IGNORE, NEWKEYS, after, connected
+from tests.lab.fake_sshd import IDENTIFICATION, KEXINIT, disconnect, packet
 
 READ = 4096  # what the engine hands over at most at once
 LIVE = [state for state in State if state is not State.ENDED]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import zoo
+from tests.lab import zoo
 
 pytestmark = [pytest.mark.real, pytest.mark.skipif(zoo.missing() is not None, reason=zoo.missing() or "")]
 
@@ -91,7 +91,7 @@ def test_a_damaged_copy_does_not_damage_the_zoo() -> None:
 def test_a_copy_and_server_whose_owner_died_are_removed_by_the_next() -> None:
     owner = """if True:
         import os
-        from tests import zoo
+        from tests.lab import zoo
         server = zoo.copy("openssh-9.2").server()
         server.start()
         print(server.known_hosts.parent, flush=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fake_sshd import HEALTHY, FakeSshd
+from tests.lab.fake_sshd import HEALTHY, FakeSshd
 
 from .certificates import authority, certificate
 

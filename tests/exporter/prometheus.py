@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 from ruamel.yaml import YAML
 
-from tests import daemons
-from tests.network import Host, NetworkError
+from tests.lab import daemons
+from tests.lab.network import Host, NetworkError
 
 from .program import ROOT, wait_for
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests import zoo
-from tests.fake_sshd import HEALTHY, FakeSshd
-from tests.front_door import GOOD_HEALTH
+from tests.lab import zoo
+from tests.lab.fake_sshd import HEALTHY, FakeSshd
+from tests.lab.front_door import GOOD_HEALTH
 
 from .program import Program, Samples, running
 

@@ -19,7 +19,7 @@ from ssh_exchange_exporter.configuration.configuration import DEFAULT_BUCKETS, C
 from ssh_exchange_exporter.configuration.module import Module
 from ssh_exchange_exporter.flags import PORT, parser
 from ssh_exchange_exporter.log import FORMATS, LEVELS
-from tests.fake_sshd import HEALTHY, FakeSshd
+from tests.lab.fake_sshd import HEALTHY, FakeSshd
 
 from .program import ROOT, Program, running, wait_for
 from .prometheus import shipped

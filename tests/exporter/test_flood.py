@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tests.fake_sshd import HEALTHY, FakeSshd
+from tests.lab.fake_sshd import HEALTHY, FakeSshd
 
 from .program import running, wait_for
 

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from check_ssh_exchange.ending import Ending
-from tests.fake_sshd import KEXINIT, FakeSshd, send
+from tests.lab.fake_sshd import KEXINIT, FakeSshd, send
 
 from .program import Program, Samples, openmetrics, running, wait_for
 

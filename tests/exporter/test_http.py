@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.fake_sshd import HEALTHY, FakeSshd, Peer
+from tests.lab.fake_sshd import HEALTHY, FakeSshd, Peer
 
 from .program import Program, Samples, openmetrics, running, wait_for
 

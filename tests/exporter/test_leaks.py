@@ -5,11 +5,11 @@ import gc
 import os
 from pathlib import Path
 
-from bench.server import answering
 from check_ssh_exchange.probe.plan import Target
 from ssh_exchange_exporter.configuration.configuration import Configuration, load
 from ssh_exchange_exporter.question import Question
 from ssh_exchange_exporter.service import Service
+from tests.lab.busy_server import answering
 
 A_DAY = 24 * 60  # probes, one a minute
 SERVERS = 24

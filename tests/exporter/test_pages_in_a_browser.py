@@ -9,7 +9,7 @@ from check_ssh_exchange.measure import Plan, Target, measure
 from ssh_exchange_exporter.pages.history import history_page
 from ssh_exchange_exporter.pages.landing import landing
 from ssh_exchange_exporter.result import FleetRow
-from tests.fake_sshd import FIN, FakeSshd, send
+from tests.lab.fake_sshd import FIN, FakeSshd, send
 
 from .browser import Site, chromium, opened, serving, watched
 from .probed import BANNED, EVERY_ENDING, HEALTHY, NAMELESS, NOW, STALLED, THROTTLED, probed

@@ -15,9 +15,9 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from check_ssh_exchange.diagnosis.cause import Cause
-from tests import network, zoo
-from tests.fake_sshd import FIN, HEALTHY, FakeSshd
-from tests.network import Namespace
+from tests.lab import network, zoo
+from tests.lab.fake_sshd import FIN, HEALTHY, FakeSshd
+from tests.lab.network import Namespace
 
 from .program import Program, openmetrics, running, wait_for
 from .prometheus import CONTRIB, EXPORTER, Prometheus, missing, prometheus, shipped

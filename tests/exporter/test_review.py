@@ -20,7 +20,7 @@ from ssh_exchange_exporter.configuration.target import parse_target
 from ssh_exchange_exporter.flags import count
 from ssh_exchange_exporter.question import Answer, Question
 from ssh_exchange_exporter.service import Service
-from tests.fake_sshd import HEALTHY, FakeSshd, pause
+from tests.lab.fake_sshd import HEALTHY, FakeSshd, pause
 
 T = TypeVar("T")
 LONG = 20.0  # seconds; more than any of these runs takes

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from .fake_sshd import FakeSshd
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PLUGIN = (sys.executable, "-m", "check_ssh_exchange")
 SECONDS = 60.0  # for a run that takes one; only a hanging plugin needs them
 SERVED = re.compile(r"SSH OK - FakeSSH_1\.0 \(protocol 2\.0\), 5/5 handshakes, banner [\d.]+ ms", re.ASCII)

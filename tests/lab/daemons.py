@@ -1,6 +1,6 @@
 """The plugin as monitoring daemons run it: installed for user nagios, and the daemons started and ended.
 
-tests/nagios.py, tests/icinga.py and tests/nrpe.py have the daemons.
+tests/lab/nagios.py, tests/lab/icinga.py and tests/lab/nrpe.py have the daemons.
 """
 
 import json
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import NamedTuple, Self, TypeVar
 
 USER = "nagios"  # whom Debian's packages of all three let the plugins run as
-CONTRIB = Path(__file__).parents[1] / "contrib"
+CONTRIB = Path(__file__).parents[2] / "contrib"
 PLUGIN_DIRECTORY = "/usr/lib/nagios/plugins/"  # what the definitions in contrib/ name
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}  # as for a service, and nothing of pytest's
 RESULT_SECONDS = 40.0  # the longest run takes five; the others are for a machine under load

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.daemons import CONTRIB, RESULT_SECONDS, USER, DaemonError, Installation, await_result, running
+from tests.lab.daemons import CONTRIB, RESULT_SECONDS, USER, DaemonError, Installation, await_result, running
 
 PROGRAM = Path("/usr/sbin/nagios4")
 PACKAGES = {PROGRAM: "nagios4-core"}

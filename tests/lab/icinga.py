@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 
-from tests.daemons import CONTRIB, USER, Installation, await_result, running
-from tests.zoo import free_port
+from tests.lab.daemons import CONTRIB, USER, Installation, await_result, running
+from tests.lab.zoo import free_port
 
 # /usr/sbin/icinga2 is a shell script that does not pass a signal on; this is what it starts. Its directory is that of
 # the machine's architecture.

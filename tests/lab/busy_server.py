@@ -1,7 +1,7 @@
 """The servers that the benches speak to: other processes, on the other CPU, so that their work is in no figure of ours.
 
-`python -m bench.server MILLISECONDS` prints its port, identifies itself to whoever connects after a random delay of at
-most so many milliseconds, answers a client's KEXINIT with its own, and ends when its standard input does.
+`python -m tests.lab.busy_server MILLISECONDS` prints its port, identifies itself to each client after a random delay of
+at most so many milliseconds, answers a client's KEXINIT with its own, and ends when its standard input does.
 """
 
 import heapq
@@ -32,8 +32,8 @@ OUR_CPU, THEIR_CPU = {_CPUS[0]}, {_CPUS[-1]}
 
 # A destination used again within a minute makes connect() slower: the search for a free port has to look among the
 # ports in TIME_WAIT. A block of addresses drawn for each start of the bench, one address of it for each round.
-_NET = f"127.{random.randrange(16, 250)}"  # noqa: S311
-_NUMBERS = itertools.count(random.randrange(0x8000))  # noqa: S311
+_NET = f"127.{random.randrange(16, 250)}"
+_NUMBERS = itertools.count(random.randrange(0x8000))
 
 
 class Server(NamedTuple):
@@ -52,8 +52,8 @@ def fresh_address() -> str:
 @contextmanager
 def answering(delay: float = 0.0) -> Iterator[Server]:
     """Run the answering server on every loopback address; it waits up to `delay` seconds before it speaks."""
-    command = [sys.executable, "-m", "bench.server", str(delay * 1000)]
-    root = Path(__file__).parents[1]
+    command = [sys.executable, "-m", "tests.lab.busy_server", str(delay * 1000)]
+    root = Path(__file__).parents[2]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=root) as process:
         try:
             os.sched_setaffinity(process.pid, THEIR_CPU)
@@ -118,7 +118,7 @@ def serve(delay: float) -> None:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo")
     listener.bind(("0.0.0.0", 0))  # noqa: S104
     listener.listen(BACKLOG)
-    listener.setblocking(False)  # noqa: FBT003
+    listener.setblocking(False)
     print(listener.getsockname()[1], flush=True)
     poll = select.epoll()
     poll.register(listener, select.EPOLLIN)
@@ -134,7 +134,7 @@ def serve(delay: float) -> None:
                 client = listener.accept()[0]
                 clients[client.fileno()] = client
                 poll.register(client, select.EPOLLIN)
-                speak_at = time.monotonic() + random.uniform(0, delay) if delay else 0.0  # noqa: S311
+                speak_at = time.monotonic() + random.uniform(0, delay) if delay else 0.0
                 heapq.heappush(waiting, (speak_at, client.fileno(), client))
             else:
                 _hear(clients, descriptor)

@@ -11,8 +11,8 @@ import pytest
 
 from check_ssh_exchange.demo import ThrottlingServer
 from check_ssh_exchange.perfdata import LABELS
-from tests import daemons, zoo
-from tests.fake_sshd import FIN, HEALTHY, KEXINIT, FakeSshd, send
+from tests.lab import daemons, zoo
+from tests.lab.fake_sshd import FIN, HEALTHY, KEXINIT, FakeSshd, send
 
 HOST = "127.0.0.1"
 # All that harms a table, a terminal, a web page or perfdata; and an identification that is valid and odd.

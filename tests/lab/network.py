@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple, Self
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 TOOLS = ("ip", "iptables", "ip6tables", "nft")
 LINK = "link0"  # what each side calls its end
 ETC = Path("/etc/netns")  # ip-netns(8): files here appear in /etc for what is run in the namespace

@@ -1,6 +1,6 @@
 """Run real SSH servers, each in a throwaway copy of its chroot: `with zoo.server("openssh-9.2") as server`.
 
-`python -m tests.zoo` builds every chroot and prints one `name version` a line.
+`python -m tests.lab.zoo` builds every chroot and prints one `name version` a line.
 """
 
 import errno
@@ -22,7 +22,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Self, TypedDict, Unpack
 
-from tests.chroots import PUBLIC_KEYS, RECIPES, USER, ZooError, build, cache, locked, missing, version
+from tests.lab.chroots import PUBLIC_KEYS, RECIPES, USER, ZooError, build, cache, locked, missing, version
 
 __all__ = ["RECIPES", "Chroot", "Server", "Settings", "ZooError", "build", "copy", "free_port", "missing", "server"]
 
@@ -139,7 +139,7 @@ class Server:
 
         return subprocess.Popen(
             [*settings.get("prefix", ()), *self._command(), *settings.get("arguments", ())],
-            cwd=Path(__file__).parents[1],
+            cwd=Path(__file__).parents[2],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -153,7 +153,7 @@ class Server:
         hosts = (f"[{address}]" if ":" in address else address for address in self.addresses)
         places = [f"{host}:{self.port}" for host in hosts]
         if name == "tinysshd":
-            return [sys.executable, "-m", "tests.zoo", "inetd", str(root), str(self.port), *self.addresses]
+            return [sys.executable, "-m", "tests.lab.zoo", "inetd", str(root), str(self.port), *self.addresses]
         inside = ["chroot", str(root)]
         if name.startswith("dropbear"):
             key = "/etc/dropbear/dropbear_ed25519_host_key"
@@ -338,7 +338,7 @@ def main(arguments: Sequence[str]) -> None:
     try:
         build()
     except ZooError as error:
-        sys.exit(f"tests.zoo: {error}")
+        sys.exit(f"tests.lab.zoo: {error}")
     for name in RECIPES:
         print(name, version(name))
 

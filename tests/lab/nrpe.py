@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.daemons import CONTRIB, RESULT_SECONDS, USER, Installation, await_result, running
-from tests.zoo import free_port, listening
+from tests.lab.daemons import CONTRIB, RESULT_SECONDS, USER, Installation, await_result, running
+from tests.lab.zoo import free_port, listening
 
 PROGRAM = Path("/usr/sbin/nrpe")
 CHECK_NRPE = Path("/usr/lib/nagios/plugins/check_nrpe")

@@ -1,0 +1,1 @@
+"""What tests, faults and bench start: servers in chroots, networks, daemons, scripted servers."""
