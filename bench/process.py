@@ -24,7 +24,7 @@ ABSENT = ("asyncio", "asyncssh")
 TITLE = "CPU of a default run, 5 handshakes, whole process"
 _IMPORTS = """
 import sys
-from check_ssh_exchange.cli import main
+from check_ssh_exchange.remote.cli import main
 main(sys.argv[1:])
 print(len(sys.modules), *(name for name in {absent} if name in sys.modules))
 """
@@ -32,7 +32,7 @@ print(len(sys.modules), *(name for name in {absent} if name in sys.modules))
 # What pip writes for the entry point.
 _SCRIPT = """#!{python}
 import sys
-from check_ssh_exchange.cli import run
+from check_ssh_exchange.remote.cli import run
 if __name__ == '__main__':
     sys.exit(run())
 """

@@ -1,5 +1,5 @@
 """`python -m check_ssh_exchange`: the plugin."""
 
-from .cli import run
+from .remote.cli import run
 
 run()

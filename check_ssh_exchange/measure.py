@@ -6,10 +6,10 @@ from .diagnosis import budget
 from .diagnosis.followup import followups
 from .ending import Depth
 from .interrupt import Interrupted
+from .plan import Plan, Target
 from .probe.connection import Address, Connection
 from .probe.engine import Engine
 from .probe.fault import NameUnresolved, ProbeError
-from .probe.plan import Plan, Target
 from .probe.policy import Policy
 from .probe.resolve import resolve
 from .probe.run import Connect, Run

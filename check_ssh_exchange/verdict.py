@@ -6,7 +6,8 @@ from functools import lru_cache
 from .diagnosis.cause import PHRASES, Cause, Confidence
 from .diagnosis.diagnosis import Diagnosis
 from .ending import EARLY_CLOSES, TIMEOUTS, Ending
-from .nagios import (
+from .perfdata import UNITS, Figure, figures, fixed
+from .plugin.nagios import (
     Critical,
     Metric,
     Ok,
@@ -20,7 +21,6 @@ from .nagios import (
     Unknown,
     Warn,
 )
-from .perfdata import UNITS, Figure, figures, fixed
 from .report import Report, printable
 from .values import NamedTuple
 

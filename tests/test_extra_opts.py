@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from check_ssh_exchange.extra_opts import DIRECTORIES
-from check_ssh_exchange.options import Options, parse
+from check_ssh_exchange.plugin.extra_opts import DIRECTORIES
+from check_ssh_exchange.remote.options import Options, parse
 
 from .lab.front_door import refusal
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from check_ssh_exchange.options import parser
+from check_ssh_exchange.remote.options import parser
 from tests.lab import daemons, monitored
 from tests.lab.icinga import DEFINITION, PACKAGES, Api, Configuration, icinga, service_objects
 from tests.lab.monitored import HOST, LINES, NUMBER, STATES, assert_in_order, installation, need, parsed

@@ -17,20 +17,25 @@ MODULES = sorted((ROOT / PACKAGE).rglob("*.py"))
 ROOMS_OF_CODE = [PACKAGE, "exporter", "tests", "bench"]
 MAX_LINES = 350
 
-# What a room may import from the package besides itself; "" is the package's own `__init__`, with the version. A room
-# that is not named here is a face (command lines, output, judgement of a state): it may import every room, and no room
-# that is named may import it.
+# What a room may import from the package besides itself; "" is the package's own `__init__`, with the version.
+VALUES = {"", "ending", "plan", "report", "values"}
 MAY_IMPORT: dict[str, set[str]] = {
     "": set(),
     "values": set(),
     "interrupt": set(),
     "ending": set(),
     "report": {"ending", "values"},
+    "plan": {"ending", "values"},
     "perfdata": {"ending", "values", "report"},
     "wire": {"", "ending", "values"},
-    "diagnosis": {"ending", "values", "report"},
-    "probe": {"ending", "values", "report", "interrupt", "wire"},
-    "measure": {"ending", "values", "report", "interrupt", "diagnosis", "probe"},
+    "diagnosis": VALUES,
+    "plugin": {*VALUES, "diagnosis", "perfdata"},
+    "probe": {*VALUES, "interrupt", "wire"},
+    "measure": {*VALUES, "interrupt", "diagnosis", "probe"},
+    "verdict": {*VALUES, "diagnosis", "perfdata", "plugin"},
+    "remote": {*VALUES, "diagnosis", "interrupt", "measure", "perfdata", "plugin", "verdict"},
+    "demo": {*VALUES, "diagnosis", "remote", "wire"},
+    "__main__": {"remote"},
 }
 PURE = {"values", "ending", "report", "perfdata", "wire", "diagnosis"}
 IMPURE_MODULES = {
@@ -44,7 +49,7 @@ NOT_LOADED = {"asyncio", "asyncssh", "dataclasses", "inspect", "logging"}
 # Runs a command line in this process; what it loaded stands behind the marker.
 DRIVER = """
 import sys
-from check_ssh_exchange import cli
+from check_ssh_exchange.remote import cli
 code, output = cli.main(sys.argv[1:])
 sys.stdout.write(output + "loaded: " + " ".join(sorted(sys.modules)))
 """
@@ -111,7 +116,7 @@ def test_the_imports_are_found() -> None:
     assert (f"{PACKAGE}/wire/exchange.py", f"{PACKAGE}.__version__") in found
     assert (f"{PACKAGE}/measure.py", f"{PACKAGE}.probe.engine") in found
     assert (f"{PACKAGE}/probe/login.py", "asyncssh") in found
-    assert {room_of(path) for path in MODULES} >= {*MAY_IMPORT, "cli", "status", "verdict", "options"}
+    assert {room_of(path) for path in MODULES} == MAY_IMPORT.keys()
 
 
 def test_imports_go_down_and_never_up() -> None:
@@ -124,7 +129,7 @@ def test_imports_go_down_and_never_up() -> None:
 
 
 def test_only_main_imports_the_command_line_and_nobody_the_demo() -> None:
-    importers = {where for where, _, found in every_import() if found.name == f"{PACKAGE}.cli"}
+    importers = {where for where, _, found in every_import() if found.name == f"{PACKAGE}.remote.cli"}
     assert importers == {f"{PACKAGE}/__main__.py"}
     assert [where for where, _, found in every_import() if found.name == f"{PACKAGE}.demo"] == []
 
@@ -213,7 +218,7 @@ def test_the_exporters_libraries_stay_in_their_rooms() -> None:
 
 
 def test_the_exporter_uses_no_face_of_the_plugin_but_its_judgement_and_output() -> None:
-    faces = {"cli", "check", "options", "extra_opts", "memory", "demo", "interrupt", "__main__"}
+    faces = {"demo", "interrupt", "__main__"}
     used = {found.name.split(".")[1] for _, found in of_exporter() if found.name.startswith(f"{PACKAGE}.")}
     assert used & faces == set()
     assert "verdict" in used

@@ -21,7 +21,7 @@ DESCRIPTORS = """
 import json, os, sys
 from check_ssh_exchange.ending import Depth
 from check_ssh_exchange.measure import Plan, Target, measure
-from check_ssh_exchange.probe.plan import Login
+from check_ssh_exchange.plan import Login
 
 def open_files():
     return sorted((number, os.readlink(f"/proc/self/fd/{number}")) for number in os.listdir("/proc/self/fd")

@@ -15,7 +15,7 @@ from check_ssh_exchange.diagnosis.cause import Cause, Confidence
 from check_ssh_exchange.diagnosis.diagnosis import Diagnosis, diagnose
 from check_ssh_exchange.diagnosis.history import History, Past, changes, remember, waits, with_past
 from check_ssh_exchange.ending import Ending
-from check_ssh_exchange.memory import Memory, MemoryFault
+from check_ssh_exchange.plugin.state_file import Memory, MemoryFault
 
 from .lab.fake_sshd import FIN, IDENTIFICATION, KEXINIT, FakeSshd, hear, send
 from .lab.front_door import at, check

@@ -4,10 +4,10 @@ import pytest
 
 from check_ssh_exchange import __version__
 from check_ssh_exchange.ending import Depth, Ending
-from check_ssh_exchange.options import parse, parser
 from check_ssh_exchange.perfdata import LABELS
-from check_ssh_exchange.probe.plan import Plan, Target
-from check_ssh_exchange.thresholds import DEFAULT_WARNING
+from check_ssh_exchange.plan import Plan, Target
+from check_ssh_exchange.plugin.thresholds import DEFAULT_WARNING
+from check_ssh_exchange.remote.options import parse, parser
 
 from .lab.front_door import check, refusal
 

@@ -11,7 +11,7 @@ from check_ssh_exchange.diagnosis.cause import PHRASES, Cause, Confidence
 from check_ssh_exchange.diagnosis.diagnosis import Diagnosis
 from check_ssh_exchange.diagnosis.rules import RULES
 from check_ssh_exchange.ending import Ending
-from check_ssh_exchange.options import parse, parser
+from check_ssh_exchange.remote.options import parse, parser
 
 from .lab import zoo
 from .lab.front_door import ROOT

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from check_ssh_exchange.diagnosis.cause import Cause, Confidence
 from check_ssh_exchange.diagnosis.diagnosis import Diagnosis
-from check_ssh_exchange.document import render
 from check_ssh_exchange.ending import NOT_ACCEPTED, Ending
-from check_ssh_exchange.options import parse
 from check_ssh_exchange.perfdata import LABELS, UNITS, fixed
+from check_ssh_exchange.remote.json_output import render
+from check_ssh_exchange.remote.options import parse
 from check_ssh_exchange.report import Report, Server, printable
 from check_ssh_exchange.verdict import judge
 

@@ -126,7 +126,7 @@ def test_the_console_script_is_the_same_plugin() -> None:
 
 def test_two_runs_in_one_process_know_nothing_of_each_other() -> None:
     program = (
-        "import json, sys; from check_ssh_exchange.cli import main\n"
+        "import json, sys; from check_ssh_exchange.remote.cli import main\n"
         "print(json.dumps([main(arguments) for arguments in json.loads(sys.argv[1])]))"
     )
     with FakeSshd([FIN]) as closing, FakeSshd(HEALTHY) as healthy:

@@ -11,7 +11,7 @@ from nagiosplugin.range import Range
 from check_ssh_exchange.diagnosis.cause import Cause
 from check_ssh_exchange.ending import Ending
 from check_ssh_exchange.perfdata import LABELS
-from check_ssh_exchange.thresholds import parse_range, parse_states, parse_thresholds
+from check_ssh_exchange.plugin.thresholds import parse_range, parse_states, parse_thresholds
 
 NUMBERS = st.one_of(
     st.integers(-99999, 99999).map(str),

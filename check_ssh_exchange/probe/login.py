@@ -14,13 +14,13 @@ from collections.abc import Callable
 from typing import Any
 
 from ..interrupt import SIGNALS, Interrupted, heed
+from ..plan import Plan, Target
 from ..wire.exchange import CLIENT_IDENTIFICATION, Exchange
 from .carrier import LoginConnection
 from .connection import Address, Connection
 from .engine import Engine
 from .fault import ProbeError
 from .hosted import Host
-from .plan import Plan, Target
 from .run import Connect, Run
 
 # What asyncssh offers would depend on the libraries of the machine it runs on, and with it what a server picks and how

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from ..ending import NOT_ACCEPTED, Depth, Ending
+from ..plan import Plan, Target
 from ..report import Followup, Report
 from ..wire.exchange import Exchange
 from . import record
@@ -15,7 +16,6 @@ from .connection import Address, Connection, OnEnd
 from .engine import Engine
 from .fault import NoDescriptors, ProbeError
 from .knock import Knock
-from .plan import Plan, Target
 from .policy import Policy
 from .resolve import FAMILY_WORDS
 

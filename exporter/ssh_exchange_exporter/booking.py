@@ -8,8 +8,8 @@ from collections.abc import Hashable, Iterable, Iterator
 from check_ssh_exchange.diagnosis import budget
 from check_ssh_exchange.ending import Depth, Ending
 from check_ssh_exchange.measure import policy as policy_of
+from check_ssh_exchange.plan import Plan
 from check_ssh_exchange.probe.connection import Address
-from check_ssh_exchange.probe.plan import Plan
 from check_ssh_exchange.probe.policy import Policy
 from check_ssh_exchange.report import Followup, Handshake, Report, Server
 

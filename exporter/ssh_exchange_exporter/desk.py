@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 
 from check_ssh_exchange.ending import Depth
+from check_ssh_exchange.plan import Plan
 from check_ssh_exchange.probe.connection import Address
 from check_ssh_exchange.probe.fault import NameUnresolved, ProbeError
-from check_ssh_exchange.probe.plan import Plan
 from check_ssh_exchange.report import Report
 
 from .booking import Booking, servers_of

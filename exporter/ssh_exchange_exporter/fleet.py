@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from check_ssh_exchange.ending import Depth
-from check_ssh_exchange.probe.plan import Target
+from check_ssh_exchange.plan import Target
 
 from .configuration.module import Module
 from .result import FleetRow, Result

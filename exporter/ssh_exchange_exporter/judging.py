@@ -5,8 +5,8 @@ import time
 
 from check_ssh_exchange.diagnosis.diagnosis import diagnose
 from check_ssh_exchange.diagnosis.history import changes, remember, with_past
+from check_ssh_exchange.remote.status_line import summary
 from check_ssh_exchange.report import Report
-from check_ssh_exchange.status import summary
 from check_ssh_exchange.verdict import judge
 
 from .question import Question

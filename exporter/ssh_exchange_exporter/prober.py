@@ -7,11 +7,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from check_ssh_exchange.ending import Depth
+from check_ssh_exchange.plan import Plan, Target
 from check_ssh_exchange.probe.connection import Address, Connection
 from check_ssh_exchange.probe.engine import Engine
 from check_ssh_exchange.probe.fault import ProbeError
 from check_ssh_exchange.probe.hosted import Host
-from check_ssh_exchange.probe.plan import Plan, Target
 from check_ssh_exchange.probe.policy import Policy
 from check_ssh_exchange.probe.resolve import resolve
 from check_ssh_exchange.probe.run import Connect, Run

@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
+from check_ssh_exchange.plan import Target
 from check_ssh_exchange.probe.connection import Address
-from check_ssh_exchange.probe.plan import Target
 
 from .configuration.allowed import Allowed
 from .configuration.module import Module

@@ -2,9 +2,9 @@
 
 from check_ssh_exchange.diagnosis.diagnosis import diagnose
 from check_ssh_exchange.ending import Depth, Ending
-from check_ssh_exchange.options import parse
+from check_ssh_exchange.remote.options import parse
+from check_ssh_exchange.remote.status_line import summary
 from check_ssh_exchange.report import Handshake, Report
-from check_ssh_exchange.status import summary
 from check_ssh_exchange.verdict import judge
 from ssh_exchange_exporter.result import Result
 from tests.runs import EXCEEDED, run

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from check_ssh_exchange.ending import Depth
-from check_ssh_exchange.options import parse
-from check_ssh_exchange.probe.plan import Login
+from check_ssh_exchange.plan import Login
+from check_ssh_exchange.remote.options import parse
 from ssh_exchange_exporter.configuration.configuration import Configuration, load
 from ssh_exchange_exporter.configuration.module import Module
 from ssh_exchange_exporter.configuration.yaml_file import parse as parse_yaml

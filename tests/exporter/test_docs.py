@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 
 from check_ssh_exchange.diagnosis.cause import Cause
 from check_ssh_exchange.ending import Depth
-from check_ssh_exchange.probe.plan import DEFAULT_CONCURRENCY
+from check_ssh_exchange.plan import DEFAULT_CONCURRENCY
 from ssh_exchange_exporter.configuration.configuration import DEFAULT_BUCKETS, Configuration, load
 from ssh_exchange_exporter.configuration.module import Module
 from ssh_exchange_exporter.flags import PORT, parser

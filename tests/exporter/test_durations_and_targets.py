@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from check_ssh_exchange.probe.plan import Target
+from check_ssh_exchange.plan import Target
 from ssh_exchange_exporter.configuration.allowed import Allowed
 from ssh_exchange_exporter.configuration.configuration import load
 from ssh_exchange_exporter.configuration.duration import seconds_of, text_of

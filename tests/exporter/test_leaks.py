@@ -5,7 +5,7 @@ import gc
 import os
 from pathlib import Path
 
-from check_ssh_exchange.probe.plan import Target
+from check_ssh_exchange.plan import Target
 from ssh_exchange_exporter.configuration.configuration import Configuration, load
 from ssh_exchange_exporter.question import Question
 from ssh_exchange_exporter.service import Service

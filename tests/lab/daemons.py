@@ -38,7 +38,7 @@ def recorded(descriptor, data):
         record.write(json.dumps([sys.argv[1:], data.decode("ascii")]) + "\\n")
     return write(descriptor, data)
 os.write = recorded
-from check_ssh_exchange.cli import run
+from check_ssh_exchange.remote.cli import run
 run()
 """
 IS_NEW_ENOUGH = "import sys; sys.exit(sys.version_info < (3, 11))"

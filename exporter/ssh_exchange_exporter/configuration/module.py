@@ -10,8 +10,8 @@ from check_ssh_exchange.diagnosis.cause import Cause
 from check_ssh_exchange.diagnosis.diagnosis import SLOW_AFTER
 from check_ssh_exchange.ending import Depth, Ending
 from check_ssh_exchange.perfdata import LABELS
-from check_ssh_exchange.probe.plan import DEFAULT_HANDSHAKES, Login, Plan
-from check_ssh_exchange.thresholds import DEFAULT_CRITICAL, DEFAULT_WARNING, STATES, parse_range
+from check_ssh_exchange.plan import DEFAULT_HANDSHAKES, Login, Plan
+from check_ssh_exchange.plugin.thresholds import DEFAULT_CRITICAL, DEFAULT_WARNING, STATES, parse_range
 from check_ssh_exchange.verdict import Expectations
 
 from . import files

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Strict
 
-from check_ssh_exchange.probe.plan import Target
+from check_ssh_exchange.plan import Target
 from check_ssh_exchange.report import printable
 
 DEFAULT_PORT = 22

@@ -2,7 +2,7 @@
 
 import time
 
-from check_ssh_exchange.status import milliseconds
+from check_ssh_exchange.remote.status_line import milliseconds
 
 NONE = "-"  # where there is nothing to show
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))

@@ -2,8 +2,8 @@
 
 import json
 
-from check_ssh_exchange.document import document
-from check_ssh_exchange.status import text
+from check_ssh_exchange.remote.json_output import document
+from check_ssh_exchange.remote.status_line import text
 from check_ssh_exchange.verdict import judge
 
 from ..question import Answer, Question

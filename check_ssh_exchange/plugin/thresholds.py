@@ -2,9 +2,9 @@
 
 import re
 
-from .diagnosis.cause import Cause
-from .ending import Ending
-from .perfdata import LABELS
+from ..diagnosis.cause import Cause
+from ..ending import Ending
+from ..perfdata import LABELS
 
 DEFAULT_WARNING = {"early_close": "0", "banner_p50": "1", "early_close_window": "1"}
 DEFAULT_CRITICAL = {"early_close": "50", "banner_p50": "5"}

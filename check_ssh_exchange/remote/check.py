@@ -2,17 +2,17 @@
 
 import time
 
-from .diagnosis.diagnosis import Diagnosis, diagnose
-from .interrupt import ignore
-from .measure import measure
+from ..diagnosis.diagnosis import Diagnosis, diagnose
+from ..interrupt import ignore
+from ..measure import measure
+from ..report import Report, printable
+from ..verdict import judge
 from .options import Options
-from .report import Report, printable
-from .verdict import judge
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .diagnosis.history import History
-    from .memory import Memory
+    from ..diagnosis.history import History
+    from ..plugin.state_file import Memory
 
 
 def check(options: Options) -> tuple[int, str]:
@@ -20,10 +20,10 @@ def check(options: Options) -> tuple[int, str]:
     report, diagnosis = _remembered(options) if options.state_file else _measured(options)
     verdict = judge(report, diagnosis, options.expected)
     if options.is_json:
-        from .document import render
+        from .json_output import render
 
         return int(verdict.state), render(report, diagnosis, verdict)
-    from .status import text
+    from .status_line import text
 
     return int(verdict.state), text(report, diagnosis, verdict, options.verbosity)
 
@@ -36,8 +36,8 @@ def _measured(options: Options) -> tuple[Report, Diagnosis]:
 
 def _remembered(options: Options) -> tuple[Report, Diagnosis]:
     """Measure with what earlier runs saw at hand, and remember this one."""
-    from .diagnosis import history as past
-    from .memory import Memory, MemoryFault
+    from ..diagnosis import history as past
+    from ..plugin.state_file import Memory, MemoryFault
 
     target = options.target
     plan = options.plan
@@ -72,8 +72,8 @@ def _remembered(options: Options) -> tuple[Report, Diagnosis]:
 def _save(
     memory: "Memory", report: Report, diagnosis: Diagnosis, seen: "History", window: float
 ) -> tuple["History", list[str]]:
-    from .diagnosis.history import remember
-    from .memory import MemoryFault
+    from ..diagnosis.history import remember
+    from ..plugin.state_file import MemoryFault
 
     now = time.time()
     try:
@@ -84,8 +84,8 @@ def _save(
 
 def _held_back(options: Options, history: "History", now: float) -> tuple[Report, Diagnosis]:
     """Return the answer of a run that was not made."""
-    from .diagnosis.cause import Cause, Confidence
-    from .diagnosis.remedies import remedies_for
+    from ..diagnosis.cause import Cause, Confidence
+    from ..diagnosis.remedies import remedies_for
 
     sentence = (
         f"a penalty against our address seemed to hold at {_clock(history.wait_until - history.wait)}, "
@@ -106,7 +106,7 @@ def _held_back(options: Options, history: "History", now: float) -> tuple[Report
 
 
 def _is_outside(early: int, accepted: int, spec: str | None) -> bool:
-    from .nagios import Range
+    from ..plugin.nagios import Range
 
     return spec is not None and accepted > 0 and not Range(spec).match(100 * early / accepted)
 

@@ -1,10 +1,10 @@
 """The plugin's text: one status line with its perfdata, and the long output of -v, -vv and -vvv."""
 
-from .diagnosis.cause import PHRASES, Cause
-from .diagnosis.diagnosis import Diagnosis
-from .perfdata import fixed
-from .report import PHASES, Handshake, Report, printable, quantile
-from .verdict import Verdict, problem
+from ..diagnosis.cause import PHRASES, Cause
+from ..diagnosis.diagnosis import Diagnosis
+from ..perfdata import fixed
+from ..report import PHASES, Handshake, Report, printable, quantile
+from ..verdict import Verdict, problem
 
 PREFIX = "SSH"
 # What Nagios shows in one row of its table; longer evidence belongs to -v.

@@ -1,7 +1,7 @@
 """What a run is to do: how many handshakes, how deep, from where, until when."""
 
-from ..ending import Depth
-from ..values import NamedTuple
+from .ending import Depth
+from .values import NamedTuple
 
 DEFAULT_HANDSHAKES = 5
 # OpenSSH's default MaxStartups 10:30:100 never drops a connection below 10 at once, and the baseline's slot may still

@@ -5,18 +5,18 @@ import math
 import socket
 from collections.abc import Callable, Sequence
 
-from . import __version__
-from .ending import Depth
-from .probe.plan import DEFAULT_CONCURRENCY, DEFAULT_HANDSHAKES, DEFAULT_TIMEOUT, Login, Plan, Target
-from .thresholds import DEFAULT_CRITICAL, DEFAULT_WARNING, parse_states, parse_thresholds
-from .values import NamedTuple
-from .verdict import Expectations
+from .. import __version__
+from ..ending import Depth
+from ..plan import DEFAULT_CONCURRENCY, DEFAULT_HANDSHAKES, DEFAULT_TIMEOUT, Login, Plan, Target
+from ..plugin.thresholds import DEFAULT_CRITICAL, DEFAULT_WARNING, parse_states, parse_thresholds
+from ..values import NamedTuple
+from ..verdict import Expectations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
-    from .diagnosis.maxstartups import MaxStartups
+    from ..diagnosis.maxstartups import MaxStartups
 
 MAX_HANDSHAKES = 10_000
 MAX_TIMEOUT = 3600.0
@@ -119,7 +119,7 @@ def _source(text: str) -> str:
 
 
 def _max_startups(text: str) -> "MaxStartups":
-    from .diagnosis.maxstartups import parse
+    from ..diagnosis.maxstartups import parse
 
     try:
         return parse(text)
@@ -232,7 +232,7 @@ def _expanded(arguments: Sequence[str]) -> Sequence[str]:
     """Return the arguments with the options that files say before those of the command line."""
     if not any(argument.startswith("--extra-opts") for argument in arguments):
         return arguments
-    from .extra_opts import ExtraOptsError, expand
+    from ..plugin.extra_opts import ExtraOptsError, expand
 
     try:
         return expand(arguments)

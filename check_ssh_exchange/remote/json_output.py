@@ -3,11 +3,11 @@
 import json
 from collections.abc import Mapping
 
-from .diagnosis.diagnosis import Diagnosis
-from .perfdata import figures, fixed
-from .report import PHASES, Handshake, Report, quantile
-from .status import summary
-from .verdict import Verdict
+from ..diagnosis.diagnosis import Diagnosis
+from ..perfdata import figures, fixed
+from ..report import PHASES, Handshake, Report, quantile
+from ..verdict import Verdict
+from .status_line import summary
 
 SCHEMA = 1
 
