@@ -1,6 +1,5 @@
 """What a run measured, as frozen values: no socket, no clock, no judgement."""
 
-from collections.abc import Iterable
 from enum import StrEnum
 
 from .ending import EARLY_CLOSES, NOT_ACCEPTED, Depth, Ending
@@ -159,27 +158,3 @@ def quantile(ordered: list[float], fraction: float) -> float:
     low = int(position)
     high = min(low + 1, len(ordered) - 1)
     return ordered[low] + (ordered[high] - ordered[low]) * (position - low)
-
-
-def printable(data: bytes | str, limit: int = 1024) -> str:
-    r"""Return a stranger's bytes as printable ASCII, at most `limit` characters.
-
-    Control characters, NUL, ESC, bytes above 0x7e, the backslash, `|` (which begins perfdata) and `<` (which begins a
-    tag where a web page shows it) become `\xNN`; line ends become " / ".
-    """
-    raw = data.encode("utf-8", "surrogateescape") if isinstance(data, str) else data
-    cut = raw[: limit + 1].rstrip(b"\r\n")
-    # Nearly every text is harmless as it is, and a run has dozens of them.
-    out = "".join(_PRINTABLE[byte] for byte in cut) if cut.translate(None, _HARMLESS) else cut.decode("ascii")
-    return out if len(out) <= limit else out[: limit - 3] + "..."
-
-
-_PRINTABLE = [chr(byte) if 0x20 <= byte < 0x7F and byte not in b"|\\<" else f"\\x{byte:02x}" for byte in range(256)]
-_PRINTABLE[0x0A] = " / "
-_HARMLESS = bytes(byte for byte in range(256) if _PRINTABLE[byte] == chr(byte))
-
-
-def join(words: Iterable[str]) -> str:
-    """Return a list in words: "a", "a and b", "a, b and c"."""
-    *first, last = words
-    return f"{', '.join(first)} and {last}" if first else last

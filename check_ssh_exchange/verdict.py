@@ -21,7 +21,8 @@ from .plugin.nagios import (
     Unknown,
     Warn,
 )
-from .report import Report, printable
+from .report import Report
+from .text import printable
 from .values import NamedTuple
 
 STATE_OF_WORD: dict[str, State] = {"ok": Ok, "warning": Warn, "critical": Critical, "unknown": Unknown}

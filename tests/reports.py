@@ -5,7 +5,8 @@ from check_ssh_exchange.diagnosis.diagnosis import Diagnosis, diagnose
 from check_ssh_exchange.ending import NOT_ACCEPTED, Depth, Ending
 from check_ssh_exchange.remote.options import parse
 from check_ssh_exchange.remote.status_line import text
-from check_ssh_exchange.report import Handshake, Report, Server, printable
+from check_ssh_exchange.report import Handshake, Report, Server
+from check_ssh_exchange.text import printable
 from check_ssh_exchange.verdict import Verdict, judge
 
 OPENSSH = Server("SSH-2.0-OpenSSH_9.2p1 Debian-2", "2.0", "OpenSSH_9.2p1", "Debian-2")

@@ -18,12 +18,13 @@ ROOMS_OF_CODE = [PACKAGE, "exporter", "tests", "bench"]
 MAX_LINES = 350
 
 # What a room may import from the package besides itself; "" is the package's own `__init__`, with the version.
-VALUES = {"", "ending", "plan", "report", "values"}
+VALUES = {"", "ending", "plan", "report", "text", "values"}
 MAY_IMPORT: dict[str, set[str]] = {
     "": set(),
     "values": set(),
     "interrupt": set(),
     "ending": set(),
+    "text": set(),
     "report": {"ending", "values"},
     "plan": {"ending", "values"},
     "perfdata": {"ending", "values", "report"},
@@ -37,7 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "demo": {*VALUES, "diagnosis", "remote", "wire"},
     "__main__": {"remote"},
 }
-PURE = {"values", "ending", "report", "perfdata", "wire", "diagnosis"}
+PURE = {"values", "text", "ending", "report", "perfdata", "wire", "diagnosis"}
 IMPURE_MODULES = {
     "asyncio", "concurrent", "ctypes", "fcntl", "http", "io", "logging", "multiprocessing", "pathlib", "random",
     "select", "selectors", "shutil", "signal", "socket", "socketserver", "ssl", "subprocess", "sys", "tempfile",

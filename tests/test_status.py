@@ -14,7 +14,8 @@ from check_ssh_exchange.ending import NOT_ACCEPTED, Ending
 from check_ssh_exchange.perfdata import LABELS, UNITS, fixed
 from check_ssh_exchange.remote.json_output import render
 from check_ssh_exchange.remote.options import parse
-from check_ssh_exchange.report import Report, Server, printable
+from check_ssh_exchange.report import Report, Server
+from check_ssh_exchange.text import printable
 from check_ssh_exchange.verdict import judge
 
 from .reports import CLOSED, COMPLETED, RESET, TURNED, judged, run, state

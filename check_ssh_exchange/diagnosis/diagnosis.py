@@ -1,6 +1,7 @@
 """A diagnosis: the cause, how sure it is, what speaks for it and what to do."""
 
-from ..report import Report, printable
+from ..report import Report
+from ..text import printable
 from ..values import NamedTuple
 from .cause import Cause, Confidence
 

@@ -4,7 +4,8 @@ from collections import Counter
 from functools import cached_property
 
 from ..ending import EARLY_CLOSES, Ending
-from ..report import Handshake, Report, Server, join
+from ..report import Handshake, Report, Server
+from ..text import join
 from . import maxstartups
 from .cause import Cause
 from .maxstartups import Estimate, MaxStartups

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from zlib import crc32
 
 from ..diagnosis.history import MAX_RUNS, History, Past
-from ..report import printable
+from ..text import printable
 
 SCHEMA = 1
 MAX_FILE = 1 << 20  # bytes: MAX_RUNS runs of at most 60 bytes, and room

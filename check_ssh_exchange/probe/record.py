@@ -2,7 +2,8 @@
 
 from functools import lru_cache
 
-from ..report import Algorithms, Handshake, Server, printable
+from ..report import Algorithms, Handshake, Server
+from ..text import printable
 from ..wire.kexinit import KexInit
 from .connection import Connection
 from .resolve import FAMILY_WORDS

@@ -5,7 +5,8 @@ import time
 from ..diagnosis.diagnosis import Diagnosis, diagnose
 from ..interrupt import ignore
 from ..measure import measure
-from ..report import Report, printable
+from ..report import Report
+from ..text import printable
 from ..verdict import judge
 from .options import Options
 

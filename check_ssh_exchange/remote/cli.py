@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> tuple[int, str]:
     except MemoryError:
         return UNKNOWN, "SSH UNKNOWN - this machine has no memory left for a check\n"
     except Exception as error:  # noqa: BLE001 - the last net: a plugin must answer
-        from ..report import printable
+        from ..text import printable
 
         return UNKNOWN, f"SSH UNKNOWN - internal error, please report it: {printable(repr(error), 300)}\n"
     except BaseException as error:  # noqa: BLE001 - Interrupted outside a measurement: nothing is known yet
@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> tuple[int, str]:
 
 
 def _check(arguments: list[str]) -> tuple[int, str]:
-    from ..report import printable
+    from ..text import printable
     from .options import Message, UsageError, parse
 
     try:

@@ -3,7 +3,8 @@
 from ..diagnosis.cause import PHRASES, Cause
 from ..diagnosis.diagnosis import Diagnosis
 from ..perfdata import fixed
-from ..report import PHASES, Handshake, Report, printable, quantile
+from ..report import PHASES, Handshake, Report, quantile
+from ..text import printable
 from ..verdict import Verdict, problem
 
 PREFIX = "SSH"

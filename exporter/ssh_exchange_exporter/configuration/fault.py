@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from check_ssh_exchange.report import printable
+from check_ssh_exchange.text import printable
 
 MAX_ERRORS = 200  # nobody reads more, and a file of a hundred thousand targets can hold as many mistakes
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Strict
 
 from check_ssh_exchange.plan import Target
-from check_ssh_exchange.report import printable
+from check_ssh_exchange.text import printable
 
 DEFAULT_PORT = 22
 MAX_NAME = 253

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
 from check_ssh_exchange import __version__
-from check_ssh_exchange.report import printable
+from check_ssh_exchange.text import printable
 
 from ..configuration.target import parse_target
 from ..exposition.accept import OPENMETRICS, chosen
