@@ -6,9 +6,8 @@ import time
 from collections.abc import Callable
 
 from check_ssh_exchange.ending import Depth
-from check_ssh_exchange.plan import Plan
-from check_ssh_exchange.probe.connection import Address
-from check_ssh_exchange.probe.fault import NameUnresolved, ProbeError
+from check_ssh_exchange.probe.errors import ProbeError
+from check_ssh_exchange.probe.measurement import Measurement
 from check_ssh_exchange.report import Report
 
 from .booking import Booking, servers_of
@@ -23,8 +22,6 @@ from .servers import Peer, Place, Servers, plain, release
 # After a run: sshd and dropbear free a connection's slot a moment after our close (at most 0.3 s measured).
 REST = 0.3
 LEAST = 0.2  # seconds; no run is begun in less
-# Of the whole time. A name that took longer leaves too little to say anything about the server, as with the plugin.
-RESOLVER_SHARE = 0.8
 # Of what is left then: a run that waited longer for others to leave would call a slow server a dead one.
 WAITING_SHARE = 0.5
 
@@ -76,25 +73,20 @@ class Desk:
 
     async def _answer(self, question: Question, seconds: float) -> Answer:
         begun, at = time.monotonic(), time.time()
-        plan = question.module.plan(seconds, trace=question.trace)
+        measurement = Measurement(question.target, question.module.plan(seconds, trace=question.trace))
         try:
-            addresses = await self._prober.addresses(question.target, plan)
-        except ProbeError as fault:
-            cause = "name_resolution" if isinstance(fault, NameUnresolved) else None
-            return self._done(question, _fault(question, plan, str(fault), cause), at, begun)
+            addresses = await self._prober.resolve(measurement)
+        except ProbeError as error:
+            return self._done(question, measurement.failed(error), at, begun)
         question.require_allowed(addresses)
-        took = time.monotonic() - begun
-        if took > RESOLVER_SHARE * seconds:
-            slow = f"the resolver took {took:.2f} of {seconds:.3g} s for {question.target.host}"
-            return self._done(question, _fault(question, plan, slow, "name_resolution"), at, begun)
         places = [Place(plain(address.text), question.target.port) for address in addresses]
         try:
-            async with asyncio.timeout((seconds - took) * WAITING_SHARE):
+            async with asyncio.timeout(measurement.seconds_left * WAITING_SHARE):
                 peers = await self._servers.hold(places)
         except TimeoutError:
             return self._earlier(question, "another probe of this server was under way all the time")
         try:
-            booking = Booking(self._servers, peers, plan, addresses, question.subject)
+            booking = Booking(self._servers, peers, measurement.plan, addresses, question.subject)
             wait = None if booking.is_covered() else booking.claim(comes_back=question.is_background)
         except BaseException:
             release(peers)
@@ -102,23 +94,21 @@ class Desk:
         if wait is not None:
             release(peers)
             return self._deferred(question, peers, wait)
-        return await self._probe(question, plan, addresses, peers, booking, (begun, at, took, seconds))
+        return await self._probe(question, measurement, peers, booking, (begun, at))
 
     async def _probe(
         self,
         question: Question,
-        plan: Plan,
-        addresses: list[Address],
+        measurement: Measurement,
         peers: list[Peer],
         booking: Booking,
-        times: tuple[float, float, float, float],
+        times: tuple[float, float],
     ) -> Answer:
-        begun, at, took, seconds = times
+        begun, at = times
         booking.take()
         report: Report | None = None
         try:
-            left = seconds - (time.monotonic() - begun)
-            report = await self._prober.run(question.target, plan, addresses, booking.policy(), took, left)
+            report = await self._prober.run(measurement, booking.policy())
         finally:
             rest = asyncio.create_task(self._rest(booking, peers, report))
             self._resting.add(rest)
@@ -165,8 +155,8 @@ class Desk:
         return Answer(last, _age(last)) if last else self._unanswered(question, why)
 
     def _unanswered(self, question: Question, why: str) -> Answer:
-        plan = question.module.plan(LEAST)
-        result = self._judge.judge(question, _fault(question, plan, why), time.time(), 0.0)
+        report = Measurement(question.target, question.module.plan(LEAST)).failed(ProbeError(why))
+        result = self._judge.judge(question, report, time.time(), 0.0)
         self._on_result(result, None)
         return Answer(result)
 
@@ -181,11 +171,6 @@ class Desk:
         for rest in tuple(self._resting):
             rest.cancel()
         await asyncio.gather(*self._resting, return_exceptions=True)
-
-
-def _fault(question: Question, plan: Plan, fault: str, cause: str | None = None) -> Report:
-    target = question.target
-    return Report(target.host, target.port, plan.depth, plan.handshakes, fault=fault, fault_cause=cause)
 
 
 def _is_told_by(question: Question, result: Result) -> bool:

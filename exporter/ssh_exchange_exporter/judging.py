@@ -1,40 +1,30 @@
-"""From a report to a result: diagnosis, memory, verdict, status line. The plugin's own judgement, module by module."""
+"""From a report to a result, with what earlier probes of the same target and module saw at hand."""
 
 import itertools
 import time
 
-from check_ssh_exchange.diagnosis.diagnosis import diagnose
-from check_ssh_exchange.diagnosis.history import changes, remember, with_past
-from check_ssh_exchange.remote.status_line import summary
+from check_ssh_exchange.diagnosis.evaluate import evaluate
+from check_ssh_exchange.remote.status_line import line
 from check_ssh_exchange.report import Report
-from check_ssh_exchange.verdict import judge
 
 from .question import Question
 from .recall import Recall, clock
 from .result import Result
 
-WINDOW = 0.0  # seconds of runs to list one by one; a diagnosis needs when it was served last, and Prometheus counts
-
 
 class Judge:
-    """Judges reports, with what earlier ones of the same target and module said at hand."""
+    """Makes results of reports, numbered from 1."""
 
     def __init__(self, recall: Recall) -> None:
         self._recall = recall
         self._numbers = itertools.count(1)
 
     def judge(self, question: Question, report: Report, at: float, took: float) -> Result:
-        """Return the result of a probe that began at `at` (seconds since the epoch) and took so many seconds."""
-        module = question.module
-        diagnosis = diagnose(report, None, module.slow_after)
+        """Return the result of a probe that began at `at` (seconds since the epoch) and took this many seconds."""
+        subject = question.subject
+        outcome = evaluate(report, self._recall.past(subject), question.module.expectations(), clock)
         if report.fault is None:
-            past = self._recall.past(question.subject)
-            notes = (*report.notes, *changes(past, report))
-            diagnosis = with_past(diagnosis, past, report, clock)
-            self._recall.remember(question.subject, remember(past, report, diagnosis, at, WINDOW))
-            report = report._replace(notes=notes)
-        verdict = judge(report, diagnosis, module.expectations(), has_perfdata=question.trace)
-        line = f"SSH {str(verdict.state).upper()} - {summary(report, diagnosis, verdict)}"
+            self._recall.remember(subject, outcome.history)
         return Result(
             number=next(self._numbers),
             target=question.text,
@@ -42,9 +32,7 @@ class Judge:
             is_background=question.is_background,
             at=at,
             took=took,
-            report=report,
-            diagnosis=diagnosis,
-            verdict=verdict,
-            summary=line,
+            outcome=outcome,
+            summary=line(outcome),
             ended=time.monotonic(),
         )

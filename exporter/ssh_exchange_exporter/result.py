@@ -3,8 +3,9 @@
 from typing import NamedTuple
 
 from check_ssh_exchange.diagnosis.diagnosis import Diagnosis
+from check_ssh_exchange.diagnosis.evaluate import Outcome
+from check_ssh_exchange.plugin.states import Verdict
 from check_ssh_exchange.report import Report
-from check_ssh_exchange.verdict import Verdict
 
 
 class Result(NamedTuple):
@@ -21,11 +22,24 @@ class Result(NamedTuple):
     is_background: bool
     at: float
     took: float
-    report: Report
-    diagnosis: Diagnosis
-    verdict: Verdict
+    outcome: Outcome
     summary: str
     ended: float = 0.0
+
+    @property
+    def report(self) -> Report:
+        """What was measured."""
+        return self.outcome.report
+
+    @property
+    def diagnosis(self) -> Diagnosis:
+        """Why."""
+        return self.outcome.diagnosis
+
+    @property
+    def verdict(self) -> Verdict:
+        """How the module's expectations judge it."""
+        return self.outcome.verdict
 
     @property
     def is_ok(self) -> bool:

@@ -56,8 +56,9 @@ def test_a_run_that_is_refused_costs_the_handshakes_it_has_made(tmp_path: Path) 
         assert len(server.peers) == 1
     assert [answer.is_deferred for answer in answers] == [False, True, True]
     assert answers[0].result is not None
-    said = answers[0].result.report.fault or ""
-    assert said.endswith("use handshakes: 15, or exempt: true when the server exempts this address")
+    fault = answers[0].result.report.fault
+    assert fault is not None
+    assert fault.sentence.endswith("use handshakes: 15, or exempt: true when the server exempts this address")
 
 
 def test_an_account_is_as_large_as_before_when_a_larger_run_gives_back_what_it_did_not_spend() -> None:

@@ -24,7 +24,7 @@ def history_page(result: Result, now: float) -> str:
         _listed("Evidence", diagnosis.evidence),
         _listed("It could also be", diagnosis.alternatives),
         _remedies(result),
-        _listed("Notes", _notes(report)),
+        _listed("Notes", result.outcome.notes),
         _facts(result, now),
     ]
     parts = [
@@ -54,10 +54,9 @@ def _verdict(result: Result) -> Markup:
         tag("h1", None, PHRASES[result.diagnosis.cause]),
         tag("p", None, "Confidence: ", sure) if is_named else None,
         tag("p", None, result.summary),
-        tag("p", None, "Not carried out: ", report.fault)
-        if report.fault and report.fault not in result.summary
+        tag("p", None, "Not carried out: ", report.fault.sentence)
+        if report.fault and report.fault.sentence not in result.summary
         else None,
-        tag("p", None, "Held back: ", report.held_back) if report.held_back else None,
     )
 
 
@@ -66,22 +65,13 @@ def _listed(heading: str, sentences: Iterable[str]) -> Markup:
     return _section(heading, tag("ul", None, *items)) if items else Markup()
 
 
-def _notes(report: Report) -> list[str]:
-    notes = list(report.notes)
-    if report.control:
-        notes.append(f"the control port: {report.control}")
-    if report.window:
-        closes, accepted = report.window
-        notes.append(f"with the remembered runs: {closes} of {counted(accepted, 'accepted connection')} closed early")
-    return notes
-
-
 def _remedies(result: Result) -> Markup:
     diagnosis = result.diagnosis
     if diagnosis.cause is Cause.HEALTHY:
         return Markup()
-    commands = [tag("pre", None, tag("code", None, remedy)) for remedy in diagnosis.remedies]
-    runbook = tag("p", None, "Runbook, in the project's repository: ", tag("code", None, diagnosis.runbook))
+    commands = [tag("pre", None, tag("code", None, str(remedy))) for remedy in diagnosis.remedies]
+    page = f"docs/runbook/{diagnosis.cause}.md"
+    runbook = tag("p", None, "Runbook, in the project's repository: ", tag("code", None, page))
     return _section("What to do", *commands, runbook)
 
 
@@ -134,7 +124,7 @@ def _row(one: Handshake, phases: Sequence[str], *, has_words: bool) -> Markup:
     swatch: Attributes = {"class": f"swatch e-{one.ending}", "width": 10, "height": 10, "aria-hidden": "true"}
     said = [tag("code", None, one.text) if one.text else None, tag("small", None, one.detail) if one.detail else None]
     role = one.role if one.role != "burst" or one.wave < 2 else f"burst, wave {one.wave}"
-    role += " (second source)" if one.is_witness else " (we spoke first)" if one.spoke_first else ""
+    role += " (second source)" if one.is_second_source else " (we spoke first)" if one.spoke_first else ""
     numbers = [getattr(one, phase) for phase in phases]
     return tag(
         "tr",

@@ -4,7 +4,6 @@ import json
 
 from check_ssh_exchange.remote.json_output import document
 from check_ssh_exchange.remote.status_line import text
-from check_ssh_exchange.verdict import judge
 
 from ..question import Answer, Question
 from ..result import Result
@@ -12,16 +11,12 @@ from ..result import Result
 
 def debug_text(answer: Answer, result: Result, question: Question, metrics: str) -> str:
     """Return all that is known of a probe."""
-    report, diagnosis, verdict = result.report, result.diagnosis, result.verdict
-    if not verdict.perfdata:  # the result of an earlier probe, for which nobody had asked so much
-        perfdata = judge(report, diagnosis, question.module.expectations()).perfdata
-        verdict = verdict._replace(perfdata=perfdata)
+    thresholds = question.module.expectations().thresholds
     held = f"held back by the budget, this result is {answer.age:.1f} s old\n" if answer.is_deferred else ""
-    report_text = json.dumps(document(report, diagnosis, verdict), indent=2)
     module = question.module.model_dump_json(indent=2)
     parts = {
-        "Log of the probe": held + text(report, diagnosis, verdict, 3),
-        "Report": report_text + "\n",
+        "Log of the probe": held + text(result.outcome, thresholds, 3),
+        "Report": json.dumps(document(result.outcome), indent=2) + "\n",
         "Metrics": metrics,
         f"Module {question.module_name}": module + "\n",
     }
