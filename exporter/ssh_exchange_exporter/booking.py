@@ -11,8 +11,9 @@ from check_ssh_exchange.probe.connection import Address
 from check_ssh_exchange.report import Handshake, Report, Server
 
 from .allowance import Allowance
+from .ip_address import plain
 from .prober import source_towards
-from .servers import Peer, Servers, plain
+from .servers import Peer, Servers
 
 # What a user may change, as the configuration spells it.
 KEYS = budget.Spelling("handshakes: {}", "concurrency: {}", "exempt: true")

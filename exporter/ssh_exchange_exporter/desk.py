@@ -11,13 +11,14 @@ from check_ssh_exchange.probe.measurement import Measurement
 from check_ssh_exchange.report import Report
 
 from .booking import Booking, servers_of
+from .ip_address import plain
 from .judging import Judge
 from .own_metrics import OwnMetrics
 from .prober import Prober
 from .question import Answer, Question
 from .recall import Recall, without_trace
 from .result import Result
-from .servers import Peer, Place, Servers, plain, release
+from .servers import Peer, Place, Servers, release
 
 # After a run: sshd and dropbear free a connection's slot a moment after our close (at most 0.3 s measured).
 REST = 0.3

@@ -1,10 +1,8 @@
 """What is kept for each server: who probes it now, what each source of ours may still do to it, what it was last."""
 
 import asyncio
-import ipaddress
 import time
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import NamedTuple
 
 from check_ssh_exchange.report import Server
@@ -14,17 +12,6 @@ from .configuration.configuration import Budget
 from .result import Result
 
 MOST_REMEMBERED = 20_000
-
-
-@lru_cache(4096)
-def plain(address: str) -> str:
-    """Return an address as the other end sees it, whichever of its spellings is given; "" as it is."""
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    # ::ffff:192.0.2.1 goes over IPv4, and the server sees IPv4.
-    return str((isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped) or found)
 
 
 class Place(NamedTuple):

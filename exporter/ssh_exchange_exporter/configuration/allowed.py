@@ -3,11 +3,8 @@
 import ipaddress
 from collections.abc import Sequence
 
+from ..ip_address import Address, Network, parse, parse_network
 from .target import name_of
-
-_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-_MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
 
 
 class Allowed:
@@ -15,7 +12,7 @@ class Allowed:
 
     def __init__(self, entries: Sequence[str]) -> None:
         self.is_everything = not entries
-        self._networks: list[_Network] = []
+        self._networks: list[Network] = []
         self._names: set[str] = set()
         self._suffixes: set[str] = set()
         for entry in entries:
@@ -59,7 +56,7 @@ class Allowed:
         address = _address_of(address_text)
         return self.is_everything or (address is not None and self._covers(address))
 
-    def _covers(self, address: _Address) -> bool:
+    def _covers(self, address: Address) -> bool:
         return any(address in network for network in self._networks)
 
 
@@ -75,25 +72,18 @@ def _name_or_fault(text: str, entry: str) -> str:
         raise ValueError(f"{entry} is no network, address, name or *.suffix") from None
 
 
-def _address_of(text: str) -> _Address | None:
-    try:
-        address = ipaddress.ip_address(text.removeprefix("[").removesuffix("]").partition("%")[0])
-    except ValueError:
-        return None
+def _address_of(text: str) -> Address | None:
     # ::ffff:10.0.0.1 reaches 10.0.0.1; as an IPv6 address it would pass a list that leaves the IPv4 address out.
-    return (isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped) or address
+    return parse(text.removeprefix("[").removesuffix("]").partition("%")[0])
 
 
-def _network_of(entry: str) -> _Network:
+def _network_of(entry: str) -> Network:
     if "%" in entry:
         raise ValueError(f"{entry} has a scope id, which networks do not have")
     try:
-        network = ipaddress.ip_network(entry, strict=False)
+        written = ipaddress.ip_interface(entry)
     except ValueError:
         raise ValueError(f"{entry} is no network, as in 10.0.0.0/8 or 2001:db8::/32") from None
-    if ipaddress.ip_interface(entry).ip != network.network_address:
-        raise ValueError(f"{entry} has bits set behind its prefix, write {network}")
-    if isinstance(network, ipaddress.IPv6Network) and network.subnet_of(_MAPPED):
-        inner = network.network_address.ipv4_mapped
-        return ipaddress.IPv4Network((int(inner or 0), network.prefixlen - 96))
-    return network
+    if written.ip != written.network.network_address:
+        raise ValueError(f"{entry} has bits set behind its prefix, write {written.network}")
+    return parse_network(entry)

@@ -14,6 +14,7 @@ from typing import Any
 
 from aiohttp import web
 
+from .. import ip_address
 from .tls import is_allowed
 from .visitor import DEADLINES, Deadlines, Visitor
 from .web_config import LiveWebConfig
@@ -34,14 +35,12 @@ def origin(address: Any) -> str:
     """Whom a peer's address belongs to: IPv4 addresses one by one, IPv6 by /64, all of a Unix socket to ''."""
     try:
         # A zone is no part of the address as a number.
-        found = ipaddress.ip_address(str(address[0]).partition("%")[0])
-    except (ValueError, IndexError, TypeError):
+        found = ip_address.parse(str(address[0]).partition("%")[0])
+    except (IndexError, TypeError):
         return ""
     if isinstance(found, ipaddress.IPv6Address):
-        if found.ipv4_mapped is not None:
-            return str(found.ipv4_mapped)
         return str(ipaddress.IPv6Network((int(found) >> 64 << 64, 64)))
-    return str(found)
+    return "" if found is None else str(found)
 
 
 class Guest:
