@@ -23,7 +23,7 @@ from .service import Service, files_of
 from .web.app import Endpoints
 from .web.door import Door
 from .web.guard import guard, note_answered
-from .web.sockets import CannotListen, bind, from_systemd
+from .web.sockets import ListenError, bind, from_systemd
 from .web.web_config import LiveWebConfig, WebConfigFault
 
 LOG = logging.getLogger(__package__)
@@ -70,7 +70,7 @@ def serve(flags: argparse.Namespace) -> int:
         for error in fault.errors:
             LOG.error("cannot start", extra={"fields": {"error": error}})
         return 1
-    except (CannotListen, ValueError) as error:
+    except (ListenError, ValueError) as error:
         LOG.error("cannot start", extra={"fields": {"error": str(error)}})
         return 1
     sys.setswitchinterval(SWITCH_INTERVAL)
@@ -83,7 +83,7 @@ def serve(flags: argparse.Namespace) -> int:
 
 
 def listening(flags: argparse.Namespace) -> list[socket.socket]:
-    """Return the sockets to listen on. Raises CannotListen, or ValueError for an address that is none."""
+    """Return the sockets to listen on. Raises ListenError, or ValueError for an address that is none."""
     if flags.systemd_socket:
         return from_systemd(dict(os.environ))
     return [bound for text in flags.listen or [f":{PORT}"] for bound in bind(text)]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ssh_exchange_exporter.web.sockets import CannotListen, bind, from_systemd, parse_address
+from ssh_exchange_exporter.web.sockets import ListenError, bind, from_systemd, parse_address
 
 from .served import (
     ask,
@@ -43,7 +43,7 @@ from .served import (
 )
 def test_an_address_is_read_as_in_go(text: str, parsed: tuple[str | None, int] | None) -> None:
     if parsed is None:
-        with pytest.raises(CannotListen, match=r"^cannot listen on "):
+        with pytest.raises(ListenError, match=r"^cannot listen on "):
             parse_address(text)
     else:
         assert parse_address(text) == parsed
@@ -88,12 +88,12 @@ def test_several_addresses_are_served_by_one_door() -> None:
 
 def test_an_address_in_use_is_told_in_a_sentence() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        with pytest.raises(CannotListen) as fault:
+        with pytest.raises(ListenError) as fault:
             bind(f"127.0.0.1:{taken.getsockname()[1]}")
         assert "Address already in use" in str(fault.value)
-    with pytest.raises(CannotListen, match=r"cannot listen on '192\.0\.2\.1:0': "):
+    with pytest.raises(ListenError, match=r"cannot listen on '192\.0\.2\.1:0': "):
         bind("192.0.2.1:0")
-    with pytest.raises(CannotListen, match="not a host name"):
+    with pytest.raises(ListenError, match="not a host name"):
         bind(f"{'a' * 64}.example:0")
 
 
@@ -116,11 +116,11 @@ def test_connections_of_a_unix_socket_are_served(tmp_path: Path) -> None:
 PASSED = """
 import os, sys
 os.environ["LISTEN_PID"] = str(os.getpid())
-from ssh_exchange_exporter.web.sockets import CannotListen, from_systemd
+from ssh_exchange_exporter.web.sockets import ListenError, from_systemd
 try:
     for each in from_systemd(os.environ):
         print(each.getsockname()[1], each.get_inheritable(), each.gettimeout())
-except CannotListen as fault:
+except ListenError as fault:
     print(fault)
 """
 
@@ -172,5 +172,5 @@ def test_what_systemd_passes_must_be_listening() -> None:
     ],
 )
 def test_without_passed_sockets_there_is_a_sentence(environ: dict[str, str]) -> None:
-    with pytest.raises(CannotListen, match="systemd has passed no socket"):
+    with pytest.raises(ListenError, match="systemd has passed no socket"):
         from_systemd(environ)

@@ -10,28 +10,28 @@ FIRST_PASSED = 3
 NO_SUCH_ADDRESS = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
-class CannotListen(OSError):
+class ListenError(OSError):
     """Why no connection can be taken there; its text is a sentence for the user."""
 
 
 def parse_address(address: str) -> tuple[str | None, int]:
-    """`host:port`, `[IPv6]:port` or `:port` (every address: None); raises CannotListen."""
+    """`host:port`, `[IPv6]:port` or `:port` (every address: None); raises ListenError."""
     host, colon, digits = address.rpartition(":")
     if not colon:
-        raise CannotListen(f"cannot listen on {address!r}: it has no port (write :10922 or 127.0.0.1:10922)")
+        raise ListenError(f"cannot listen on {address!r}: it has no port (write :10922 or 127.0.0.1:10922)")
     if not (digits.isascii() and digits.isdecimal() and len(digits) <= 5 and int(digits) <= 65535):
-        raise CannotListen(f"cannot listen on {address!r}: the port must be a number from 0 to 65535")
+        raise ListenError(f"cannot listen on {address!r}: the port must be a number from 0 to 65535")
     if host.startswith("[") and host.endswith("]"):
         if ":" not in host:
-            raise CannotListen(f"cannot listen on {address!r}: only an IPv6 address stands in brackets")
+            raise ListenError(f"cannot listen on {address!r}: only an IPv6 address stands in brackets")
         host = host[1:-1]
     elif set(host) & set(":[]/"):
-        raise CannotListen(f"cannot listen on {address!r}: an IPv6 address must stand in brackets ([::1]:10922)")
+        raise ListenError(f"cannot listen on {address!r}: an IPv6 address must stand in brackets ([::1]:10922)")
     return host or None, int(digits)
 
 
 def bind(address: str) -> list[socket.socket]:
-    """Listening, non-blocking sockets on every address it stands for; raises CannotListen."""
+    """Listening, non-blocking sockets on every address it stands for; raises ListenError."""
     host, port = parse_address(address)
     bound: list[socket.socket] = []
     missing: OSError | None = None
@@ -52,7 +52,7 @@ def bind(address: str) -> list[socket.socket]:
         for each in bound:
             each.close()
         reason = getattr(error, "strerror", None) or "not a host name"
-        raise CannotListen(f"cannot listen on {address!r}: {reason}") from None
+        raise ListenError(f"cannot listen on {address!r}: {reason}") from None
     return bound
 
 
@@ -84,10 +84,10 @@ def _listening(family: int, where: tuple[str, int]) -> socket.socket:
 
 
 def from_systemd(environ: Mapping[str, str]) -> list[socket.socket]:
-    """The listening sockets passed by systemd (LISTEN_PID, LISTEN_FDS); raises CannotListen without any."""
+    """The listening sockets passed by systemd (LISTEN_PID, LISTEN_FDS); raises ListenError without any."""
     number = environ.get("LISTEN_FDS", "")
     if environ.get("LISTEN_PID") != str(os.getpid()) or not number.isdecimal() or not 0 < int(number) <= 1024:
-        raise CannotListen("cannot listen: systemd has passed no socket to this process (LISTEN_PID, LISTEN_FDS)")
+        raise ListenError("cannot listen: systemd has passed no socket to this process (LISTEN_PID, LISTEN_FDS)")
     return [_passed(descriptor) for descriptor in range(FIRST_PASSED, FIRST_PASSED + int(number))]
 
 
@@ -97,9 +97,9 @@ def _passed(descriptor: int) -> socket.socket:
         passed = socket.socket(fileno=descriptor)
         is_listening = passed.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
     except OSError as error:
-        raise CannotListen(f"cannot listen on descriptor {descriptor} from systemd: {error.strerror}") from None
+        raise ListenError(f"cannot listen on descriptor {descriptor} from systemd: {error.strerror}") from None
     if passed.type != socket.SOCK_STREAM or not is_listening:
         passed.detach()
-        raise CannotListen(f"cannot listen on descriptor {descriptor} from systemd: it is no listening stream socket")
+        raise ListenError(f"cannot listen on descriptor {descriptor} from systemd: it is no listening stream socket")
     passed.settimeout(0)
     return passed
