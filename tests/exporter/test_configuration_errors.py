@@ -71,7 +71,7 @@ MISTAKES = {
     "background:\n- targets: [a, b]\n- targets: [c]\n- targets:\n  - a": (
         "5: background[2].targets[0]: duplicate target a with the same labels; first given in line 2"
     ),
-    "background:\n- target_files: [a.txt]": "2: background[0].target_files[0]: should end in .json, .yml or .yaml",
+    "background:\n- target_files: [a.txt]": "2: background[0].target_files[0]: must end in .json, .yml or .yaml",
     "background:\n- labels: {le: x}": ("2: background[0].labels.le: is reserved: the exporter sets this label itself"),
     "background:\n- labels: {__x: x}": "2: background[0].labels.__x: must not begin with __, which Prometheus reserves",
     "background:\n- labels: {a-b: x}": (

@@ -65,9 +65,10 @@ MISTAKES = {
     ),
     "surrogate": (
         'modules: {a: {login: {user: "\\ud800"}}}',
-        'basic_auth_users: {a: "\\ud800"}',
+        'http_server_config: {headers: {X-XSS-Protection: "\\ud800"}}',
         ("1: modules.a.login.user: contains an unpaired surrogate and cannot be encoded as UTF-8",
-         "1: basic_auth_users.a: contains an unpaired surrogate and cannot be encoded as UTF-8"),
+         "1: http_server_config.headers.X-XSS-Protection: "
+         "contains an unpaired surrogate and cannot be encoded as UTF-8"),
     ),
     "tag": (
         "modules: !!python/name:os {}",
@@ -120,7 +121,7 @@ def test_a_file_that_cannot_be_parsed_has_the_same_error_as_either_file(tmp_path
 
 
 def test_a_missing_file_has_the_same_error_as_either_file(tmp_path: Path) -> None:
-    sentences = []
+    sentences: list[str] = []
     for load in (configuration.load, web_config.load):
         with pytest.raises(ConfigurationError) as caught:
             load(str(tmp_path / "none.yml"))

@@ -43,7 +43,7 @@ def test_meta_labels_are_dropped_with_any_value(tmp_path: Path) -> None:
 
 
 MISTAKES = [
-    ("t.txt", "", "t.txt: should end in .json, .yml or .yaml"),
+    ("t.txt", "", "t.txt: must end in .json, .yml or .yaml"),
     ("t.json", "", "t.json:1: is not valid JSON: expecting value (column 1)"),
     ("t.json", '[\n{"targets": ["a"', "t.json:2: is not valid JSON: expecting ',' delimiter (column 17)"),
     ("t.json", "[" * 200_000, "t.json: is nested too deeply"),
