@@ -70,8 +70,7 @@ def _remedies(result: Result) -> Markup:
     if diagnosis.cause is Cause.HEALTHY:
         return Markup()
     commands = [tag("pre", None, tag("code", None, str(remedy))) for remedy in diagnosis.remedies]
-    page = f"docs/runbook/{diagnosis.cause}.md"
-    runbook = tag("p", None, "Runbook, in the project's repository: ", tag("code", None, page))
+    runbook = tag("p", None, "Runbook: ", tag("code", None, f"check_ssh_exchange --runbook {diagnosis.cause}"))
     return _section("What to do", *commands, runbook)
 
 
