@@ -41,7 +41,6 @@ BESIDE_THE_RULES = {
     (Cause.NAME_RESOLUTION, Confidence.CERTAIN),
     (Cause.PENALTY, Confidence.POSSIBLE),
     (Cause.BANNED, Confidence.POSSIBLE),
-    (Cause.HOST_KEY, Confidence.CERTAIN),
     (Cause.UNEXPLAINED, Confidence.POSSIBLE),
 }
 SURE = sorted(BESIDE_THE_RULES | {(rule.cause, rule.confidence) for rule in RULES})
