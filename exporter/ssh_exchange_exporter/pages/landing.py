@@ -122,7 +122,7 @@ def _fleet_row(row: FleetRow, now: float) -> Markup:
         return tag("tr", None, tag("th", {"scope": "row"}, row.target, below), *cells)
     banners = result.report.durations("banner")
     cells += [
-        tag("td", {"class": "said"}, cause_words(result)),
+        tag("td", {"class": "said"}, _cause(result)),
         _figure(share(result.report.early_close_ratio), "early"),
         _figure(duration(quantile(banners, 0.5) if banners else None), "banner"),
         tag("td", {"class": "time"}, age(now - result.at)),
@@ -142,6 +142,10 @@ def cause_words(result: Result) -> str:
     cause, confidence = result.diagnosis.cause, result.diagnosis.confidence
     is_guess = confidence is Confidence.POSSIBLE and cause is not Cause.UNEXPLAINED
     return f"{'perhaps ' if is_guess else ''}{PHRASES[cause]}"
+
+
+def _cause(result: Result) -> Markup:
+    return link(f"runbook/{result.diagnosis.cause}", cause_words(result))
 
 
 def _recent(recent: Sequence[Result], now: float) -> Markup:
@@ -166,7 +170,7 @@ def _recent_row(result: Result, now: float) -> Markup:
         None,
         tag("th", {"scope": "row"}, link(f"history/{result.number}", result.target), origin),
         tag("td", None, badge(_state(result))),
-        tag("td", {"class": "said"}, cause_words(result), tag("small", None, result.summary)),
+        tag("td", {"class": "said"}, _cause(result), tag("small", None, result.summary)),
         tag("td", {"class": "module"}, result.module),
         tag("td", {"class": "time"}, age(now - result.at)),
         tag("td", {"class": "number"}, duration(result.took)),
