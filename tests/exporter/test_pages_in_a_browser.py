@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 HOSTILE = "\"'><img src=x onerror=alert(1)><script>alert(2)</script><svg/onload=alert(3)>"
 REPORTS = (HEALTHY, THROTTLED, BANNED, STALLED, EVERY_ENDING, NAMELESS)
 PROBES = ["/", *(f"/history/{number}" for number in range(1, len(REPORTS) + 2))]
-PATHS = [*PROBES, "/runbook/", *(f"/runbook/{cause}" for cause in runbook.NAMES)]
+RUNBOOK = ["/runbook/", *(f"/runbook/{cause}" for cause in runbook.NAMES)]
+# The index has the widest table, server_fault the longest lines of code.
+PATHS = [*PROBES, "/runbook/", "/runbook/server_fault"]
 
 # The contrast of every visible text with the nearest opaque background behind it, worst first.
 CONTRASTS = """() => {
@@ -77,6 +79,12 @@ def test_a_page_loads_without_complaint_and_fits_a_telephone(
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
         assert page.evaluate("document.styleSheets[0].cssRules.length") > 50  # the policy let the stylesheet in
         assert page.evaluate("getComputedStyle(document.querySelector('main')).maxWidth") != "none"
+
+
+def test_every_page_of_the_runbook_fits_a_telephone(browser: "Browser", site: Site) -> None:
+    for path in RUNBOOK:
+        with opened(browser, site.address + path, 360) as page:
+            assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
 
 
 @pytest.mark.parametrize("path", PATHS)
