@@ -295,8 +295,8 @@ def test_every_page_that_names_a_cause_leads_to_its_runbook(cause: Cause) -> Non
     links = [one.attributes["href"] for one in Page(history_page(result, NOW)).all("a")]
     assert set(links) >= {f"../runbook/{cause}", "../runbook/"}
     page = overview(FleetRow("t", "default", {}, result), recent=(result,))
-    links = [(one.words, one.attributes["href"]) for one in page.all("a") if "runbook" in one.attributes["href"]]
-    assert links == [("Runbook", "runbook/"), *[(PHRASES[cause], f"runbook/{cause}")] * 2]
+    named = [(one.words, one.attributes["href"]) for one in page.all("a") if "runbook" in one.attributes["href"]]
+    assert named == [("Runbook", "runbook/"), *[(PHRASES[cause], f"runbook/{cause}")] * 2]
 
 
 def test_every_handshake_has_a_row_with_its_phases_in_milliseconds() -> None:
