@@ -316,7 +316,7 @@ def test_the_exporter_uses_no_face_of_the_plugin_but_its_judgement_and_output() 
     faces = {"demo", "interrupt", "__main__"}
     used = {found.name.split(".")[1] for _, found in of_exporter() if found.name.startswith(f"{PACKAGE}.")}
     assert used & faces == set()
-    assert "verdict" in used
+    assert "remote" in used
 
 
 def loaded(*command: str) -> set[str]:
