@@ -11,7 +11,7 @@ from check_ssh_exchange.probe.connection import Address
 from check_ssh_exchange.probe.fault import NameUnresolved, ProbeError
 from check_ssh_exchange.report import Report
 
-from .booking import Booking, servers_of
+from .budget.reservation import Reservation, servers_of
 from .judging import Judge
 from .own_metrics import OwnMetrics
 from .prober import Prober
@@ -94,15 +94,15 @@ class Desk:
         except TimeoutError:
             return self._earlier(question, "another probe of this server was under way all the time")
         try:
-            booking = Booking(self._servers, peers, plan, addresses, question.subject)
-            wait = None if booking.is_covered() else booking.claim(comes_back=question.is_background)
+            reservation = Reservation(self._servers, peers, plan, addresses, question.subject)
+            wait = None if reservation.is_covered() else reservation.claim(comes_back=question.is_background)
         except BaseException:
             release(peers)
             raise
         if wait is not None:
             release(peers)
             return self._deferred(question, peers, wait)
-        return await self._probe(question, plan, addresses, peers, booking, (begun, at, took, seconds))
+        return await self._probe(question, plan, addresses, peers, reservation, (begun, at, took, seconds))
 
     async def _probe(
         self,
@@ -110,20 +110,20 @@ class Desk:
         plan: Plan,
         addresses: list[Address],
         peers: list[Peer],
-        booking: Booking,
+        reservation: Reservation,
         times: tuple[float, float, float, float],
     ) -> Answer:
         begun, at, took, seconds = times
-        booking.take()
+        reservation.take()
         report: Report | None = None
         try:
             left = seconds - (time.monotonic() - begun)
-            report = await self._prober.run(question.target, plan, addresses, booking.policy(), took, left)
+            report = await self._prober.run(question.target, plan, addresses, reservation.policy(), took, left)
         finally:
-            rest = asyncio.create_task(self._rest(booking, peers, report))
+            rest = asyncio.create_task(self._rest(reservation, peers, report))
             self._resting.add(rest)
             rest.add_done_callback(self._resting.discard)
-        booking.note(servers_of(report.handshakes))
+        reservation.note(servers_of(report.handshakes))
         answer = self._done(question, report, at, begun)
         # A name's further addresses may be other servers: of those that were not asked nothing is known.
         asked = {plain(handshake.address) for handshake in report.handshakes}
@@ -132,11 +132,11 @@ class Desk:
                 peer.last = self._recall.result(question.subject)
         return answer
 
-    async def _rest(self, booking: Booking, peers: list[Peer], report: Report | None) -> None:
+    async def _rest(self, reservation: Reservation, peers: list[Peer], report: Report | None) -> None:
         try:
             await asyncio.sleep(REST)
         finally:
-            booking.settle(report)
+            reservation.settle(report)
             release(peers)
 
     def _done(self, question: Question, report: Report, at: float, begun: float) -> Answer:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from check_ssh_exchange.report import Server
 
-from .allowance import Allowance
+from .budget.token_bucket import Allowance
 from .configuration.configuration import Budget
 from .result import Result
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 import pytest
 
 from check_ssh_exchange.ending import Ending
-from ssh_exchange_exporter.allowance import Allowance
+from ssh_exchange_exporter.budget.token_bucket import Allowance
 from ssh_exchange_exporter.configuration.allowed import Allowed
 from ssh_exchange_exporter.configuration.configuration import load
 from ssh_exchange_exporter.configuration.target import parse_target

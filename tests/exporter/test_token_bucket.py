@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssh_exchange_exporter.allowance import LATE, Allowance
-from ssh_exchange_exporter.claims import MOST
+from ssh_exchange_exporter.budget.token_bucket import LATE, Allowance
+from ssh_exchange_exporter.budget.wait_queue import MOST
 
 
 def test_fifteen_may_be_made_at_once_and_then_one_each_second() -> None:

@@ -13,14 +13,14 @@ from check_ssh_exchange.probe.connection import Address
 from check_ssh_exchange.probe.policy import Policy
 from check_ssh_exchange.report import Followup, Handshake, Report, Server
 
-from .allowance import Allowance
-from .prober import source_towards
-from .servers import Peer, Servers, plain
+from ..prober import source_towards
+from ..servers import Peer, Servers, plain
+from .token_bucket import Allowance
 
 FAILED_LOGIN = 5  # handshakes that a refused login costs with OpenSSH (srclimit.c, PerSourcePenalties authfail:5)
 
 
-class Booking:
+class Reservation:
     """The allowances of one run: held servers, from the source that the run will use."""
 
     def __init__(

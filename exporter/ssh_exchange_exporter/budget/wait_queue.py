@@ -7,7 +7,7 @@ FORGOTTEN = 120.0  # seconds after which who has not asked again is no longer wa
 MOST = 64  # claims on one account; whoever asks under ever new names pushes the oldest out
 
 
-class Claim(NamedTuple):
+class Waiter(NamedTuple):
     """Somebody who waits: for how many handshakes, asked last when, and for how many seconds that counts."""
 
     handshakes: float
@@ -15,7 +15,7 @@ class Claim(NamedTuple):
     life: float
 
 
-class Claims:
+class WaitQueue:
     """The claims on one account. Who was first is served first, however little the others ask for.
 
     Without them a module of two handshakes, asked for each second, would leave one of five waiting for ever.
@@ -24,7 +24,7 @@ class Claims:
     __slots__ = ("_waiting",)
 
     def __init__(self) -> None:
-        self._waiting: dict[Hashable, Claim] = {}
+        self._waiting: dict[Hashable, Waiter] = {}
 
     def put(self, who: Hashable, handshakes: float, now: float, life: float | None = None) -> None:
         """Note that somebody waits for so many handshakes; who waits already keeps the place.
@@ -35,7 +35,7 @@ class Claims:
         if life is None:
             earlier = self._waiting.get(who)
             life = 2 * (now - earlier.asked) if earlier else 0.0
-        self._waiting[who] = Claim(handshakes, now, life)
+        self._waiting[who] = Waiter(handshakes, now, life)
         while len(self._waiting) > MOST:
             del self._waiting[next(iter(self._waiting))]
 

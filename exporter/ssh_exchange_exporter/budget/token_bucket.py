@@ -8,7 +8,7 @@ end: however many ask at once, the server's account never runs ahead of ours.
 
 from collections.abc import Hashable
 
-from .claims import Claims
+from .wait_queue import WaitQueue
 
 LATE = 15.0  # seconds; who comes back may find somebody else at the server
 EPSILON = 1e-9  # of a handshake: what adding up fractions of seconds may lose
@@ -17,7 +17,7 @@ EPSILON = 1e-9  # of a handshake: what adding up fractions of seconds may lose
 class Allowance:
     """An account of handshakes: at most `most`, `per_second` come back. Times are monotonic seconds."""
 
-    __slots__ = ("_at", "_claims", "_is_held", "_level", "_most", "_per_second")
+    __slots__ = ("_at", "_is_held", "_level", "_most", "_per_second", "_queue")
 
     def __init__(self, most: float, per_second: float, now: float) -> None:
         self._most = most
@@ -25,7 +25,7 @@ class Allowance:
         self._level = most
         self._at = now
         self._is_held = False
-        self._claims = Claims()
+        self._queue = WaitQueue()
 
     def left(self, now: float) -> float:
         """Return how many handshakes are left."""
@@ -42,7 +42,7 @@ class Allowance:
 
         With `who`, what those need who asked before is to be left to them.
         """
-        claimed = 0.0 if who is None else self._claims.before(who, now)
+        claimed = 0.0 if who is None else self._queue.before(who, now)
         return self.left(now) + EPSILON >= min(handshakes, self._most) + claimed
 
     def claim(self, handshakes: int, now: float, who: Hashable, *, comes_back: bool) -> float:
@@ -51,14 +51,14 @@ class Allowance:
         `comes_back`: whether that one will ask again then, for sure.
         """
         need = min(handshakes, self._most)
-        in_all = min(need + self._claims.before(who, now), self._most)
+        in_all = min(need + self._queue.before(who, now), self._most)
         wait = max(0.0, (in_all - self.left(now)) / self._per_second)
-        self._claims.put(who, need, now, wait + LATE if comes_back else None)
+        self._queue.put(who, need, now, wait + LATE if comes_back else None)
         return wait
 
     def take(self, handshakes: int, now: float, who: Hashable = None) -> None:
         """Spend, and earn nothing until `settle`; below zero where the run is larger than the account."""
-        self._claims.drop(who)
+        self._queue.drop(who)
         # Cut off at zero, a run of 20 that is refused after one handshake would be given 19 back, and cost nothing.
         self._level = self.left(now) - handshakes
         self._at = now
