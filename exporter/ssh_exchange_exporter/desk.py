@@ -12,13 +12,13 @@ from check_ssh_exchange.probe.fault import NameUnresolved, ProbeError
 from check_ssh_exchange.report import Report
 
 from .budget.reservation import Reservation, servers_of
+from .budget.server_state import ServerKey, ServerState, ServerStates, plain, release
 from .judging import Judge
 from .own_metrics import OwnMetrics
 from .prober import Prober
 from .question import Answer, Question
 from .recall import Recall, without_trace
 from .result import Result
-from .servers import Peer, Place, Servers, plain, release
 
 # After a run: sshd and dropbear free a connection's slot a moment after our close (at most 0.3 s measured).
 REST = 0.3
@@ -36,7 +36,7 @@ OnResult = Callable[[Result, Result | None], None]
 class Desk:
     """Answers questions. To be made and used within one running loop."""
 
-    def __init__(self, prober: Prober, servers: Servers, own: OwnMetrics, on_result: OnResult) -> None:
+    def __init__(self, prober: Prober, servers: ServerStates, own: OwnMetrics, on_result: OnResult) -> None:
         self._prober = prober
         self._servers = servers
         self._own = own
@@ -87,29 +87,29 @@ class Desk:
         if took > RESOLVER_SHARE * seconds:
             slow = f"the resolver took {took:.2f} of {seconds:.3g} s for {question.target.host}"
             return self._done(question, _fault(question, plan, slow, "name_resolution"), at, begun)
-        places = [Place(plain(address.text), question.target.port) for address in addresses]
+        keys = [ServerKey(plain(address.text), question.target.port) for address in addresses]
         try:
             async with asyncio.timeout((seconds - took) * WAITING_SHARE):
-                peers = await self._servers.hold(places)
+                states = await self._servers.acquire(keys)
         except TimeoutError:
             return self._earlier(question, "another probe of this server was under way all the time")
         try:
-            reservation = Reservation(self._servers, peers, plan, addresses, question.subject)
+            reservation = Reservation(self._servers, states, plan, addresses, question.subject)
             wait = None if reservation.is_covered() else reservation.claim(comes_back=question.is_background)
         except BaseException:
-            release(peers)
+            release(states)
             raise
         if wait is not None:
-            release(peers)
-            return self._deferred(question, peers, wait)
-        return await self._probe(question, plan, addresses, peers, reservation, (begun, at, took, seconds))
+            release(states)
+            return self._deferred(question, states, wait)
+        return await self._probe(question, plan, addresses, states, reservation, (begun, at, took, seconds))
 
     async def _probe(
         self,
         question: Question,
         plan: Plan,
         addresses: list[Address],
-        peers: list[Peer],
+        states: list[ServerState],
         reservation: Reservation,
         times: tuple[float, float, float, float],
     ) -> Answer:
@@ -120,24 +120,24 @@ class Desk:
             left = seconds - (time.monotonic() - begun)
             report = await self._prober.run(question.target, plan, addresses, reservation.policy(), took, left)
         finally:
-            rest = asyncio.create_task(self._rest(reservation, peers, report))
+            rest = asyncio.create_task(self._rest(reservation, states, report))
             self._resting.add(rest)
             rest.add_done_callback(self._resting.discard)
         reservation.note(servers_of(report.handshakes))
         answer = self._done(question, report, at, begun)
         # A name's further addresses may be other servers: of those that were not asked nothing is known.
         asked = {plain(handshake.address) for handshake in report.handshakes}
-        for peer in peers:
-            if peer.place.address in asked:
-                peer.last = self._recall.result(question.subject)
+        for state in states:
+            if state.key.address in asked:
+                state.last = self._recall.result(question.subject)
         return answer
 
-    async def _rest(self, reservation: Reservation, peers: list[Peer], report: Report | None) -> None:
+    async def _rest(self, reservation: Reservation, states: list[ServerState], report: Report | None) -> None:
         try:
             await asyncio.sleep(REST)
         finally:
             reservation.settle(report)
-            release(peers)
+            release(states)
 
     def _done(self, question: Question, report: Report, at: float, begun: float) -> Answer:
         result = self._judge.judge(question, report, at, time.monotonic() - begun)
@@ -147,12 +147,12 @@ class Desk:
         self._on_result(result, before)
         return Answer(result)
 
-    def _deferred(self, question: Question, peers: list[Peer], wait: float) -> Answer:
+    def _deferred(self, question: Question, states: list[ServerState], wait: float) -> Answer:
         self._own.deferred.labels("background" if question.is_background else "probe").inc()
         if question.is_background:
             return Answer(None, is_deferred=True, wait=wait)
         # What another module saw of the same server tells more than nothing.
-        of_server = next((peer.last for peer in peers if peer.last and _is_told_by(question, peer.last)), None)
+        of_server = next((state.last for state in states if state.last and _is_told_by(question, state.last)), None)
         last = self._recall.result(question.subject) or of_server
         if last is not None:
             return Answer(last, _age(last), is_deferred=True, wait=wait)

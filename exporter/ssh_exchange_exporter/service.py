@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Iterator
 
+from .budget.server_state import ServerStates
 from .configuration.allowed import Allowed
 from .configuration.configuration import Configuration, Group, load
 from .configuration.fault import ConfigurationFault
@@ -17,7 +18,6 @@ from .own_metrics import OwnMetrics
 from .patrol import Patrol
 from .prober import Prober
 from .result import Result
-from .servers import Servers
 
 LOG = logging.getLogger(__package__)
 
@@ -35,7 +35,7 @@ class Service:
         self.own.loaded(is_good=True)
         self.history = History(history_limit)
         self.prober = Prober()
-        self.servers = Servers(configuration.budget)
+        self.servers = ServerStates(configuration.budget)
         self.desk = Desk(self.prober, self.servers, self.own, self._on_result)
         self.fleet = Fleet()
         self.patrol = Patrol(self.fleet, self.desk, self.history, self.own, configuration.max_in_flight)

@@ -14,7 +14,7 @@ from check_ssh_exchange.probe.policy import Policy
 from check_ssh_exchange.report import Followup, Handshake, Report, Server
 
 from ..prober import source_towards
-from ..servers import Peer, Servers, plain
+from .server_state import ServerState, ServerStates, plain
 from .token_bucket import Allowance
 
 FAILED_LOGIN = 5  # handshakes that a refused login costs with OpenSSH (srclimit.c, PerSourcePenalties authfail:5)
@@ -24,12 +24,12 @@ class Reservation:
     """The allowances of one run: held servers, from the source that the run will use."""
 
     def __init__(
-        self, servers: Servers, peers: list[Peer], plan: Plan, addresses: list[Address], subject: Hashable
+        self, servers: ServerStates, states: list[ServerState], plan: Plan, addresses: list[Address], subject: Hashable
     ) -> None:
         self._servers = servers
         self._subject = subject
         self._plan = plan
-        self._peers = {peer.place.address: peer for peer in peers}
+        self._states = {state.key.address: state for state in states}
         self._sources = {
             plain(address.text): plain(plan.sources[0] if plan.sources else source_towards(address))
             for address in addresses
@@ -37,12 +37,12 @@ class Reservation:
         self._taken: Counter[tuple[str, str]] = Counter()
 
     def _allowance(self, address: str, source: str) -> Allowance:
-        return self._servers.allowance(self._peers[address], source)
+        return self._servers.allowance(self._states[address], source)
 
     def _limited(self) -> Iterator[Allowance]:
         """Yield the allowances that bind: those at servers that hold handshakes against us, or may."""
         for address, source in self._sources.items():
-            server = self._peers[address].server
+            server = self._states[address].server
             if budget.limit(server, self._plan.depth, is_exempt=self._plan.exempt) is not None:
                 yield self._allowance(address, source)
 
@@ -83,7 +83,7 @@ class Reservation:
         # The run asks an address that served it again, else the first (probe/run.py).
         served = (handshake.address for handshake in report.handshakes if handshake.ending is Ending.COMPLETED)
         address = plain(next(served, report.address or ""))
-        if followup is Followup.CONTROL or address not in self._peers:
+        if followup is Followup.CONTROL or address not in self._states:
             return True
         source = plain(self._plan.sources[1]) if followup is Followup.WITNESS else self._sources[address]
         said = (handshake for handshake in report.handshakes if plain(handshake.address) == address)
@@ -98,14 +98,14 @@ class Reservation:
         """Give back what the run did not spend; None, of a run that was cut off: nothing."""
         spent = self._taken if report is None else costs(report)
         now = time.monotonic()
-        for place in self._taken.keys() | {place for place in spent if place[0] in self._peers}:
-            self._allowance(*place).settle(self._taken[place] - spent[place], now)
+        for pair in self._taken.keys() | {pair for pair in spent if pair[0] in self._states}:
+            self._allowance(*pair).settle(self._taken[pair] - spent[pair], now)
 
     def note(self, servers: dict[str, Server]) -> None:
         """Remember what software answered at which address."""
         for address, server in servers.items():
-            if address in self._peers:
-                self._peers[address].server = server
+            if address in self._states:
+                self._states[address].server = server
 
 
 def as_keys(sentence: str) -> str:

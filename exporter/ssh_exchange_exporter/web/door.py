@@ -31,7 +31,7 @@ SAY_EACH = 60.0  # seconds between two log lines about the same
 
 
 def origin(address: Any) -> str:
-    """Whom a peer's address belongs to: IPv4 addresses one by one, IPv6 by /64, all of a Unix socket to ''."""
+    """Whom a state's address belongs to: IPv4 addresses one by one, IPv6 by /64, all of a Unix socket to ''."""
     try:
         # A zone is no part of the address as a number.
         found = ipaddress.ip_address(str(address[0]).partition("%")[0])

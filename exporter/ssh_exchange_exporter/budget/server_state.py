@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 from check_ssh_exchange.report import Server
 
-from .budget.token_bucket import Allowance
-from .configuration.configuration import Budget
-from .result import Result
+from ..configuration.configuration import Budget
+from ..result import Result
+from .token_bucket import Allowance
 
 MOST_REMEMBERED = 20_000
 
@@ -27,20 +27,20 @@ def plain(address: str) -> str:
     return str((isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped) or found)
 
 
-class Place(NamedTuple):
+class ServerKey(NamedTuple):
     """A server: two names of one address (a `plain` one) are one server, two addresses of one name are two."""
 
     address: str
     port: int
 
 
-class Peer:
-    """The server at a place."""
+class ServerState:
+    """What is kept of one server."""
 
-    __slots__ = ("allowances", "last", "lock", "place", "seen_at", "server")
+    __slots__ = ("allowances", "last", "lock", "key", "seen_at", "server")
 
-    def __init__(self, place: Place) -> None:
-        self.place = place
+    def __init__(self, key: ServerKey) -> None:
+        self.key = key
         self.lock = asyncio.Lock()
         self.allowances: dict[str, Allowance] = {}
         self.server: Server | None = None
@@ -52,59 +52,59 @@ class Peer:
         return not self.lock.locked() and all(allowance.is_full(now) for allowance in self.allowances.values())
 
 
-class Servers:
+class ServerStates:
     """All servers that were probed of late."""
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
-        self._peers: dict[Place, Peer] = {}
+        self._states: dict[ServerKey, ServerState] = {}
 
-    def at(self, place: Place) -> Peer:
-        """Return the server at a place."""
-        peer = self._peers.get(place)
-        if peer is None:
-            if len(self._peers) >= MOST_REMEMBERED:
+    def at(self, key: ServerKey) -> ServerState:
+        """Return the state of a server."""
+        state = self._states.get(key)
+        if state is None:
+            if len(self._states) >= MOST_REMEMBERED:
                 self._forget_some()
-            peer = self._peers[place] = Peer(place)
-        peer.seen_at = time.monotonic()
-        return peer
+            state = self._states[key] = ServerState(key)
+        state.seen_at = time.monotonic()
+        return state
 
-    def allowance(self, peer: Peer, source: str) -> Allowance:
+    def allowance(self, state: ServerState, source: str) -> Allowance:
         """Return what a source of ours may still do to a server."""
-        allowance = peer.allowances.get(source)
+        allowance = state.allowances.get(source)
         if allowance is None:
             allowance = Allowance(self._budget.handshakes, self._budget.per_second, time.monotonic())
-            peer.allowances[source] = allowance
+            state.allowances[source] = allowance
         return allowance
 
     def set_budget(self, budget: Budget) -> None:
         """Take over another budget; what was spent stays spent."""
         self._budget = budget
-        for peer in self._peers.values():
-            for allowance in peer.allowances.values():
+        for state in self._states.values():
+            for allowance in state.allowances.values():
                 allowance.resize(budget.handshakes, budget.per_second, time.monotonic())
 
     def _forget_some(self) -> None:
         now = time.monotonic()
-        idle = sorted((peer.seen_at, place) for place, peer in self._peers.items() if peer.is_idle(now))
-        for _, place in idle[: MOST_REMEMBERED // 10]:
-            del self._peers[place]
+        idle = sorted((state.seen_at, key) for key, state in self._states.items() if state.is_idle(now))
+        for _, key in idle[: MOST_REMEMBERED // 10]:
+            del self._states[key]
 
-    async def hold(self, places: Iterable[Place]) -> list[Peer]:
+    async def acquire(self, keys: Iterable[ServerKey]) -> list[ServerState]:
         """Wait until nobody else is at these servers; `release` lets the next one go to them."""
-        peers = [self.at(place) for place in sorted(set(places))]  # in one order, or two wait for each other
-        held: list[Peer] = []
+        states = [self.at(key) for key in sorted(set(keys))]  # in one order, or two wait for each other
+        held: list[ServerState] = []
         try:
-            for peer in peers:
-                await peer.lock.acquire()
-                held.append(peer)
+            for state in states:
+                await state.lock.acquire()
+                held.append(state)
         except BaseException:
             release(held)
             raise
-        return peers
+        return states
 
 
-def release(peers: Iterable[Peer]) -> None:
+def release(states: Iterable[ServerState]) -> None:
     """Let the next one go to these servers."""
-    for peer in peers:
-        peer.lock.release()
+    for state in states:
+        state.lock.release()
