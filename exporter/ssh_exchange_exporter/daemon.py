@@ -132,7 +132,7 @@ async def main(
             "listening",
             extra={"fields": {"address": address_of(bound), "tls": "yes" if live and live.context else "no"}},
         )
-    LOG.info("started", extra={"fields": {"version": __version__, "targets": len(service.fleet.subjects)}})
+    LOG.info("started", extra={"fields": {"version": __version__, "targets": len(service.fleet.targets)}})
     tell_systemd("READY=1")
     await ended.wait()
     LOG.info("stopping")

@@ -5,8 +5,8 @@ import logging
 import math
 import time
 
+from .background.targets import BackgroundTarget, Fleet
 from .desk import Desk
-from .fleet import Fleet, Subject
 from .history import History
 from .own_metrics import OwnMetrics
 from .question import Question
@@ -57,9 +57,9 @@ class Patrol:
                 continue
             self._begin(self._fleet.pop())
 
-    def _begin(self, subject: Subject) -> None:
-        self._own.lateness.observe(max(0.0, time.monotonic() - beat(subject.due)))
-        task = asyncio.create_task(self._probe(subject))
+    def _begin(self, target: BackgroundTarget) -> None:
+        self._own.lateness.observe(max(0.0, time.monotonic() - beat(target.due)))
+        task = asyncio.create_task(self._probe(target))
         self._running.add(task)
         task.add_done_callback(self._ended)
 
@@ -69,27 +69,27 @@ class Patrol:
         if not task.cancelled() and (error := task.exception()):
             LOG.error("a background probe failed", exc_info=error)
 
-    async def _probe(self, subject: Subject) -> None:
-        wanted = subject.wanted
-        question = Question(wanted.target, wanted.text, wanted.module_name, wanted.module, is_background=True)
+    async def _probe(self, target: BackgroundTarget) -> None:
+        spec = target.spec
+        question = Question(spec.target, spec.text, spec.module_name, spec.module, is_background=True)
         try:
-            answer = await self._desk.ask(question, wanted.module.timeout)
+            answer = await self._desk.ask(question, spec.module.timeout)
         except BaseException:
-            self._fleet.again(subject, time.monotonic())
+            self._fleet.again(target, time.monotonic())
             raise
         now = time.monotonic()
-        if subject.is_gone:
+        if target.is_gone:
             return
         # A request over HTTP that was under way may have been answered with what another module saw: that is no run.
         if answer.result is None or answer.is_deferred:
-            subject.deferred += 1
-            self._fleet.later(subject, now, answer.wait)
+            target.deferred += 1
+            self._fleet.later(target, now, answer.wait)
             return
         # What a request over HTTP has asked for at the same moment is counted too: it is one more run of this target.
-        if subject.result is None or answer.result.number != subject.result.number:
-            subject.add(answer.result)
-            self._history.keep(wanted.name, answer.result)
-        self._fleet.again(subject, now)
+        if target.result is None or answer.result.number != target.result.number:
+            target.add(answer.result)
+            self._history.keep(spec.name, answer.result)
+        self._fleet.again(target, now)
 
     async def close(self) -> None:
         """Cancel what is under way; the desk has let it end before."""

@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Iterator
 
+from .background.targets import Fleet, TargetSpec
 from .budget.server_state import ServerStates
 from .configuration.allowed import Allowed
 from .configuration.configuration import Configuration, Group, load
@@ -12,7 +13,6 @@ from .configuration.fault import ConfigurationFault
 from .configuration.target import parse_target
 from .configuration.target_files import FileTarget, TargetFiles
 from .desk import Desk
-from .fleet import Fleet, Wanted
 from .history import History
 from .own_metrics import OwnMetrics
 from .patrol import Patrol
@@ -45,7 +45,7 @@ class Service:
         self._tasks: list[asyncio.Task[None]] = []
         self._reloading = asyncio.Lock()
         self.own.in_flight.set_function(lambda: self.prober.in_flight)
-        self.own.targets.set_function(lambda: len(self.fleet.subjects))
+        self.own.targets.set_function(lambda: len(self.fleet.targets))
 
     def _on_result(self, result: Result, before: Result | None) -> None:
         # A fleet with dead hosts says the same of them every minute: the log and the pages have what is news.
@@ -105,10 +105,10 @@ class Service:
                 self._tell_faults()
 
     def _take_over(self) -> None:
-        wanted = list(self._wanted())
-        gone = self.fleet.replace(wanted, self.configuration.histogram_buckets, time.monotonic())
-        for subject in gone:
-            self.history.forget(subject.wanted.name)
+        specs = list(self._specs())
+        gone = self.fleet.replace(specs, self.configuration.histogram_buckets, time.monotonic())
+        for target in gone:
+            self.history.forget(target.spec.name)
         self._tell_faults()
         self.patrol.wake()
 
@@ -121,7 +121,7 @@ class Service:
         self._faults = faults
         self.own.bad_target_files.set(len(faults))
 
-    def _wanted(self) -> Iterator[Wanted]:
+    def _specs(self) -> Iterator[TargetSpec]:
         seen: set[tuple[object, ...]] = set()
         for group, files in zip(self.configuration.background, self._files, strict=True):
             module = self.configuration.modules[group.module]
@@ -129,12 +129,12 @@ class Service:
             for text, labels in listed:
                 # To Prometheus a label without a value is no label: two targets that differ by it are one.
                 merged = tuple(sorted((name, value) for name, value in {**group.labels, **labels}.items() if value))
-                wanted = Wanted(text, parse_target(text), merged, group.module, module, group.interval)
-                if wanted.name in seen:
+                spec = TargetSpec(text, parse_target(text), merged, group.module, module, group.interval)
+                if spec.name in seen:
                     LOG.warning("a target is listed twice, the first stands", extra={"fields": {"target": text}})
                     continue
-                seen.add(wanted.name)
-                yield wanted
+                seen.add(spec.name)
+                yield spec
 
     async def stop(self, seconds: float) -> None:
         """End within about `seconds`: probes under way may finish, then they are cancelled."""

@@ -158,10 +158,10 @@ def test_a_target_does_not_count_what_another_module_saw_of_its_server(tmp_path:
         await service.start()  # the target is due within a second, and shares the probe that waits
         await asyncio.gather(first, waiting)
         await asyncio.sleep(0.1)
-        (subject,) = service.fleet.subjects.values()
-        assert subject.deferred == 1
-        assert subject.result is None
-        assert sum(subject.tally.endings.values()) == 0
+        (background,) = service.fleet.targets.values()
+        assert background.deferred == 1
+        assert background.result is None
+        assert sum(background.tally.endings.values()) == 0
 
     with FakeSshd([pause(1.0), *HEALTHY]) as server:
         target = f"{server.address}:{server.port}"

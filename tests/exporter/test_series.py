@@ -11,7 +11,7 @@ from ssh_exchange_exporter.exposition.series import FAMILIES, probe_text
 from ssh_exchange_exporter.question import Answer
 
 from ..reports import run
-from .test_fleet import result
+from .test_background_targets import result
 
 HOSTILE = Server("SSH-2.0-x", "2.0", 'a"b\\c', "{d=\\x0a} 1")
 

@@ -11,7 +11,7 @@ from prometheus_client.utils import floatToGoString
 
 from check_ssh_exchange.diagnosis.cause import Cause
 
-from ..fleet import Subject
+from ..background.targets import BackgroundTarget
 from ..result import Result
 from .library import headers, label_text
 
@@ -34,33 +34,33 @@ HEADERS = {is_openmetrics: headers(FAMILIES, is_openmetrics=is_openmetrics) for 
 class Lines:
     """The lines of one target, written anew when it has been probed or held back since."""
 
-    __slots__ = ("_labels", "_of", "_subject", "_texts")
+    __slots__ = ("_labels", "_of", "_target", "_texts")
 
-    def __init__(self, subject: Subject) -> None:
-        self._subject = subject
-        self._labels = label_text(subject.labels)
+    def __init__(self, target: BackgroundTarget) -> None:
+        self._target = target
+        self._labels = label_text(target.labels)
         self._of: object = None
         self._texts: dict[str, str] = {}
 
     def texts(self) -> dict[str, str]:
         """Return the lines by family."""
-        subject = self._subject
-        state = (subject.result and subject.result.number, subject.deferred, subject.tally)
+        target = self._target
+        state = (target.result and target.result.number, target.deferred, target.tally)
         if state != self._of:
             self._texts = dict(self._write())
             self._of = state
         return self._texts
 
     def _write(self) -> Iterator[tuple[str, str]]:
-        subject, labels = self._subject, self._labels
+        target, labels = self._target, self._labels
         name = "ssh_exchange_handshakes"
-        endings = subject.tally.endings.items()
+        endings = target.tally.endings.items()
         yield name, "".join(f'{name}_total{{ending="{ending}",{labels}}} {count}\n' for ending, count in endings)
         yield "ssh_exchange_phase_duration_seconds", "".join(self._histograms())
         name = "ssh_exchange_probes_deferred"
-        yield name, f"{name}_total{{{labels}}} {subject.deferred}\n"
-        if subject.result is not None:
-            yield from self._of_result(subject.result)
+        yield name, f"{name}_total{{{labels}}} {target.deferred}\n"
+        if target.result is not None:
+            yield from self._of_result(target.result)
 
     def _of_result(self, result: Result) -> Iterator[tuple[str, str]]:
         labels, report = self._labels, result.report
@@ -81,7 +81,7 @@ class Lines:
 
     def _histograms(self) -> Iterator[str]:
         name = "ssh_exchange_phase_duration_seconds"
-        tally = self._subject.tally
+        tally = self._target.tally
         bounds = [*map(floatToGoString, tally.bounds), "+Inf"]
         # A copy: a result from a deeper module may add a phase while this thread is at it.
         for phase, distribution in tuple(tally.distributions.items()):
@@ -97,13 +97,13 @@ class FleetText:
     """The lines of all targets; one thread at a time may write them."""
 
     def __init__(self) -> None:
-        self._lines: dict[int, tuple[Subject, Lines]] = {}
+        self._lines: dict[int, tuple[BackgroundTarget, Lines]] = {}
 
-    def write(self, subjects: Iterable[Subject], *, is_openmetrics: bool) -> str:
+    def write(self, targets: Iterable[BackgroundTarget], *, is_openmetrics: bool) -> str:
         """Return the families one after the other, without OpenMetrics' closing line."""
-        kept: dict[int, tuple[Subject, Lines]] = {}
-        for subject in subjects:
-            kept[id(subject)] = self._lines.get(id(subject)) or (subject, Lines(subject))
+        kept: dict[int, tuple[BackgroundTarget, Lines]] = {}
+        for target in targets:
+            kept[id(target)] = self._lines.get(id(target)) or (target, Lines(target))
         self._lines = kept
         texts = [lines.texts() for _, lines in kept.values()]
         parts = []

@@ -121,10 +121,10 @@ class Endpoints:
         """Return what the exporter knows of itself and of the background targets."""
         kind = chosen(request.headers.get("Accept"))
         wants_gzip = _wants_gzip(request)
-        subjects = tuple(self._service.fleet.subjects.values())
+        targets = tuple(self._service.fleet.targets.values())
 
         def write() -> bytes:
-            fleet = self._fleet_text.write(subjects, is_openmetrics=kind == OPENMETRICS)
+            fleet = self._fleet_text.write(targets, is_openmetrics=kind == OPENMETRICS)
             return _packed(_rendered(self._service.own.registry, kind, fleet.encode()), wants_gzip=wants_gzip)
 
         # A large page takes long: written here it would keep every probe waiting.
@@ -135,7 +135,7 @@ class Endpoints:
     async def home(self, _: web.Request) -> web.Response:
         """Return the landing page."""
         service = self._service
-        rows = [subject.row for subject in service.fleet.subjects.values()]
+        rows = [target.row for target in service.fleet.targets.values()]
         modules = sorted(service.configuration.modules)
         recent = service.history.recent()
         page = await asyncio.to_thread(landing, __version__, rows, recent, modules, time.time())

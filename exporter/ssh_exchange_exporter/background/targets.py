@@ -9,14 +9,14 @@ from typing import NamedTuple
 from check_ssh_exchange.ending import Depth
 from check_ssh_exchange.plan import Target
 
-from .configuration.module import Module
-from .result import FleetRow, Result
-from .tally import Tally
+from ..configuration.module import Module
+from ..result import FleetRow, Result
+from ..tally import Tally
 
 JITTER = 0.1  # of the interval, to either side: no two rounds at the same distance, nothing aligned to the minute
 
 
-class Wanted(NamedTuple):
+class TargetSpec(NamedTuple):
     """A background target as the configuration has it."""
 
     text: str
@@ -32,15 +32,15 @@ class Wanted(NamedTuple):
         return (self.text, self.labels)
 
 
-class Subject:
-    """A background target and what is known of it. `wanted` may be replaced by a reload, the counters go on."""
+class BackgroundTarget:
+    """A background target and what is known of it. `spec` may be replaced by a reload, the counters go on."""
 
-    __slots__ = ("deferred", "due", "is_gone", "labels", "result", "tally", "wanted")
+    __slots__ = ("deferred", "due", "is_gone", "labels", "result", "tally", "spec")
 
-    def __init__(self, wanted: Wanted, bounds: Sequence[float]) -> None:
-        self.wanted = wanted
-        self.labels = {"target": wanted.text, **dict(wanted.labels)}
-        self.tally = Tally(bounds, Depth(wanted.module.depth))
+    def __init__(self, spec: TargetSpec, bounds: Sequence[float]) -> None:
+        self.spec = spec
+        self.labels = {"target": spec.text, **dict(spec.labels)}
+        self.tally = Tally(bounds, Depth(spec.module.depth))
         self.deferred = 0
         self.due = 0.0
         self.is_gone = False
@@ -54,55 +54,55 @@ class Subject:
     @property
     def row(self) -> FleetRow:
         """Return what the overview shows."""
-        wanted = self.wanted
-        return FleetRow(wanted.text, wanted.module_name, dict(wanted.labels), self.result)
+        spec = self.spec
+        return FleetRow(spec.text, spec.module_name, dict(spec.labels), self.result)
 
 
 class Fleet:
     """All background targets, and which is due first. Times are monotonic seconds and told from outside."""
 
     def __init__(self) -> None:
-        self.subjects: dict[tuple[object, ...], Subject] = {}
-        self._queue: list[tuple[float, int, Subject]] = []
+        self.targets: dict[tuple[object, ...], BackgroundTarget] = {}
+        self._queue: list[tuple[float, int, BackgroundTarget]] = []
         self._sequence = itertools.count()
 
-    def replace(self, wanted: Iterable[Wanted], bounds: Sequence[float], now: float) -> list[Subject]:
+    def replace(self, specs: Iterable[TargetSpec], bounds: Sequence[float], now: float) -> list[BackgroundTarget]:
         """Take over the targets of a new configuration and return those that are gone.
 
         A target that stays keeps its counters and its turn; with other buckets its histograms begin anew.
         """
-        kept: dict[tuple[object, ...], Subject] = {}
-        for one in wanted:
+        kept: dict[tuple[object, ...], BackgroundTarget] = {}
+        for one in specs:
             if one.name in kept:
                 continue
-            subject = self.subjects.get(one.name)
-            if subject is None:
-                subject = Subject(one, bounds)
-                self._put(subject, now + random.uniform(0.0, one.interval))  # noqa: S311  # spread, not secret
-            elif subject.tally.bounds != tuple(bounds):
-                endings = subject.tally.endings
-                subject.tally = Tally(bounds, Depth(one.module.depth))
-                subject.tally.endings = endings
-            if one.interval < subject.wanted.interval:
-                self._put(subject, min(subject.due, now + random.uniform(0.0, one.interval)))  # noqa: S311
-            subject.wanted = one
-            kept[one.name] = subject
-        gone = [subject for name, subject in self.subjects.items() if name not in kept]
-        for subject in gone:
-            subject.is_gone = True
-        self.subjects = kept
+            target = self.targets.get(one.name)
+            if target is None:
+                target = BackgroundTarget(one, bounds)
+                self._put(target, now + random.uniform(0.0, one.interval))  # noqa: S311  # spread, not secret
+            elif target.tally.bounds != tuple(bounds):
+                endings = target.tally.endings
+                target.tally = Tally(bounds, Depth(one.module.depth))
+                target.tally.endings = endings
+            if one.interval < target.spec.interval:
+                self._put(target, min(target.due, now + random.uniform(0.0, one.interval)))  # noqa: S311
+            target.spec = one
+            kept[one.name] = target
+        gone = [target for name, target in self.targets.items() if name not in kept]
+        for target in gone:
+            target.is_gone = True
+        self.targets = kept
         return gone
 
     def newest(self, text: str | None, module_name: str | None) -> Result | None:
         """Return the last result of a background target by what it is called, None when there is none."""
-        for subject in self.subjects.values():
-            if (subject.wanted.text, subject.wanted.module_name) == (text, module_name):
-                return subject.result
+        for target in self.targets.values():
+            if (target.spec.text, target.spec.module_name) == (text, module_name):
+                return target.result
         return None
 
-    def _put(self, subject: Subject, due: float) -> None:
-        subject.due = due
-        heapq.heappush(self._queue, (due, next(self._sequence), subject))
+    def _put(self, target: BackgroundTarget, due: float) -> None:
+        target.due = due
+        heapq.heappush(self._queue, (due, next(self._sequence), target))
 
     def next_due(self) -> float | None:
         """Return when the next target is due, None when there is none."""
@@ -111,17 +111,17 @@ class Fleet:
             heapq.heappop(self._queue)
         return self._queue[0][0] if self._queue else None
 
-    def pop(self) -> Subject:
+    def pop(self) -> BackgroundTarget:
         """Return the target that is due next and take it from the queue; raises IndexError when there is none."""
         self.next_due()
         return heapq.heappop(self._queue)[2]
 
-    def again(self, subject: Subject, now: float) -> None:
+    def again(self, target: BackgroundTarget, now: float) -> None:
         """Give a target its next turn, an interval after the last; turns that were missed are not made up for."""
-        interval = subject.wanted.interval
-        due = subject.due + interval * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311
-        self._put(subject, max(due, now))
+        interval = target.spec.interval
+        due = target.due + interval * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311
+        self._put(target, max(due, now))
 
-    def later(self, subject: Subject, now: float, wait: float) -> None:
+    def later(self, target: BackgroundTarget, now: float, wait: float) -> None:
         """Give a target that was held back another turn in `wait` seconds."""
-        self._put(subject, now + min(max(wait, 0.5), subject.wanted.interval))
+        self._put(target, now + min(max(wait, 0.5), target.spec.interval))
