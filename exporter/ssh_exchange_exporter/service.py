@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Iterator
 
+from .background.scheduler import Scheduler
 from .background.targets import Fleet, TargetSpec
 from .budget.server_state import ServerStates
 from .configuration.allowed import Allowed
@@ -15,7 +16,6 @@ from .configuration.target_files import FileTarget, TargetFiles
 from .desk import Desk
 from .history import History
 from .own_metrics import OwnMetrics
-from .patrol import Patrol
 from .prober import Prober
 from .result import Result
 
@@ -38,7 +38,7 @@ class Service:
         self.servers = ServerStates(configuration.budget)
         self.desk = Desk(self.prober, self.servers, self.own, self._on_result)
         self.fleet = Fleet()
-        self.patrol = Patrol(self.fleet, self.desk, self.history, self.own, configuration.max_in_flight)
+        self.scheduler = Scheduler(self.fleet, self.desk, self.history, self.own, configuration.max_in_flight)
         self.is_ready = False
         self._files: list[TargetFiles] = []
         self._faults: dict[str, tuple[str, ...]] = {}
@@ -61,7 +61,7 @@ class Service:
         """Read the target files and begin to probe."""
         self._files = await asyncio.to_thread(files_of, self.configuration)
         self._take_over()
-        self._tasks = [asyncio.create_task(self.patrol.walk()), asyncio.create_task(self._watch())]
+        self._tasks = [asyncio.create_task(self.scheduler.run()), asyncio.create_task(self._watch())]
         for task in self._tasks:
             task.add_done_callback(self._ended)
         self.is_ready = True
@@ -90,7 +90,7 @@ class Service:
             self.allowed = Allowed(configuration.allowed_targets)
             self._files = files
             self.servers.set_budget(configuration.budget)
-            self.patrol.most = configuration.max_in_flight
+            self.scheduler.most = configuration.max_in_flight
             self._take_over()
             self.own.loaded(is_good=True)
             LOG.info("configuration reloaded")
@@ -110,7 +110,7 @@ class Service:
         for target in gone:
             self.history.forget(target.spec.name)
         self._tell_faults()
-        self.patrol.wake()
+        self.scheduler.wake()
 
     def _tell_faults(self) -> None:
         faults = {path: errors for files in self._files for path, errors in files.faults.items()}
@@ -142,7 +142,7 @@ class Service:
         for task in self._tasks:
             task.cancel()
         await self.desk.close(seconds)
-        await self.patrol.close()
+        await self.scheduler.close()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.prober.close()
 

@@ -5,25 +5,25 @@ import logging
 import math
 import time
 
-from .background.targets import BackgroundTarget, Fleet
-from .desk import Desk
-from .history import History
-from .own_metrics import OwnMetrics
-from .question import Question
+from ..desk import Desk
+from ..history import History
+from ..own_metrics import OwnMetrics
+from ..question import Question
+from .targets import BackgroundTarget, Fleet
 
 LOG = logging.getLogger(__package__)
 
-# Seconds: probes that are due between two beats begin at the second, together. 34 probes a second cost 14 % of a core
+# Seconds: probes that are due between two ticks begin at the second, together. 34 probes a second cost 14 % of a core
 # one by one and 8 % so (measured): what is done for several in a row finds the processor's caches filled.
-BEAT = 0.5
+TICK = 0.5
 
 
-def beat(due: float) -> float:
+def next_tick(due: float) -> float:
     """Return the moment at which what is due then begins, both monotonic seconds."""
-    return math.ceil(due / BEAT) * BEAT
+    return math.ceil(due / TICK) * TICK
 
 
-class Patrol:
+class Scheduler:
     """Probes the fleet for as long as it runs."""
 
     def __init__(self, fleet: Fleet, desk: Desk, history: History, own: OwnMetrics, most: int) -> None:
@@ -39,7 +39,7 @@ class Patrol:
         """Look at the fleet again: it has changed, or a place is free."""
         self._wake.set()
 
-    async def walk(self) -> None:
+    async def run(self) -> None:
         """Probe whatever is due, for ever."""
         while True:
             self._wake.clear()
@@ -47,7 +47,7 @@ class Patrol:
             if due is None or len(self._running) >= self.most:
                 await self._wake.wait()
                 continue
-            wait = beat(due) - time.monotonic()
+            wait = next_tick(due) - time.monotonic()
             if wait > 0:
                 try:
                     async with asyncio.timeout(wait):
@@ -58,7 +58,7 @@ class Patrol:
             self._begin(self._fleet.pop())
 
     def _begin(self, target: BackgroundTarget) -> None:
-        self._own.lateness.observe(max(0.0, time.monotonic() - beat(target.due)))
+        self._own.lateness.observe(max(0.0, time.monotonic() - next_tick(target.due)))
         task = asyncio.create_task(self._probe(target))
         self._running.add(task)
         task.add_done_callback(self._ended)
