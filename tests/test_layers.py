@@ -180,7 +180,7 @@ def test_nothing_of_the_exporter_is_imported_by_the_plugin() -> None:
 EXPORTER = ROOT / "exporter" / "ssh_exchange_exporter"
 # What of the exporter knows no socket, no clock and no system: told the time, handed the bytes.
 PURE_IN_EXPORTER = [
-    "budget/token_bucket", "budget/wait_queue", "background/targets", "history", "result", "tally",
+    "budget/token_bucket", "budget/wait_queue", "background/counters", "background/targets", "history", "result",
     "exposition/accept", "exposition/fleet_text", "exposition/series",
     "pages/drawing", "pages/history", "pages/html", "pages/landing", "web/rate",
 ]  # fmt: skip

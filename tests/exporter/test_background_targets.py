@@ -94,7 +94,7 @@ def test_a_reload_keeps_counters_and_turns_and_drops_what_is_gone() -> None:
     kept, new = fleet.targets.values()
     assert kept is first
     assert kept.due == due
-    assert kept.tally.endings[Ending.CLOSED] == 1
+    assert kept.counters.endings[Ending.CLOSED] == 1
     assert new.labels == {"target": "192.0.2.3:22", "site": "fra"}
     assert {target.spec.text for _, target in walk(fleet, 1080.0)} == {"192.0.2.1:22", "192.0.2.3:22"}
 
@@ -104,8 +104,8 @@ def test_other_buckets_begin_new_histograms_and_keep_the_counters() -> None:
     (target,) = fleet.targets.values()
     target.add(result(1, run(Ending.COMPLETED)))
     fleet.replace([target.spec], (1.0, 2.0), 1001.0)
-    assert target.tally.endings[Ending.COMPLETED] == 1
-    assert target.tally.distributions["banner"].counts == [0, 0, 0]
+    assert target.counters.endings[Ending.COMPLETED] == 1
+    assert target.counters.distributions["banner"].counts == [0, 0, 0]
 
 
 def test_a_shorter_interval_counts_at_once() -> None:
@@ -122,7 +122,7 @@ def test_histograms_hold_completed_handshakes_by_their_bucket() -> None:
     target = BackgroundTarget(spec("192.0.2.1:22"), BOUNDS)
     target.add(result(1, run(Ending.COMPLETED, Ending.COMPLETED, Ending.CLOSED_AFTER_BANNER, banner=0.01)))
     target.add(result(2, run(Ending.COMPLETED, banner=0.5)))
-    banner = target.tally.distributions["banner"]
+    banner = target.counters.distributions["banner"]
     assert banner.counts == [0, 2, 0, 1]
     assert banner.total == pytest.approx(0.52)
 

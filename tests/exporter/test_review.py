@@ -161,7 +161,7 @@ def test_a_target_does_not_count_what_another_module_saw_of_its_server(tmp_path:
         (background,) = service.fleet.targets.values()
         assert background.deferred == 1
         assert background.result is None
-        assert sum(background.tally.endings.values()) == 0
+        assert sum(background.counters.endings.values()) == 0
 
     with FakeSshd([pause(1.0), *HEALTHY]) as server:
         target = f"{server.address}:{server.port}"

@@ -11,7 +11,7 @@ from check_ssh_exchange.plan import Target
 
 from ..configuration.module import Module
 from ..result import FleetRow, Result
-from ..tally import Tally
+from .counters import Counters
 
 JITTER = 0.1  # of the interval, to either side: no two rounds at the same distance, nothing aligned to the minute
 
@@ -35,12 +35,12 @@ class TargetSpec(NamedTuple):
 class BackgroundTarget:
     """A background target and what is known of it. `spec` may be replaced by a reload, the counters go on."""
 
-    __slots__ = ("deferred", "due", "is_gone", "labels", "result", "tally", "spec")
+    __slots__ = ("deferred", "due", "is_gone", "labels", "result", "counters", "spec")
 
     def __init__(self, spec: TargetSpec, bounds: Sequence[float]) -> None:
         self.spec = spec
         self.labels = {"target": spec.text, **dict(spec.labels)}
-        self.tally = Tally(bounds, Depth(spec.module.depth))
+        self.counters = Counters(bounds, Depth(spec.module.depth))
         self.deferred = 0
         self.due = 0.0
         self.is_gone = False
@@ -48,8 +48,8 @@ class BackgroundTarget:
 
     def add(self, result: Result) -> None:
         """Take over the result of one more probe."""
-        self.tally.add(result.report)
-        self.result = result  # last: whoever writes lines in a thread knows by it that the tally is whole
+        self.counters.add(result.report)
+        self.result = result  # last: whoever writes lines in a thread knows by it that the counters is whole
 
     @property
     def row(self) -> FleetRow:
@@ -79,10 +79,10 @@ class Fleet:
             if target is None:
                 target = BackgroundTarget(one, bounds)
                 self._put(target, now + random.uniform(0.0, one.interval))  # noqa: S311  # spread, not secret
-            elif target.tally.bounds != tuple(bounds):
-                endings = target.tally.endings
-                target.tally = Tally(bounds, Depth(one.module.depth))
-                target.tally.endings = endings
+            elif target.counters.bounds != tuple(bounds):
+                endings = target.counters.endings
+                target.counters = Counters(bounds, Depth(one.module.depth))
+                target.counters.endings = endings
             if one.interval < target.spec.interval:
                 self._put(target, min(target.due, now + random.uniform(0.0, one.interval)))  # noqa: S311
             target.spec = one

@@ -45,7 +45,7 @@ class Lines:
     def texts(self) -> dict[str, str]:
         """Return the lines by family."""
         target = self._target
-        state = (target.result and target.result.number, target.deferred, target.tally)
+        state = (target.result and target.result.number, target.deferred, target.counters)
         if state != self._of:
             self._texts = dict(self._write())
             self._of = state
@@ -54,7 +54,7 @@ class Lines:
     def _write(self) -> Iterator[tuple[str, str]]:
         target, labels = self._target, self._labels
         name = "ssh_exchange_handshakes"
-        endings = target.tally.endings.items()
+        endings = target.counters.endings.items()
         yield name, "".join(f'{name}_total{{ending="{ending}",{labels}}} {count}\n' for ending, count in endings)
         yield "ssh_exchange_phase_duration_seconds", "".join(self._histograms())
         name = "ssh_exchange_probes_deferred"
@@ -81,10 +81,10 @@ class Lines:
 
     def _histograms(self) -> Iterator[str]:
         name = "ssh_exchange_phase_duration_seconds"
-        tally = self._target.tally
-        bounds = [*map(floatToGoString, tally.bounds), "+Inf"]
+        counters = self._target.counters
+        bounds = [*map(floatToGoString, counters.bounds), "+Inf"]
         # A copy: a result from a deeper module may add a phase while this thread is at it.
-        for phase, distribution in tuple(tally.distributions.items()):
+        for phase, distribution in tuple(counters.distributions.items()):
             labels = f'phase="{phase}",{self._labels}'
             count = 0
             for bound, inside in zip(bounds, distribution.counts, strict=True):

@@ -17,7 +17,7 @@ class Distribution:
         self.total = 0.0
 
 
-class Tally:
+class Counters:
     """Adds up reports. The handshakes that completed alone enter the distributions."""
 
     __slots__ = ("bounds", "distributions", "endings")
