@@ -14,10 +14,10 @@ from check_ssh_exchange.report import Report
 from .budget.reservation import Reservation, servers_of
 from .budget.server_state import ServerKey, ServerState, ServerStates, plain, release
 from .judging import Judge
+from .last_results import LastResults, without_trace
 from .own_metrics import OwnMetrics
 from .prober import Prober
 from .question import Answer, Question
-from .recall import Recall, without_trace
 from .result import Result
 
 # After a run: sshd and dropbear free a connection's slot a moment after our close (at most 0.3 s measured).
@@ -41,8 +41,8 @@ class Desk:
         self._servers = servers
         self._own = own
         self._on_result = on_result
-        self._recall = Recall()
-        self._judge = Judge(self._recall)
+        self._last_results = LastResults()
+        self._judge = Judge(self._last_results)
         self._under_way: dict[tuple[object, ...], asyncio.Task[Answer]] = {}
         self._resting: set[asyncio.Task[None]] = set()
 
@@ -129,7 +129,7 @@ class Desk:
         asked = {plain(handshake.address) for handshake in report.handshakes}
         for state in states:
             if state.key.address in asked:
-                state.last = self._recall.result(question.subject)
+                state.last = self._last_results.result(question.subject)
         return answer
 
     async def _rest(self, reservation: Reservation, states: list[ServerState], report: Report | None) -> None:
@@ -141,8 +141,8 @@ class Desk:
 
     def _done(self, question: Question, report: Report, at: float, begun: float) -> Answer:
         result = self._judge.judge(question, report, at, time.monotonic() - begun)
-        before = self._recall.result(question.subject)
-        self._recall.put(question.subject, without_trace(result))
+        before = self._last_results.result(question.subject)
+        self._last_results.put(question.subject, without_trace(result))
         self._own.probes.labels("background" if question.is_background else "probe").inc()
         self._on_result(result, before)
         return Answer(result)
@@ -153,7 +153,7 @@ class Desk:
             return Answer(None, is_deferred=True, wait=wait)
         # What another module saw of the same server tells more than nothing.
         of_server = next((state.last for state in states if state.last and _is_told_by(question, state.last)), None)
-        last = self._recall.result(question.subject) or of_server
+        last = self._last_results.result(question.subject) or of_server
         if last is not None:
             return Answer(last, _age(last), is_deferred=True, wait=wait)
         why = f"the budget for this server is spent, a probe may be made in {wait:.0f} s"
@@ -161,7 +161,7 @@ class Desk:
 
     def _earlier(self, question: Question, why: str) -> Answer:
         """Answer from the last result where there is one, else with the reason why there is none."""
-        last = self._recall.result(question.subject)
+        last = self._last_results.result(question.subject)
         return Answer(last, _age(last)) if last else self._unanswered(question, why)
 
     def _unanswered(self, question: Question, why: str) -> Answer:

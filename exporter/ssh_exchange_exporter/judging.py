@@ -9,8 +9,8 @@ from check_ssh_exchange.remote.status_line import summary
 from check_ssh_exchange.report import Report
 from check_ssh_exchange.verdict import judge
 
+from .last_results import LastResults, clock
 from .question import Question
-from .recall import Recall, clock
 from .result import Result
 
 WINDOW = 0.0  # seconds of runs to list one by one; a diagnosis needs when it was served last, and Prometheus counts
@@ -19,8 +19,8 @@ WINDOW = 0.0  # seconds of runs to list one by one; a diagnosis needs when it wa
 class Judge:
     """Judges reports, with what earlier ones of the same target and module said at hand."""
 
-    def __init__(self, recall: Recall) -> None:
-        self._recall = recall
+    def __init__(self, last_results: LastResults) -> None:
+        self._last_results = last_results
         self._numbers = itertools.count(1)
 
     def judge(self, question: Question, report: Report, at: float, took: float) -> Result:
@@ -28,10 +28,10 @@ class Judge:
         module = question.module
         diagnosis = diagnose(report, None, module.slow_after)
         if report.fault is None:
-            past = self._recall.past(question.subject)
+            past = self._last_results.past(question.subject)
             notes = (*report.notes, *changes(past, report))
             diagnosis = with_past(diagnosis, past, report, clock)
-            self._recall.remember(question.subject, remember(past, report, diagnosis, at, WINDOW))
+            self._last_results.remember(question.subject, remember(past, report, diagnosis, at, WINDOW))
             report = report._replace(notes=notes)
         verdict = judge(report, diagnosis, module.expectations(), has_perfdata=question.trace)
         line = f"SSH {str(verdict.state).upper()} - {summary(report, diagnosis, verdict)}"

@@ -13,7 +13,7 @@ T = TypeVar("T")
 MOST_REMEMBERED = 20_000
 
 
-class Recall:
+class LastResults:
     """Remembers the targets that were probed last, at most so many."""
 
     def __init__(self) -> None:
