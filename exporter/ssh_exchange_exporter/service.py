@@ -14,9 +14,9 @@ from .configuration.fault import ConfigurationFault
 from .configuration.target import parse_target
 from .configuration.target_files import FileTarget, TargetFiles
 from .desk import Desk
-from .history import History
 from .own_metrics import OwnMetrics
 from .prober import Prober
+from .recent_probes import RecentProbes
 from .result import Result
 
 LOG = logging.getLogger(__package__)
@@ -33,12 +33,12 @@ class Service:
         self.allowed = Allowed(configuration.allowed_targets)
         self.own = OwnMetrics()
         self.own.loaded(is_good=True)
-        self.history = History(history_limit)
+        self.recent = RecentProbes(history_limit)
         self.prober = Prober()
         self.servers = ServerStates(configuration.budget)
         self.desk = Desk(self.prober, self.servers, self.own, self._on_result)
         self.fleet = Fleet()
-        self.scheduler = Scheduler(self.fleet, self.desk, self.history, self.own, configuration.max_in_flight)
+        self.scheduler = Scheduler(self.fleet, self.desk, self.recent, self.own, configuration.max_in_flight)
         self.is_ready = False
         self._files: list[TargetFiles] = []
         self._faults: dict[str, tuple[str, ...]] = {}
@@ -51,7 +51,7 @@ class Service:
         # A fleet with dead hosts says the same of them every minute: the log and the pages have what is news.
         is_news = result.told != before.told if before else not result.is_ok
         if is_news or not result.is_background:
-            self.history.add(result)
+            self.recent.add(result)
         level = logging.INFO if is_news else logging.DEBUG
         if LOG.isEnabledFor(level):
             fields = {"target": result.target, "module": result.module, "id": result.number, "result": result.summary}
@@ -108,7 +108,7 @@ class Service:
         specs = list(self._specs())
         gone = self.fleet.replace(specs, self.configuration.histogram_buckets, time.monotonic())
         for target in gone:
-            self.history.forget(target.spec.name)
+            self.recent.forget(target.spec.name)
         self._tell_faults()
         self.scheduler.wake()
 

@@ -14,7 +14,7 @@ from check_ssh_exchange.verdict import judge
 from ssh_exchange_exporter.background.targets import BackgroundTarget, Fleet, TargetSpec
 from ssh_exchange_exporter.configuration.module import Module
 from ssh_exchange_exporter.configuration.target import parse_target
-from ssh_exchange_exporter.history import History
+from ssh_exchange_exporter.recent_probes import RecentProbes
 from ssh_exchange_exporter.result import Result
 
 from ..reports import run
@@ -128,17 +128,17 @@ def test_histograms_hold_completed_handshakes_by_their_bucket() -> None:
 
 
 def test_history_keeps_failures_longer_and_each_targets_last() -> None:
-    history = History(3)
+    recent = RecentProbes(3)
     bad = result(1, run(Ending.CLOSED), is_background=False)
-    history.add(bad)
+    recent.add(bad)
     for number in range(2, 9):
-        history.add(result(number, run(Ending.COMPLETED), is_background=False))
-    assert [kept.number for kept in history.recent()] == [8, 7, 6, 1]
-    assert history.find(1) is bad
-    assert history.find(2) is None
+        recent.add(result(number, run(Ending.COMPLETED), is_background=False))
+    assert [kept.number for kept in recent.recent()] == [8, 7, 6, 1]
+    assert recent.find(1) is bad
+    assert recent.find(2) is None
     for number in range(20, 30):
-        history.keep("one", result(number, run(Ending.COMPLETED)))
-    assert history.find(28) is None
-    assert history.find(29) is not None
-    history.forget("one")
-    assert history.find(29) is None
+        recent.keep("one", result(number, run(Ending.COMPLETED)))
+    assert recent.find(28) is None
+    assert recent.find(29) is not None
+    recent.forget("one")
+    assert recent.find(29) is None

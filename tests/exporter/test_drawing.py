@@ -11,7 +11,7 @@ from check_ssh_exchange.ending import Depth, Ending
 from check_ssh_exchange.report import Handshake, Report
 from ssh_exchange_exporter.pages.axis import axis_of
 from ssh_exchange_exporter.pages.drawing import drawing
-from ssh_exchange_exporter.pages.history import history_page
+from ssh_exchange_exporter.pages.probe_page import probe_page
 from ssh_exchange_exporter.pages.rows import bars
 from ssh_exchange_exporter.pages.stylesheet import STYLESHEET
 from tests.runs import run
@@ -21,7 +21,7 @@ from .probed import EVERY_ENDING, HEALTHY, NOW, THROTTLED, probed, timed
 
 
 def history(report: Report, **changed: object) -> Page:
-    return Page(history_page(probed(report, **changed), NOW))  # type: ignore[arg-type]
+    return Page(probe_page(probed(report, **changed), NOW))  # type: ignore[arg-type]
 
 
 def drawn(report: Report) -> Page:
@@ -162,7 +162,7 @@ SHAKES = st.builds(
 def test_any_report_makes_a_page_whose_bars_lie_inside_of_the_drawing(shakes: list[Handshake]) -> None:
     report = Report("host", 22, Depth.KEXINIT, len(shakes), handshakes=tuple(shakes))
     result = probed(HEALTHY)._replace(report=report)
-    page = Page(history_page(result, NOW))
+    page = Page(probe_page(result, NOW))
     assert len(outlines(page)) + _left_out(page) == len(shakes)
     for element in page.elements:
         if element.name in ("rect", "line", "svg"):

@@ -14,9 +14,9 @@ from check_ssh_exchange.diagnosis.cause import PHRASES, Cause, Confidence
 from check_ssh_exchange.diagnosis.diagnosis import Diagnosis
 from check_ssh_exchange.ending import Ending
 from check_ssh_exchange.report import Algorithms, Report
-from ssh_exchange_exporter.pages.history import history_page
 from ssh_exchange_exporter.pages.html import CONTENT_SECURITY_POLICY, Markup, escape, frame, join, tag
 from ssh_exchange_exporter.pages.landing import FLEET_LIMIT, landing
+from ssh_exchange_exporter.pages.probe_page import probe_page
 from ssh_exchange_exporter.pages.stylesheet import STYLESHEET
 from ssh_exchange_exporter.result import FleetRow, Result
 from tests.runs import run
@@ -38,7 +38,7 @@ REPORTS = {
 
 
 def history(report: Report, **changed: object) -> Page:
-    return Page(history_page(probed(report, **changed), NOW))  # type: ignore[arg-type]
+    return Page(probe_page(probed(report, **changed), NOW))  # type: ignore[arg-type]
 
 
 def overview(*rows: FleetRow, recent: tuple[Result, ...] = (), modules: tuple[str, ...] = ("default",)) -> Page:
@@ -52,7 +52,7 @@ def fleet_row(report: Report | None, target: str = "host.example:22", number: in
 def all_pages() -> list[str]:
     rows = [fleet_row(report, name) for name, report in REPORTS.items()] + [fleet_row(None)]
     recent = [probed(report, name) for name, report in REPORTS.items()]
-    pages = [history_page(result, NOW) for result in recent]
+    pages = [probe_page(result, NOW) for result in recent]
     return [*pages, landing("0.1.0", rows, recent, ["default", "deep"], NOW), landing("0.1.0", (), (), (), NOW)]
 
 
@@ -99,7 +99,7 @@ def poisoned_landing(poison: str) -> str:
 
 
 def poisoned_history(poison: str) -> str:
-    return history_page(full_result(poison), NOW)
+    return probe_page(full_result(poison), NOW)
 
 
 @pytest.mark.parametrize("make", [poisoned_landing, poisoned_history])
@@ -291,7 +291,7 @@ def test_evidence_alternatives_remedies_and_runbook_are_there() -> None:
 
 @pytest.mark.parametrize("cause", [cause for cause in Cause if cause is not Cause.HEALTHY])
 def test_the_runbook_that_a_page_names_exists(cause: Cause) -> None:
-    page = Page(history_page(probed(STALLED, diagnosis=Diagnosis(cause, Confidence.LIKELY)), NOW))
+    page = Page(probe_page(probed(STALLED, diagnosis=Diagnosis(cause, Confidence.LIKELY)), NOW))
     (path,) = [one.words for one in page.all("code") if one.words.startswith("docs/")]
     assert (pathlib.Path(__file__).parents[2] / path).is_file()
 

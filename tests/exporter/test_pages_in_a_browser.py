@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from check_ssh_exchange.measure import Plan, Target, measure
-from ssh_exchange_exporter.pages.history import history_page
 from ssh_exchange_exporter.pages.landing import landing
+from ssh_exchange_exporter.pages.probe_page import probe_page
 from ssh_exchange_exporter.result import FleetRow
 from tests.lab.fake_sshd import FIN, FakeSshd, send
 
@@ -59,7 +59,7 @@ def site() -> Iterator[Site]:
     rows.append(FleetRow("new.example:22", "deep", {}, None))
     with serving() as served:
         served.pages["/"] = landing("0.1.0", rows, results, ["default", "deep", HOSTILE], NOW)
-        served.pages |= {f"/history/{one.number}": history_page(one, NOW) for one in results}
+        served.pages |= {f"/history/{one.number}": probe_page(one, NOW) for one in results}
         yield served
 
 

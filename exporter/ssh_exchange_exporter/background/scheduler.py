@@ -6,9 +6,9 @@ import math
 import time
 
 from ..desk import Desk
-from ..history import History
 from ..own_metrics import OwnMetrics
 from ..question import Question
+from ..recent_probes import RecentProbes
 from .targets import BackgroundTarget, Fleet
 
 LOG = logging.getLogger(__package__)
@@ -26,10 +26,10 @@ def next_tick(due: float) -> float:
 class Scheduler:
     """Probes the fleet for as long as it runs."""
 
-    def __init__(self, fleet: Fleet, desk: Desk, history: History, own: OwnMetrics, most: int) -> None:
+    def __init__(self, fleet: Fleet, desk: Desk, recent: RecentProbes, own: OwnMetrics, most: int) -> None:
         self._fleet = fleet
         self._desk = desk
-        self._history = history
+        self._recent = recent
         self._own = own
         self.most = most
         self._running: set[asyncio.Task[None]] = set()
@@ -88,7 +88,7 @@ class Scheduler:
         # What a request over HTTP has asked for at the same moment is counted too: it is one more run of this target.
         if target.result is None or answer.result.number != target.result.number:
             target.add(answer.result)
-            self._history.keep(spec.name, answer.result)
+            self._recent.keep(spec.name, answer.result)
         self._fleet.again(target, now)
 
     async def close(self) -> None:

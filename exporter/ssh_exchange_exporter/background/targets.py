@@ -35,7 +35,7 @@ class TargetSpec(NamedTuple):
 class BackgroundTarget:
     """A background target and what is known of it. `spec` may be replaced by a reload, the counters go on."""
 
-    __slots__ = ("deferred", "due", "is_gone", "labels", "result", "counters", "spec")
+    __slots__ = ("counters", "deferred", "due", "is_gone", "labels", "result", "spec")
 
     def __init__(self, spec: TargetSpec, bounds: Sequence[float]) -> None:
         self.spec = spec

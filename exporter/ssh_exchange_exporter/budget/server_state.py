@@ -37,7 +37,7 @@ class ServerKey(NamedTuple):
 class ServerState:
     """What is kept of one server."""
 
-    __slots__ = ("allowances", "last", "lock", "key", "seen_at", "server")
+    __slots__ = ("allowances", "key", "last", "lock", "seen_at", "server")
 
     def __init__(self, key: ServerKey) -> None:
         self.key = key

@@ -17,9 +17,9 @@ from ..configuration.target import parse_target
 from ..exposition.accept import OPENMETRICS, chosen
 from ..exposition.fleet_text import FleetText
 from ..exposition.series import probe_text
-from ..pages.history import history_page
 from ..pages.html import CONTENT_SECURITY_POLICY
 from ..pages.landing import landing
+from ..pages.probe_page import probe_page
 from ..question import Forbidden, Question
 from ..result import Result
 from ..service import Service
@@ -137,7 +137,7 @@ class Endpoints:
         service = self._service
         rows = [target.row for target in service.fleet.targets.values()]
         modules = sorted(service.configuration.modules)
-        recent = service.history.recent()
+        recent = service.recent.recent()
         page = await asyncio.to_thread(landing, __version__, rows, recent, modules, time.time())
         return _page(page)
 
@@ -145,14 +145,14 @@ class Endpoints:
         """Return one probe drawn; of a background target's that is no longer kept, the way to its newest."""
         number = request.match_info["number"]
         known = re.fullmatch(r"[0-9]{1,18}", number, re.ASCII)
-        result: Result | None = self._service.history.find(int(number)) if known else None
+        result: Result | None = self._service.recent.find(int(number)) if known else None
         if result is None:
             if known and (
                 newest := self._service.fleet.newest(request.query.get("target"), request.query.get("module"))
             ):
                 raise web.HTTPFound(f"{newest.number}?{request.query_string}")
             raise web.HTTPNotFound(text="this probe is not kept, or no longer\n")
-        return _page(await asyncio.to_thread(history_page, result, time.time()))
+        return _page(await asyncio.to_thread(probe_page, result, time.time()))
 
     async def config(self, _: web.Request) -> web.Response:
         """Return the configuration in force."""

@@ -17,7 +17,7 @@ CONFIDENCE_WORDS = {
 }
 
 
-def history_page(result: Result, now: float) -> str:
+def probe_page(result: Result, now: float) -> str:
     """Return the page of a probe; `now` is in seconds since the epoch."""
     report, diagnosis = result.report, result.diagnosis
     reasons = [

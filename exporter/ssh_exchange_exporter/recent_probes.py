@@ -6,7 +6,7 @@ from collections.abc import Hashable
 from .result import Result
 
 
-class History:
+class RecentProbes:
     """Keeps at most `limit` results for being recent and `limit` more for having failed (they live longer)."""
 
     def __init__(self, limit: int) -> None:
