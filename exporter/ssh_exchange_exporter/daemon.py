@@ -21,8 +21,8 @@ from .configuration.fault import ConfigurationFault
 from .flags import PORT
 from .service import Service, files_of
 from .web.app import Endpoints
-from .web.door import Door
 from .web.guard import guard, note_answered
+from .web.listener import Listener
 from .web.sockets import CannotListen, bind, from_systemd
 from .web.web_config import LiveWebConfig, WebConfigFault
 
@@ -125,7 +125,7 @@ async def main(
     await runner.setup()
     if runner.server is None:
         raise RuntimeError("a runner that was set up has a server")
-    door = Door(sockets, runner.server, live, lost=service.own.lost.inc)
+    listener = Listener(sockets, runner.server, live, lost=service.own.lost.inc)
     watch = asyncio.create_task(watch_web_config(live))
     for bound in sockets:
         LOG.info(
@@ -138,7 +138,7 @@ async def main(
     LOG.info("stopping")
     tell_systemd("STOPPING=1")
     watch.cancel()
-    await door.shut()
+    await listener.close()
     await service.stop(FINISH)
     await runner.cleanup()
     LOG.info("stopped")

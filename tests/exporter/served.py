@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from aiohttp import web
 
-from ssh_exchange_exporter.web.door import Door
 from ssh_exchange_exporter.web.guard import guard, note_answered
+from ssh_exchange_exporter.web.listener import Listener
 from ssh_exchange_exporter.web.sockets import bind
 from ssh_exchange_exporter.web.web_config import LiveWebConfig
 
@@ -29,7 +29,7 @@ class Answer(NamedTuple):
 
 
 class Served(NamedTuple):
-    door: Door
+    listener: Listener
     port: int
     handled: list[str]
 
@@ -104,11 +104,11 @@ async def serving(
     await runner.setup()
     assert runner.server is not None
     bound = bind("127.0.0.1:0") if sockets is None else sockets
-    door = Door(bound, runner.server, live, **options)
+    listener = Listener(bound, runner.server, live, **options)
     try:
-        yield Served(door, bound[0].getsockname()[1], handled)
+        yield Served(listener, bound[0].getsockname()[1], handled)
     finally:
-        await door.shut()
+        await listener.close()
         await runner.cleanup()
 
 

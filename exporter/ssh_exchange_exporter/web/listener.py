@@ -44,7 +44,7 @@ def origin(address: Any) -> str:
     return str(found)
 
 
-class Guest:
+class ClientConnection:
     """A connection that was taken; before its handshake is over, there is a task but no transport."""
 
     __slots__ = ("_taken", "origin", "task", "visitor")
@@ -66,7 +66,7 @@ class Guest:
                 self._taken.shutdown(socket.SHUT_RDWR)
 
 
-class Door:
+class Listener:
     """Takes connections from its construction (in a running loop) until it is shut; `server` is AppRunner.server.
 
     At most `most` are open at once, and `most_each` of one origin: the next one takes the place of the longest idle
@@ -93,7 +93,7 @@ class Door:
         self._live = live
         self._deadlines = deadlines
         self._lost = lost
-        self._guests: dict[Guest, None] = {}
+        self._connections: dict[ClientConnection, None] = {}
         self._theirs: Counter[str] = Counter()
         self._said: dict[str, float] = {}
         self._sockets = list(sockets)
@@ -104,19 +104,19 @@ class Door:
     @property
     def open(self) -> int:
         """Connections that are open, those still in their TLS handshake included."""
-        return len(self._guests)
+        return len(self._connections)
 
-    async def shut(self) -> None:
+    async def close(self) -> None:
         """Takes no more connections, closes the sockets, and ends the handshakes; requests in hand go on."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for each in self._sockets:
             each.close()
-        early = [guest for guest in self._guests if not guest.visitor.has_come]
-        for guest in early:
-            guest.abort()
-        handshakes = [guest.task for guest in early if guest.task is not None]
+        early = [connection for connection in self._connections if not connection.visitor.has_come]
+        for connection in early:
+            connection.abort()
+        handshakes = [connection.task for connection in early if connection.task is not None]
         if handshakes:
             await asyncio.wait(handshakes, timeout=1.0)
 
@@ -145,7 +145,7 @@ class Door:
         if whose and self._theirs[whose] >= self.most_each:
             has_room = self._evict(whose)
         else:
-            has_room = len(self._guests) < self.most or self._evict(None)
+            has_room = len(self._connections) < self.most or self._evict(None)
         if not has_room:
             self.refused += 1
             self._lost()
@@ -160,13 +160,13 @@ class Door:
             deadlines=self._deadlines,
             allows=None if sans is None else partial(is_allowed, allowed=sans),
         )
-        guest = Guest(whose, visitor, taken)
-        visitor.gone = partial(self._leave, guest)
-        self._guests[guest] = None
+        connection = ClientConnection(whose, visitor, taken)
+        visitor.gone = partial(self._leave, connection)
+        self._connections[connection] = None
         self._theirs[whose] += 1
         context = live.context if live is not None else None
-        guest.task = self._loop.create_task(self._welcome(taken, visitor, context))
-        guest.task.add_done_callback(partial(self._welcomed, guest))
+        connection.task = self._loop.create_task(self._welcome(taken, visitor, context))
+        connection.task.add_done_callback(partial(self._welcomed, connection))
 
     async def _welcome(self, taken: socket.socket, visitor: Visitor, context: ssl.SSLContext | None) -> None:
         await self._loop.connect_accepted_socket(
@@ -176,21 +176,25 @@ class Door:
             ssl_handshake_timeout=None if context is None else self._deadlines.handshake,
         )
 
-    def _welcomed(self, guest: Guest, task: asyncio.Task[None]) -> None:
+    def _welcomed(self, connection: ClientConnection, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             # A scanner, a wrong certificate, a client that went away: asking for the exception keeps asyncio quiet.
-            log.debug("no connection from %s: %s", guest.origin or "a local client", error)
+            log.debug("no connection from %s: %s", connection.origin or "a local client", error)
             if not isinstance(error, OSError):
                 self._say("welcome", f"a connection could not be set up: {type(error).__name__}")
-        if not guest.visitor.has_come:
-            self._leave(guest)
+        if not connection.visitor.has_come:
+            self._leave(connection)
 
     def _evict(self, whose: str | None) -> bool:
         """Makes room by the longest idle connection (of one origin); False when all are at work."""
-        idle = [guest for guest in self._guests if guest.visitor.is_idle and whose in (None, guest.origin)]
+        idle = [
+            connection
+            for connection in self._connections
+            if connection.visitor.is_idle and whose in (None, connection.origin)
+        ]
         if not idle:
             return False
-        longest = min(idle, key=lambda guest: guest.visitor.idle_since)
+        longest = min(idle, key=lambda connection: connection.visitor.idle_since)
         self.evicted += 1
         self._lost()
         self._say("evict", f"{self.open} connections are open: idle ones make room")
@@ -198,10 +202,10 @@ class Door:
         longest.abort()
         return True
 
-    def _leave(self, guest: Guest) -> None:
-        if guest in self._guests:
-            del self._guests[guest]
-            self._theirs -= {guest.origin: 1}
+    def _leave(self, connection: ClientConnection) -> None:
+        if connection in self._connections:
+            del self._connections[connection]
+            self._theirs -= {connection.origin: 1}
 
     def _say(self, what: str, sentence: str) -> None:
         """Warns, but never as often as a client may want to."""
