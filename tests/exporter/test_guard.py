@@ -10,7 +10,7 @@ from pathlib import Path
 import bcrypt
 import pytest
 
-from ssh_exchange_exporter.web.visitor import Deadlines
+from ssh_exchange_exporter.web.http_connection import Deadlines
 
 from .served import (
     TLS,

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from ssh_exchange_exporter.web.http_connection import Deadlines
 from ssh_exchange_exporter.web.listener import origin
 from ssh_exchange_exporter.web.sockets import bind
-from ssh_exchange_exporter.web.visitor import Deadlines
 
 from .served import (
     GET,
@@ -206,7 +206,7 @@ def test_connections_at_work_are_not_evicted_but_new_ones_closed(idle_clients: l
         lost: list[int] = []
         async with serving(most=4, lost=lambda: lost.append(1)) as served:
             working = [asyncio.create_task(served.get("/slow?seconds=1.5")) for _ in range(4)]
-            await until(lambda: sum(not connection.visitor.is_idle for connection in served.listener._connections) == 4)
+            await until(lambda: sum(not connection.http.is_idle for connection in served.listener._connections) == 4)
             await flood(served, 20, idle_clients)
             assert served.listener.refused == len(lost) == 20
             assert [answer.body for answer in await asyncio.gather(*working)] == [b"late"] * 4
@@ -260,7 +260,7 @@ def test_a_shut_door_takes_nobody_but_lets_requests_end() -> None:
     async def test() -> None:
         async with serving() as served:
             working = asyncio.create_task(served.get("/slow?seconds=0.5"))
-            await until(lambda: any(not connection.visitor.is_idle for connection in served.listener._connections))
+            await until(lambda: any(not connection.http.is_idle for connection in served.listener._connections))
             await served.listener.close()
             with pytest.raises(ConnectionRefusedError):
                 await served.connect()

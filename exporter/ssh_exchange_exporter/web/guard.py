@@ -5,7 +5,7 @@ import time
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from .visitor import Visitor
+from .http_connection import HttpConnection
 from .web_config import LiveWebConfig
 
 HEADERS = web.RequestKey("HEADERS", dict[str, str])
@@ -16,7 +16,7 @@ def guard(live: LiveWebConfig | None) -> Middleware:
 
     @web.middleware
     async def stand(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if isinstance(request.protocol, Visitor):
+        if isinstance(request.protocol, HttpConnection):
             request.protocol.begin()
         if live is None:
             return await handler(request)
@@ -33,5 +33,5 @@ def guard(live: LiveWebConfig | None) -> Middleware:
 async def note_answered(request: web.Request, response: web.StreamResponse) -> None:
     """For app.on_response_prepare: adds the configured headers, also to errors, and begins the answer's deadline."""
     response.headers.update(request.get(HEADERS, {}))
-    if isinstance(request.protocol, Visitor):
+    if isinstance(request.protocol, HttpConnection):
         request.protocol.answered()

@@ -14,8 +14,8 @@ from typing import Any
 
 from aiohttp import web
 
+from .http_connection import DEADLINES, Deadlines, HttpConnection
 from .tls import is_allowed
-from .visitor import DEADLINES, Deadlines, Visitor
 from .web_config import LiveWebConfig
 
 log = logging.getLogger("ssh_exchange_exporter")
@@ -47,18 +47,18 @@ def origin(address: Any) -> str:
 class ClientConnection:
     """A connection that was taken; before its handshake is over, there is a task but no transport."""
 
-    __slots__ = ("_taken", "origin", "task", "visitor")
+    __slots__ = ("_taken", "http", "origin", "task")
 
-    def __init__(self, origin: str, visitor: Visitor, taken: socket.socket) -> None:
+    def __init__(self, origin: str, http: HttpConnection, taken: socket.socket) -> None:
         self.origin = origin
-        self.visitor = visitor
+        self.http = http
         self._taken = taken
         self.task: asyncio.Task[None] | None = None
 
     def abort(self) -> None:
         """Ends it now, whatever it is at."""
-        if self.visitor.has_come:
-            self.visitor.abort()
+        if self.http.has_come:
+            self.http.abort()
         else:
             # Its socket belongs to asyncio now, and a cancelled handshake is not always ended by it: the end of the
             # stream is, wherever the handshake stands.
@@ -113,7 +113,7 @@ class Listener:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for each in self._sockets:
             each.close()
-        early = [connection for connection in self._connections if not connection.visitor.has_come]
+        early = [connection for connection in self._connections if not connection.http.has_come]
         for connection in early:
             connection.abort()
         handshakes = [connection.task for connection in early if connection.task is not None]
@@ -154,23 +154,23 @@ class Listener:
             return
         live = self._live
         sans = live.allowed_sans if live is not None else None
-        visitor = Visitor(
+        http = HttpConnection(
             self._server,
             loop=self._loop,
             deadlines=self._deadlines,
             allows=None if sans is None else partial(is_allowed, allowed=sans),
         )
-        connection = ClientConnection(whose, visitor, taken)
-        visitor.gone = partial(self._leave, connection)
+        connection = ClientConnection(whose, http, taken)
+        http.gone = partial(self._leave, connection)
         self._connections[connection] = None
         self._theirs[whose] += 1
         context = live.context if live is not None else None
-        connection.task = self._loop.create_task(self._welcome(taken, visitor, context))
+        connection.task = self._loop.create_task(self._welcome(taken, http, context))
         connection.task.add_done_callback(partial(self._welcomed, connection))
 
-    async def _welcome(self, taken: socket.socket, visitor: Visitor, context: ssl.SSLContext | None) -> None:
+    async def _welcome(self, taken: socket.socket, http: HttpConnection, context: ssl.SSLContext | None) -> None:
         await self._loop.connect_accepted_socket(
-            lambda: visitor,
+            lambda: http,
             taken,
             ssl=context,
             ssl_handshake_timeout=None if context is None else self._deadlines.handshake,
@@ -182,7 +182,7 @@ class Listener:
             log.debug("no connection from %s: %s", connection.origin or "a local client", error)
             if not isinstance(error, OSError):
                 self._say("welcome", f"a connection could not be set up: {type(error).__name__}")
-        if not connection.visitor.has_come:
+        if not connection.http.has_come:
             self._leave(connection)
 
     def _evict(self, whose: str | None) -> bool:
@@ -190,11 +190,11 @@ class Listener:
         idle = [
             connection
             for connection in self._connections
-            if connection.visitor.is_idle and whose in (None, connection.origin)
+            if connection.http.is_idle and whose in (None, connection.origin)
         ]
         if not idle:
             return False
-        longest = min(idle, key=lambda connection: connection.visitor.idle_since)
+        longest = min(idle, key=lambda connection: connection.http.idle_since)
         self.evicted += 1
         self._lost()
         self._say("evict", f"{self.open} connections are open: idle ones make room")

@@ -33,7 +33,7 @@ class Stage(Enum):
 DEADLINES = Deadlines()
 
 
-class Visitor(web.RequestHandler):
+class HttpConnection(web.RequestHandler):
     """A connection that is aborted when a deadline passes; only a whole step moves the deadline, never a byte.
 
     `allows` judges a client's certificate before any request is read; `gone` is called when all is over.
