@@ -21,8 +21,8 @@ from .configuration.fault import ConfigurationFault
 from .flags import PORT
 from .service import Service, files_of
 from .web.app import Endpoints
-from .web.guard import guard, note_answered
 from .web.listener import Listener
+from .web.middleware import access_control, prepare_response
 from .web.sockets import CannotListen, bind, from_systemd
 from .web.web_config import LiveWebConfig, WebConfigFault
 
@@ -119,8 +119,8 @@ async def main(
     loop.add_signal_handler(signal.SIGHUP, reload)
     await service.start()
     endpoints = Endpoints(service, flags.timeout_offset, lambda: looked(live))
-    app = endpoints.application(guard(live))
-    app.on_response_prepare.append(note_answered)
+    app = endpoints.application(access_control(live))
+    app.on_response_prepare.append(prepare_response)
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=FINISH)
     await runner.setup()
     if runner.server is None:

@@ -11,11 +11,11 @@ from .web_config import LiveWebConfig
 HEADERS = web.RequestKey("HEADERS", dict[str, str])
 
 
-def guard(live: LiveWebConfig | None) -> Middleware:
+def access_control(live: LiveWebConfig | None) -> Middleware:
     """The outermost middleware: 429 above the rate limit, 401 for whoever is no user; no path is exempt."""
 
     @web.middleware
-    async def stand(request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
         if isinstance(request.protocol, HttpConnection):
             request.protocol.begin()
         if live is None:
@@ -27,10 +27,10 @@ def guard(live: LiveWebConfig | None) -> Middleware:
             return web.Response(status=401, text="Unauthorized\n", headers={"WWW-Authenticate": "Basic"})
         return await handler(request)
 
-    return stand
+    return check
 
 
-async def note_answered(request: web.Request, response: web.StreamResponse) -> None:
+async def prepare_response(request: web.Request, response: web.StreamResponse) -> None:
     """For app.on_response_prepare: adds the configured headers, also to errors, and begins the answer's deadline."""
     response.headers.update(request.get(HEADERS, {}))
     if isinstance(request.protocol, HttpConnection):
