@@ -10,7 +10,7 @@ from check_ssh_exchange.report import Report
 from check_ssh_exchange.verdict import judge
 
 from .last_results import LastResults, clock
-from .question import Question
+from .probe_request import ProbeRequest
 from .result import Result
 
 WINDOW = 0.0  # seconds of runs to list one by one; a diagnosis needs when it was served last, and Prometheus counts
@@ -23,23 +23,23 @@ class Judge:
         self._last_results = last_results
         self._numbers = itertools.count(1)
 
-    def judge(self, question: Question, report: Report, at: float, took: float) -> Result:
+    def judge(self, request: ProbeRequest, report: Report, at: float, took: float) -> Result:
         """Return the result of a probe that began at `at` (seconds since the epoch) and took so many seconds."""
-        module = question.module
+        module = request.module
         diagnosis = diagnose(report, None, module.slow_after)
         if report.fault is None:
-            past = self._last_results.past(question.subject)
+            past = self._last_results.past(request.subject)
             notes = (*report.notes, *changes(past, report))
             diagnosis = with_past(diagnosis, past, report, clock)
-            self._last_results.remember(question.subject, remember(past, report, diagnosis, at, WINDOW))
+            self._last_results.remember(request.subject, remember(past, report, diagnosis, at, WINDOW))
             report = report._replace(notes=notes)
-        verdict = judge(report, diagnosis, module.expectations(), has_perfdata=question.trace)
+        verdict = judge(report, diagnosis, module.expectations(), has_perfdata=request.trace)
         line = f"SSH {str(verdict.state).upper()} - {summary(report, diagnosis, verdict)}"
         return Result(
             number=next(self._numbers),
-            target=question.text,
-            module=question.module_name,
-            is_background=question.is_background,
+            target=request.text,
+            module=request.module_name,
+            is_background=request.is_background,
             at=at,
             took=took,
             report=report,

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 
 from .background.scheduler import Scheduler
 from .background.targets import Fleet, TargetSpec
+from .broker import ProbeBroker
 from .budget.server_state import ServerStates
 from .configuration.allowed import Allowed
 from .configuration.configuration import Configuration, Group, load
 from .configuration.fault import ConfigurationFault
 from .configuration.target import parse_target
 from .configuration.target_files import FileTarget, TargetFiles
-from .desk import Desk
 from .own_metrics import OwnMetrics
 from .prober import Prober
 from .recent_probes import RecentProbes
@@ -36,9 +36,9 @@ class Service:
         self.recent = RecentProbes(history_limit)
         self.prober = Prober()
         self.servers = ServerStates(configuration.budget)
-        self.desk = Desk(self.prober, self.servers, self.own, self._on_result)
+        self.broker = ProbeBroker(self.prober, self.servers, self.own, self._on_result)
         self.fleet = Fleet()
-        self.scheduler = Scheduler(self.fleet, self.desk, self.recent, self.own, configuration.max_in_flight)
+        self.scheduler = Scheduler(self.fleet, self.broker, self.recent, self.own, configuration.max_in_flight)
         self.is_ready = False
         self._files: list[TargetFiles] = []
         self._faults: dict[str, tuple[str, ...]] = {}
@@ -141,7 +141,7 @@ class Service:
         self.is_ready = False
         for task in self._tasks:
             task.cancel()
-        await self.desk.close(seconds)
+        await self.broker.close(seconds)
         await self.scheduler.close()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.prober.close()

@@ -5,9 +5,9 @@ import logging
 import math
 import time
 
-from ..desk import Desk
+from ..broker import ProbeBroker
 from ..own_metrics import OwnMetrics
-from ..question import Question
+from ..probe_request import ProbeRequest
 from ..recent_probes import RecentProbes
 from .targets import BackgroundTarget, Fleet
 
@@ -26,9 +26,9 @@ def next_tick(due: float) -> float:
 class Scheduler:
     """Probes the fleet for as long as it runs."""
 
-    def __init__(self, fleet: Fleet, desk: Desk, recent: RecentProbes, own: OwnMetrics, most: int) -> None:
+    def __init__(self, fleet: Fleet, broker: ProbeBroker, recent: RecentProbes, own: OwnMetrics, most: int) -> None:
         self._fleet = fleet
-        self._desk = desk
+        self._broker = broker
         self._recent = recent
         self._own = own
         self.most = most
@@ -71,9 +71,9 @@ class Scheduler:
 
     async def _probe(self, target: BackgroundTarget) -> None:
         spec = target.spec
-        question = Question(spec.target, spec.text, spec.module_name, spec.module, is_background=True)
+        request = ProbeRequest(spec.target, spec.text, spec.module_name, spec.module, is_background=True)
         try:
-            answer = await self._desk.ask(question, spec.module.timeout)
+            response = await self._broker.probe(request, spec.module.timeout)
         except BaseException:
             self._fleet.again(target, time.monotonic())
             raise
@@ -81,18 +81,18 @@ class Scheduler:
         if target.is_gone:
             return
         # A request over HTTP that was under way may have been answered with what another module saw: that is no run.
-        if answer.result is None or answer.is_deferred:
+        if response.result is None or response.is_deferred:
             target.deferred += 1
-            self._fleet.later(target, now, answer.wait)
+            self._fleet.later(target, now, response.wait)
             return
         # What a request over HTTP has asked for at the same moment is counted too: it is one more run of this target.
-        if target.result is None or answer.result.number != target.result.number:
-            target.add(answer.result)
-            self._recent.keep(spec.name, answer.result)
+        if target.result is None or response.result.number != target.result.number:
+            target.add(response.result)
+            self._recent.keep(spec.name, response.result)
         self._fleet.again(target, now)
 
     async def close(self) -> None:
-        """Cancel what is under way; the desk has let it end before."""
+        """Cancel what is under way; the broker has let it end before."""
         for task in tuple(self._running):
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)

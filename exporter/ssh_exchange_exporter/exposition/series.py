@@ -1,7 +1,7 @@
 """The series of one probe, for `/probe`, as text.
 
 prometheus_client takes as long to write these 70 lines as five handshakes take to make, since it looks at every letter
-of labels that are the same in every answer. It writes them once, when this module is loaded.
+of labels that are the same in every response. It writes them once, when this module is loaded.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from check_ssh_exchange.diagnosis.cause import Cause
 from check_ssh_exchange.ending import Ending
 from check_ssh_exchange.report import PHASES, Report, Server, quantile
 
-from ..question import Answer
+from ..probe_request import ProbeResponse
 from ..result import Result
 from .library import END, headers, label_text
 
@@ -49,14 +49,16 @@ _QUANTILES = {
 _OF_PHASE = {phase: label_text({"phase": phase}) for phase in PHASES}
 
 
-def probe_text(answer: Answer, result: Result, took: float, timeout: float, *, is_openmetrics: bool = False) -> str:
+def probe_text(
+    response: ProbeResponse, result: Result, took: float, timeout: float, *, is_openmetrics: bool = False
+) -> str:
     """Return what one answer says. `took` is how long the answer took, `timeout` what it might have (seconds)."""
-    samples = dict(_samples(answer, result, took, timeout))
+    samples = dict(_samples(response, result, took, timeout))
     written = [header + samples[name] for name, header in HEADERS[is_openmetrics].items() if name in samples]
     return "".join(written) + (END if is_openmetrics else "")
 
 
-def _samples(answer: Answer, result: Result, took: float, timeout: float) -> Iterator[tuple[str, str]]:
+def _samples(response: ProbeResponse, result: Result, took: float, timeout: float) -> Iterator[tuple[str, str]]:
     """Yield the lines of each family; one that there is nothing to say of is left out with its header."""
     report = result.report
     single = {
@@ -67,7 +69,7 @@ def _samples(answer: Answer, result: Result, took: float, timeout: float) -> Ite
         "probe_ip_protocol": None if report.family is None else float(report.family[-1]),
         "ssh_exchange_early_close_ratio": report.early_close_ratio,
         "ssh_exchange_state": int(result.verdict.state),
-        "ssh_exchange_result_age_seconds": answer.age,
+        "ssh_exchange_result_age_seconds": response.age,
     }
     yield from ((name, _line(name, value)) for name, value in single.items() if value is not None)
     yield "ssh_exchange_handshakes", "".join(_ending(ending, count) for ending, count in report.counts.items())

@@ -20,7 +20,7 @@ from ..exposition.series import probe_text
 from ..pages.html import CONTENT_SECURITY_POLICY
 from ..pages.landing import landing
 from ..pages.probe_page import probe_page
-from ..question import Forbidden, Question
+from ..probe_request import Forbidden, ProbeRequest
 from ..result import Result
 from ..service import Service
 from .debug import debug_text
@@ -64,10 +64,10 @@ class Endpoints:
     async def probe(self, request: web.Request) -> web.Response:
         """Probe a target by a module; the answer is of this probe alone."""
         begun = time.monotonic()
-        question = self._question(request)
-        seconds = min(question.module.timeout, self._scrape_timeout(request))
+        probe_request = self._probe_request(request)
+        seconds = min(probe_request.module.timeout, self._scrape_timeout(request))
         try:
-            answer = await self._service.desk.ask(question, seconds)
+            response = await self._service.broker.probe(probe_request, seconds)
         except Forbidden as refusal:
             self._service.own.forbidden.inc()
             raise web.HTTPForbidden(text=f"{refusal}\n") from None
@@ -75,18 +75,18 @@ class Endpoints:
             if self._service.is_ready:
                 raise
             raise web.HTTPServiceUnavailable(text="the exporter is being stopped\n") from None
-        if answer.result is None:
+        if response.result is None:
             raise web.HTTPServiceUnavailable(text="there is no result yet\n")
         took = time.monotonic() - begun
-        if question.trace:
-            metrics = probe_text(answer, answer.result, took, seconds)
-            return _plain(debug_text(answer, answer.result, question, metrics))
+        if probe_request.trace:
+            metrics = probe_text(response, response.result, took, seconds)
+            return _plain(debug_text(response, response.result, probe_request, metrics))
         kind = chosen(request.headers.get("Accept"))
         wants_gzip = _wants_gzip(request)
-        written = probe_text(answer, answer.result, took, seconds, is_openmetrics=kind == OPENMETRICS)
+        written = probe_text(response, response.result, took, seconds, is_openmetrics=kind == OPENMETRICS)
         return _exposition(_packed(written.encode(), wants_gzip=wants_gzip), kind, wants_gzip=wants_gzip)
 
-    def _question(self, request: web.Request) -> Question:
+    def _probe_request(self, request: web.Request) -> ProbeRequest:
         query = request.query
         target = query.get("target", "").strip()
         if not target:
@@ -103,7 +103,7 @@ class Endpoints:
             self._service.own.unknown_module.inc()
             raise web.HTTPBadRequest(text=f'there is no module "{printable(name, 80)}"\n')
         is_debug = query.get("debug", "").lower() in ("true", "1", "on")
-        return Question(parsed, target, name, module, trace=is_debug, allowed=self._service.allowed)
+        return ProbeRequest(parsed, target, name, module, trace=is_debug, allowed=self._service.allowed)
 
     def _scrape_timeout(self, request: web.Request) -> float:
         text = request.headers.get(TIMEOUT_HEADER)

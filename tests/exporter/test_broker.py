@@ -18,7 +18,7 @@ from ssh_exchange_exporter.configuration.allowed import Allowed
 from ssh_exchange_exporter.configuration.configuration import load
 from ssh_exchange_exporter.configuration.target import parse_target
 from ssh_exchange_exporter.flags import count
-from ssh_exchange_exporter.question import Answer, Question
+from ssh_exchange_exporter.probe_request import ProbeRequest, ProbeResponse
 from ssh_exchange_exporter.service import Service
 from tests.lab.fake_sshd import HEALTHY, FakeSshd, pause
 
@@ -40,23 +40,23 @@ def served(place: Path, configuration: str, work: Callable[[Service], Awaitable[
     return asyncio.run(main())
 
 
-async def ask(service: Service, target: str, module: str = "default", seconds: float = LONG) -> Answer:
-    question = Question(parse_target(target), target, module, service.configuration.modules[module])
-    return await service.desk.ask(question, seconds)
+async def probe(service: Service, target: str, module: str = "default", seconds: float = LONG) -> ProbeResponse:
+    request = ProbeRequest(parse_target(target), target, module, service.configuration.modules[module])
+    return await service.broker.probe(request, seconds)
 
 
 def test_a_run_that_is_refused_costs_the_handshakes_it_has_made(tmp_path: Path) -> None:
-    async def work(service: Service) -> list[Answer]:
-        return [await ask(service, target, "large") for _ in range(3)]
+    async def work(service: Service) -> list[ProbeResponse]:
+        return [await probe(service, target, "large") for _ in range(3)]
 
     with FakeSshd(HEALTHY) as server:
         target = f"{server.address}:{server.port}"
         budget = "budget: {per_second: 0.001}\n"
-        answers = served(tmp_path, f"{budget}modules: {{large: {{handshakes: 20, timeout: 20s}}}}", work)
+        responses = served(tmp_path, f"{budget}modules: {{large: {{handshakes: 20, timeout: 20s}}}}", work)
         assert len(server.peers) == 1
-    assert [answer.is_deferred for answer in answers] == [False, True, True]
-    assert answers[0].result is not None
-    said = answers[0].result.report.fault or ""
+    assert [response.is_deferred for response in responses] == [False, True, True]
+    assert responses[0].result is not None
+    said = responses[0].result.report.fault or ""
     assert said.endswith("use handshakes: 15, or exempt: true when the server exempts this address")
 
 
@@ -72,27 +72,27 @@ def test_an_account_is_as_large_as_before_when_a_larger_run_gives_back_what_it_d
 
 @pytest.mark.parametrize("source", ["0:0:0:0:0:0:0:1", "::0001"])
 def test_a_source_address_in_another_spelling_has_the_same_account(source: str, tmp_path: Path) -> None:
-    async def work(service: Service) -> Answer:
-        await ask(service, target, "bound")
-        return await ask(service, target, "bound")
+    async def work(service: Service) -> ProbeResponse:
+        await probe(service, target, "bound")
+        return await probe(service, target, "bound")
 
     with FakeSshd(HEALTHY, address="::1") as server:
         target = f"[::1]:{server.port}"
         modules = f"modules: {{bound: {{handshakes: 15, source_addresses: ['{source}']}}}}"
-        answer = served(tmp_path, modules, work)
+        response = served(tmp_path, modules, work)
         assert len(server.peers) == 15
-    assert answer.is_deferred
+    assert response.is_deferred
 
 
 def test_an_ipv4_address_that_is_written_as_ipv6_is_the_same_server(tmp_path: Path) -> None:
-    async def work(service: Service) -> Answer:
-        await ask(service, f"127.0.0.1:{server.port}", "fifteen")
-        return await ask(service, f"[::ffff:127.0.0.1]:{server.port}")
+    async def work(service: Service) -> ProbeResponse:
+        await probe(service, f"127.0.0.1:{server.port}", "fifteen")
+        return await probe(service, f"[::ffff:127.0.0.1]:{server.port}")
 
     with FakeSshd(HEALTHY) as server:
-        answer = served(tmp_path, "modules: {fifteen: {handshakes: 15}}", work)
+        response = served(tmp_path, "modules: {fifteen: {handshakes: 15}}", work)
         assert len(server.peers) == 15
-    assert answer.is_deferred
+    assert response.is_deferred
 
 
 @contextmanager
@@ -108,10 +108,10 @@ def no_descriptors() -> Iterator[None]:
 
 
 def test_a_machine_out_of_descriptors_is_told_in_a_sentence_and_the_server_is_free_again(tmp_path: Path) -> None:
-    async def work(service: Service) -> tuple[Answer, Answer]:
+    async def work(service: Service) -> tuple[ProbeResponse, ProbeResponse]:
         with no_descriptors():
-            without = await ask(service, target)
-        return without, await ask(service, target)
+            without = await probe(service, target)
+        return without, await probe(service, target)
 
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
@@ -124,8 +124,8 @@ def test_a_machine_out_of_descriptors_is_told_in_a_sentence_and_the_server_is_fr
 
 
 def test_a_short_scrape_is_no_answer_to_one_with_time(tmp_path: Path) -> None:
-    async def work(service: Service) -> tuple[Answer, Answer]:
-        return await asyncio.gather(ask(service, target, seconds=0.5), ask(service, target, seconds=LONG))
+    async def work(service: Service) -> tuple[ProbeResponse, ProbeResponse]:
+        return await asyncio.gather(probe(service, target, seconds=0.5), probe(service, target, seconds=LONG))
 
     with FakeSshd([pause(0.8), *HEALTHY]) as server:
         target = f"{server.address}:{server.port}"
@@ -135,8 +135,8 @@ def test_a_short_scrape_is_no_answer_to_one_with_time(tmp_path: Path) -> None:
 
 
 def test_a_probe_that_waited_for_another_does_not_call_a_slow_server_a_dead_one(tmp_path: Path) -> None:
-    async def work(service: Service) -> tuple[Answer, Answer]:
-        return await asyncio.gather(ask(service, target, "one", 20.0), ask(service, target, "other", 3.0))
+    async def work(service: Service) -> tuple[ProbeResponse, ProbeResponse]:
+        return await asyncio.gather(probe(service, target, "one", 20.0), probe(service, target, "other", 3.0))
 
     with FakeSshd([pause(1.0), *HEALTHY]) as server:
         target = f"{server.address}:{server.port}"
@@ -151,9 +151,9 @@ def test_a_probe_that_waited_for_another_does_not_call_a_slow_server_a_dead_one(
 
 def test_a_target_does_not_count_what_another_module_saw_of_its_server(tmp_path: Path) -> None:
     async def work(service: Service) -> None:
-        first = asyncio.create_task(ask(service, target, "fifteen"))
+        first = asyncio.create_task(probe(service, target, "fifteen"))
         await asyncio.sleep(0.1)
-        waiting = asyncio.create_task(ask(service, target))
+        waiting = asyncio.create_task(probe(service, target))
         await asyncio.sleep(0.1)
         await service.start()  # the target is due within a second, and shares the probe that waits
         await asyncio.gather(first, waiting)
@@ -171,10 +171,10 @@ def test_a_target_does_not_count_what_another_module_saw_of_its_server(tmp_path:
 
 
 def test_the_bytes_of_a_run_are_for_who_asked_for_them_and_not_kept(tmp_path: Path) -> None:
-    async def work(service: Service) -> tuple[Answer, Answer]:
+    async def work(service: Service) -> tuple[ProbeResponse, ProbeResponse]:
         module = service.configuration.modules["fifteen"]
-        question = Question(parse_target(target), target, "fifteen", module, trace=True)
-        return await service.desk.ask(question, LONG), await ask(service, target, "fifteen")
+        request = ProbeRequest(parse_target(target), target, "fifteen", module, trace=True)
+        return await service.broker.probe(request, LONG), await probe(service, target, "fifteen")
 
     with FakeSshd(HEALTHY) as server:
         target = f"{server.address}:{server.port}"
@@ -192,7 +192,7 @@ def test_questions_under_different_lists_of_allowed_targets_share_no_probe(tmp_p
     module = load(str(tmp_path / "c.yml")).modules["default"]
 
     def key(allowed: Allowed | None) -> tuple[object, ...]:
-        return Question(parse_target("a"), "a", "default", module, allowed=allowed).key
+        return ProbeRequest(parse_target("a"), "a", "default", module, allowed=allowed).key
 
     before, after = Allowed(["10.0.0.0/8"]), Allowed(["192.168.0.0/16"])
     assert key(before) != key(after)
@@ -210,14 +210,14 @@ def test_a_large_run_gets_its_turn_among_small_ones(tmp_path: Path) -> None:
     async def work(service: Service) -> bool:
         async def small() -> None:
             while True:
-                await ask(service, target, "small")
+                await probe(service, target, "small")
                 await asyncio.sleep(0.1)
 
-        await ask(service, target, "large")
+        await probe(service, target, "large")
         crowd = asyncio.create_task(small())
         for _ in range(60):
             await asyncio.sleep(0.5)
-            if not (await ask(service, target, "large")).is_deferred:
+            if not (await probe(service, target, "large")).is_deferred:
                 crowd.cancel()
                 return True
         return False

@@ -14,8 +14,8 @@ class Forbidden(Exception):
     """The target is none of those allowed; the text says so in a sentence."""
 
 
-class Question(NamedTuple):
-    """What to probe and how; `module` is as the configuration had it when the question was asked.
+class ProbeRequest(NamedTuple):
+    """What to probe and how; `module` is as the configuration had it when the request was asked.
 
     `text` is the target as it was written; `allowed` None lets every target pass (those of the configuration).
     """
@@ -35,7 +35,7 @@ class Question(NamedTuple):
 
     @property
     def key(self) -> tuple[object, ...]:
-        """Return what two questions have in common that one probe answers."""
+        """Return what two requests have in common that one probe answers."""
         # Each list by itself: what a reload forbids must not be answered by a probe from before it.
         restriction = None if self.allowed is None or self.allowed.is_everything else id(self.allowed)
         return (self.target, self.module_name, id(self.module), self.trace, restriction)
@@ -58,7 +58,7 @@ class Question(NamedTuple):
             raise Forbidden(f"{self.text} is not among the allowed targets")
 
 
-class Answer(NamedTuple):
+class ProbeResponse(NamedTuple):
     """A result and how old it is (seconds since its run ended).
 
     `result` is None when the budget holds a background probe back; it allows one in `wait` seconds.
