@@ -95,7 +95,7 @@ class ProbeBroker:
             return self._earlier(request, "another probe of this server was under way all the time")
         try:
             reservation = Reservation(self._servers, states, plan, addresses, request.subject)
-            wait = None if reservation.is_covered() else reservation.claim(comes_back=request.is_background)
+            wait = None if reservation.is_covered() else reservation.wait(comes_back=request.is_background)
         except BaseException:
             release(states)
             raise

@@ -89,7 +89,7 @@ class Service:
             self.configuration = configuration
             self.allowed = Allowed(configuration.allowed_targets)
             self._files = files
-            self.servers.set_budget(configuration.budget)
+            self.servers.resize(configuration.budget)
             self.scheduler.most = configuration.max_in_flight
             self._take_over()
             self.own.loaded(is_good=True)

@@ -13,7 +13,6 @@ from typing import TypeVar
 import pytest
 
 from check_ssh_exchange.ending import Ending
-from ssh_exchange_exporter.budget.token_bucket import Allowance
 from ssh_exchange_exporter.configuration.allowed import Allowed
 from ssh_exchange_exporter.configuration.configuration import load
 from ssh_exchange_exporter.configuration.target import parse_target
@@ -58,16 +57,6 @@ def test_a_run_that_is_refused_costs_the_handshakes_it_has_made(tmp_path: Path) 
     assert responses[0].result is not None
     said = responses[0].result.report.fault or ""
     assert said.endswith("use handshakes: 15, or exempt: true when the server exempts this address")
-
-
-def test_an_account_is_as_large_as_before_when_a_larger_run_gives_back_what_it_did_not_spend() -> None:
-    allowance = Allowance(15, 1, now=0)
-    allowance.take(20, 0)
-    assert not allowance.covers(1, 0)
-    allowance.resize(10, 1, 0)
-    allowance.resize(15, 1, 0)
-    allowance.settle(19, 0)
-    assert allowance.left(0) == 14
 
 
 @pytest.mark.parametrize("source", ["0:0:0:0:0:0:0:1", "::0001"])

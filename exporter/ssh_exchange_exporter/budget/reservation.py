@@ -1,4 +1,4 @@
-"""What one run may spend of its servers' allowances, and what it has spent."""
+"""What one run takes from the budgets of its servers, and what it puts back."""
 
 import re
 import time
@@ -15,19 +15,24 @@ from check_ssh_exchange.report import Followup, Handshake, Report, Server
 
 from ..prober import source_towards
 from .server_state import ServerState, ServerStates, plain
-from .token_bucket import Allowance
+from .source_budget import SourceBudget
 
-FAILED_LOGIN = 5  # handshakes that a refused login costs with OpenSSH (srclimit.c, PerSourcePenalties authfail:5)
+FAILED_LOGIN = 5  # handshakes that a failed login costs with OpenSSH (srclimit.c, PerSourcePenalties authfail:5)
 
 
 class Reservation:
-    """The allowances of one run: held servers, from the source that the run will use."""
+    """The budgets of one run: locked servers, and the source address that the run uses towards each."""
 
     def __init__(
-        self, servers: ServerStates, states: list[ServerState], plan: Plan, addresses: list[Address], subject: Hashable
+        self,
+        servers: ServerStates,
+        states: list[ServerState],
+        plan: Plan,
+        addresses: list[Address],
+        requester: Hashable,
     ) -> None:
         self._servers = servers
-        self._subject = subject
+        self._requester = requester
         self._plan = plan
         self._states = {state.key.address: state for state in states}
         self._sources = {
@@ -36,38 +41,40 @@ class Reservation:
         }
         self._taken: Counter[tuple[str, str]] = Counter()
 
-    def _allowance(self, address: str, source: str) -> Allowance:
-        return self._servers.allowance(self._states[address], source)
+    def _budget(self, address: str, source: str) -> SourceBudget:
+        return self._servers.budget(self._states[address], source)
 
-    def _limited(self) -> Iterator[Allowance]:
-        """Yield the allowances that bind: those at servers that hold handshakes against us, or may."""
+    def _limited(self) -> Iterator[SourceBudget]:
+        """Yield the budgets that apply: those of servers that penalise handshakes, or may."""
         for address, source in self._sources.items():
             server = self._states[address].server
             if budget.limit(server, self._plan.depth, is_exempt=self._plan.exempt) is not None:
-                yield self._allowance(address, source)
+                yield self._budget(address, source)
 
     def is_covered(self) -> bool:
-        """Return whether the run may be made now, and leaves enough to those who asked before."""
-        now = time.monotonic()
-        return all(allowance.covers(self._plan.handshakes, now, self._subject) for allowance in self._limited())
-
-    def claim(self, *, comes_back: bool) -> float:
-        """Wait for the allowances with the others; return the seconds until it may be made."""
+        """Return whether the run may begin now and leaves enough to the requests that wait before it."""
         now, handshakes = time.monotonic(), self._plan.handshakes
-        waits = [a.claim(handshakes, now, self._subject, comes_back=comes_back) for a in self._limited()]
+        return all(limited.covers(handshakes, now, self._requester) for limited in self._limited())
+
+    def wait(self, *, comes_back: bool) -> float:
+        """Put the request into the queue of each budget; return the seconds until the run may begin."""
+        now, handshakes = time.monotonic(), self._plan.handshakes
+        waits = [
+            limited.wait_for(handshakes, now, self._requester, comes_back=comes_back) for limited in self._limited()
+        ]
         return max(waits, default=0.0)
 
     def take(self) -> None:
-        """Spend what the run will need at most before its follow-ups."""
+        """Take what the run needs at most before its follow-ups."""
         for address, source in self._sources.items():
             self._take(address, source, self._plan.handshakes)
 
     def _take(self, address: str, source: str, handshakes: int) -> None:
-        self._allowance(address, source).take(handshakes, time.monotonic(), self._subject)
+        self._budget(address, source).take(handshakes, time.monotonic(), self._requester)
         self._taken[address, source] += handshakes
 
     def policy(self) -> Policy:
-        """Return the policy of the plugin, with follow-ups only as far as there is allowance for them."""
+        """Return the policy of the plugin, with the follow-ups that the budgets cover."""
         ours = policy_of(self._plan)
 
         def refusal(server: Server | None, addresses: int) -> str | None:
@@ -80,7 +87,7 @@ class Reservation:
         return Policy(refusal, followups)
 
     def _affords(self, followup: Followup, report: Report) -> bool:
-        # The run asks an address that served it again, else the first (probe/run.py).
+        # A follow-up goes to an address that served the run, else to the first (probe/run.py).
         served = (handshake.address for handshake in report.handshakes if handshake.ending is Ending.COMPLETED)
         address = plain(next(served, report.address or ""))
         if followup is Followup.CONTROL or address not in self._states:
@@ -88,21 +95,21 @@ class Reservation:
         source = plain(self._plan.sources[1]) if followup is Followup.WITNESS else self._sources[address]
         said = (handshake for handshake in report.handshakes if plain(handshake.address) == address)
         server = servers_of(said).get(address)
-        is_bound = budget.limit(server, self._plan.depth, is_exempt=self._plan.exempt) is not None
-        if is_bound and not self._allowance(address, source).covers(1, time.monotonic()):
+        is_limited = budget.limit(server, self._plan.depth, is_exempt=self._plan.exempt) is not None
+        if is_limited and not self._budget(address, source).covers(1, time.monotonic()):
             return False
         self._take(address, source, 1)
         return True
 
     def settle(self, report: Report | None) -> None:
-        """Give back what the run did not spend; None, of a run that was cut off: nothing."""
+        """Put back what the run did not spend; nothing for None, the report of a run that was cancelled."""
         spent = self._taken if report is None else costs(report)
         now = time.monotonic()
         for pair in self._taken.keys() | {pair for pair in spent if pair[0] in self._states}:
-            self._allowance(*pair).settle(self._taken[pair] - spent[pair], now)
+            self._budget(*pair).settle(self._taken[pair] - spent[pair], now)
 
     def note(self, servers: dict[str, Server]) -> None:
-        """Remember what software answered at which address."""
+        """Remember the software seen at each address."""
         for address, server in servers.items():
             if address in self._states:
                 self._states[address].server = server
@@ -114,7 +121,7 @@ def as_keys(sentence: str) -> str:
 
 
 def costs(report: Report) -> Counter[tuple[str, str]]:
-    """Return how many handshakes a run has cost, by server's address and source of ours.
+    """Return how many handshakes a run has cost, by server address and source address.
 
     A connection that was never accepted costs nothing, nor does a login that succeeds.
     """
@@ -129,7 +136,7 @@ def costs(report: Report) -> Counter[tuple[str, str]]:
 
 
 def servers_of(handshakes: Iterable[Handshake]) -> dict[str, Server]:
-    """Return what software answered, by address."""
+    """Return the software that answered, by address."""
     found = {}
     for handshake in handshakes:
         if handshake.identification is not None:

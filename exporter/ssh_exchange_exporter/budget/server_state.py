@@ -1,4 +1,4 @@
-"""What is kept for each server: who probes it now, what each source of ours may still do to it, what it was last."""
+"""State per server: its lock, the budget of each source address, the software seen last and the last result."""
 
 import asyncio
 import ipaddress
@@ -11,14 +11,14 @@ from check_ssh_exchange.report import Server
 
 from ..configuration.configuration import Budget
 from ..result import Result
-from .token_bucket import Allowance
+from .source_budget import SourceBudget
 
-MOST_REMEMBERED = 20_000
+MAX_SERVERS = 20_000
 
 
 @lru_cache(4096)
 def plain(address: str) -> str:
-    """Return an address as the other end sees it, whichever of its spellings is given; "" as it is."""
+    """Return an address in one spelling, as the other end sees it; what is not an address stays as it is."""
     try:
         found = ipaddress.ip_address(address)
     except ValueError:
@@ -28,83 +28,83 @@ def plain(address: str) -> str:
 
 
 class ServerKey(NamedTuple):
-    """A server: two names of one address (a `plain` one) are one server, two addresses of one name are two."""
+    """A server, by its `plain` address: two names of one address are one server, two addresses of a name are two."""
 
     address: str
     port: int
 
 
 class ServerState:
-    """What is kept of one server."""
+    """State of one server; `budgets` are by source address, `seen_at` is in monotonic seconds."""
 
-    __slots__ = ("allowances", "key", "last", "lock", "seen_at", "server")
+    __slots__ = ("budgets", "key", "last", "lock", "seen_at", "server")
 
     def __init__(self, key: ServerKey) -> None:
         self.key = key
         self.lock = asyncio.Lock()
-        self.allowances: dict[str, Allowance] = {}
+        self.budgets: dict[str, SourceBudget] = {}
         self.server: Server | None = None
         self.last: Result | None = None
         self.seen_at = 0.0
 
     def is_idle(self, now: float) -> bool:
-        """Return whether a new start would know as much: nobody is at it and no handshake counts any more."""
-        return not self.lock.locked() and all(allowance.is_full(now) for allowance in self.allowances.values())
+        """Return whether this entry holds no state worth keeping: no lock, and every budget full."""
+        return not self.lock.locked() and all(budget.is_full(now) for budget in self.budgets.values())
 
 
 class ServerStates:
-    """All servers that were probed of late."""
+    """State of all servers that were probed lately."""
 
-    def __init__(self, budget: Budget) -> None:
-        self._budget = budget
+    def __init__(self, size: Budget) -> None:
+        self._size = size
         self._states: dict[ServerKey, ServerState] = {}
 
     def at(self, key: ServerKey) -> ServerState:
         """Return the state of a server."""
         state = self._states.get(key)
         if state is None:
-            if len(self._states) >= MOST_REMEMBERED:
+            if len(self._states) >= MAX_SERVERS:
                 self._forget_some()
             state = self._states[key] = ServerState(key)
         state.seen_at = time.monotonic()
         return state
 
-    def allowance(self, state: ServerState, source: str) -> Allowance:
-        """Return what a source of ours may still do to a server."""
-        allowance = state.allowances.get(source)
-        if allowance is None:
-            allowance = Allowance(self._budget.handshakes, self._budget.per_second, time.monotonic())
-            state.allowances[source] = allowance
-        return allowance
+    def budget(self, state: ServerState, source: str) -> SourceBudget:
+        """Return the budget of a source address at a server."""
+        budget = state.budgets.get(source)
+        if budget is None:
+            budget = state.budgets[source] = SourceBudget(self._size.handshakes, self._size.per_second)
+        return budget
 
-    def set_budget(self, budget: Budget) -> None:
-        """Take over another budget; what was spent stays spent."""
-        self._budget = budget
+    def resize(self, size: Budget) -> None:
+        """Change the size of every budget; what was spent stays spent."""
+        self._size = size
+        now = time.monotonic()
         for state in self._states.values():
-            for allowance in state.allowances.values():
-                allowance.resize(budget.handshakes, budget.per_second, time.monotonic())
+            for budget in state.budgets.values():
+                budget.resize(size.handshakes, size.per_second, now)
 
     def _forget_some(self) -> None:
         now = time.monotonic()
         idle = sorted((state.seen_at, key) for key, state in self._states.items() if state.is_idle(now))
-        for _, key in idle[: MOST_REMEMBERED // 10]:
+        for _, key in idle[: MAX_SERVERS // 10]:
             del self._states[key]
 
     async def acquire(self, keys: Iterable[ServerKey]) -> list[ServerState]:
-        """Wait until nobody else is at these servers; `release` lets the next one go to them."""
-        states = [self.at(key) for key in sorted(set(keys))]  # in one order, or two wait for each other
-        held: list[ServerState] = []
+        """Wait until no other probe of these servers is under way, and lock them; `release` unlocks them."""
+        states = [self.at(key) for key in sorted(set(keys))]  # in one order, or two probes wait for each other
+        locked: list[ServerState] = []
         try:
             for state in states:
                 await state.lock.acquire()
-                held.append(state)
+                locked.append(state)
         except BaseException:
-            release(held)
+            release(locked)
             raise
         return states
 
 
 def release(states: Iterable[ServerState]) -> None:
-    """Let the next one go to these servers."""
+    """Unlock servers for the next probe."""
     for state in states:
         state.lock.release()

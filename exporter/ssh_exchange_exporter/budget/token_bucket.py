@@ -1,78 +1,70 @@
-"""How many handshakes one source of ours may still make against one server: a pure account, told the time.
+"""A token bucket, for handshakes and for HTTP requests. Pure: the caller gives the time."""
 
-OpenSSH 9.8 and later book a second of penalty for each handshake that ends without an authentication, forgive one each
-second, and shut an address out when more than 15 are on the account (srclimit.c; measured on 10.0 and 10.6). They book
-it when the connection ends. So nothing is earned back while a run is under way, and what it has spent counts from its
-end: however many ask at once, the server's account never runs ahead of ours.
-"""
+import math
 
-from collections.abc import Hashable
-
-from .wait_queue import WaitQueue
-
-LATE = 15.0  # seconds; who comes back may find somebody else at the server
-EPSILON = 1e-9  # of a handshake: what adding up fractions of seconds may lose
+EPSILON = 1e-9  # of a token: the rounding error of adding up fractions of seconds
 
 
-class Allowance:
-    """An account of handshakes: at most `most`, `per_second` come back. Times are monotonic seconds."""
+class TokenBucket:
+    """Hold at most `capacity` tokens and gain `per_second` (above 0) of them; full at first.
 
-    __slots__ = ("_at", "_is_held", "_level", "_most", "_per_second", "_queue")
+    Times are monotonic seconds; one that lies before the last one counts as the last one.
+    """
 
-    def __init__(self, most: float, per_second: float, now: float) -> None:
-        self._most = most
-        self._per_second = per_second
-        self._level = most
-        self._at = now
-        self._is_held = False
-        self._queue = WaitQueue()
+    __slots__ = ("_at", "_is_paused", "_level", "capacity", "per_second")
 
-    def left(self, now: float) -> float:
-        """Return how many handshakes are left."""
-        if self._is_held:
+    def __init__(self, capacity: float, per_second: float) -> None:
+        self.capacity = capacity
+        self.per_second = per_second
+        self._level = capacity
+        self._at = -math.inf
+        self._is_paused = False
+
+    def level(self, now: float) -> float:
+        """Return the number of tokens, below zero after an overdraft."""
+        if self._is_paused or self._level >= self.capacity:
             return self._level
-        return min(self._most, self._level + max(0.0, now - self._at) * self._per_second)
+        return min(self.capacity, self._level + max(0.0, now - self._at) * self.per_second)
 
     def is_full(self, now: float) -> bool:
-        """Return whether nothing of earlier handshakes is remembered any more."""
-        return not self._is_held and self.left(now) >= self._most
+        """Return whether no earlier `take` or `overdraw` has an effect any more."""
+        return not self._is_paused and self.level(now) >= self.capacity
 
-    def covers(self, handshakes: int, now: float, who: Hashable = None) -> bool:
-        """Return whether so many may be made; a run larger than the account needs all of it.
+    def has(self, tokens: float, now: float) -> bool:
+        """Return whether there are so many tokens."""
+        return self.level(now) + EPSILON >= tokens
 
-        With `who`, what those need who asked before is to be left to them.
-        """
-        claimed = 0.0 if who is None else self._queue.before(who, now)
-        return self.left(now) + EPSILON >= min(handshakes, self._most) + claimed
+    def seconds_until(self, tokens: float, now: float) -> float:
+        """Return how many seconds the bucket takes to gain what it lacks; at most its capacity is waited for."""
+        return max(0.0, (min(tokens, self.capacity) - self.level(now)) / self.per_second)
 
-    def claim(self, handshakes: int, now: float, who: Hashable, *, comes_back: bool) -> float:
-        """Take a place among those who wait, and return the seconds until `covers` holds, when nobody else asks.
+    def take(self, tokens: float, now: float) -> bool:
+        """Take tokens and return True, or return False and take none where there are too few."""
+        is_enough = self.has(tokens, now)
+        if is_enough:
+            self.overdraw(tokens, now)
+        return is_enough
 
-        `comes_back`: whether that one will ask again then, for sure.
-        """
-        need = min(handshakes, self._most)
-        in_all = min(need + self._queue.before(who, now), self._most)
-        wait = max(0.0, (in_all - self.left(now)) / self._per_second)
-        self._queue.put(who, need, now, wait + LATE if comes_back else None)
-        return wait
+    def overdraw(self, tokens: float, now: float) -> None:
+        """Take tokens, whether there are so many or not."""
+        self._level = self.level(now) - tokens
+        self._at = max(self._at, now)
 
-    def take(self, handshakes: int, now: float, who: Hashable = None) -> None:
-        """Spend, and earn nothing until `settle`; below zero where the run is larger than the account."""
-        self._queue.drop(who)
-        # Cut off at zero, a run of 20 that is refused after one handshake would be given 19 back, and cost nothing.
-        self._level = self.left(now) - handshakes
+    def pause(self, now: float) -> None:
+        """Gain nothing until `resume`."""
+        self._level = self.level(now)
+        self._is_paused = True
+
+    def resume(self, unspent: float, now: float) -> None:
+        """Put back `unspent` tokens (negative: take more), end an overdraft, and gain again from now on."""
+        self._level = min(self.capacity, max(0.0, self._level + unspent))
         self._at = now
-        self._is_held = True
+        self._is_paused = False
 
-    def settle(self, unspent: float, now: float) -> None:
-        """Give back what was taken and not spent (negative: more was spent), and earn again from now on."""
-        self._level = min(self._most, max(0.0, self._level + unspent))
-        self._at = now
-        self._is_held = False
-
-    def resize(self, most: float, per_second: float, now: float) -> None:
-        """Take over another size and pace; what was spent stays spent."""
-        spent = self._most - self.left(now)
-        self._most, self._per_second = most, per_second
-        self._level = most - spent if self._is_held else max(0.0, most - spent)
+    def resize(self, capacity: float, per_second: float, now: float) -> None:
+        """Change capacity and rate; what was taken stays taken."""
+        level = capacity - (self.capacity - self.level(now))
+        # A paused bucket keeps its overdraft: `resume` puts back what the run did not spend.
+        self._level = level if self._is_paused else max(0.0, level)
+        self.capacity, self.per_second = capacity, per_second
         self._at = now

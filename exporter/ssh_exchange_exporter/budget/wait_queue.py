@@ -1,24 +1,25 @@
-"""Who waits for an account of handshakes, in the order of asking: told the time, no clock."""
+"""The requests that wait for a budget of handshakes, first come, first served. Pure: the caller gives the time."""
 
 from collections.abc import Hashable
 from typing import NamedTuple
 
-FORGOTTEN = 120.0  # seconds after which who has not asked again is no longer waiting; scrapes come oftener
-MOST = 64  # claims on one account; whoever asks under ever new names pushes the oldest out
+# Seconds after which a request that was not repeated leaves the queue; scrape intervals are shorter.
+FORGOTTEN = 120.0
+MAX_WAITING = 64  # in one queue; above it the oldest leaves, so that ever new requests do not fill the memory
 
 
 class Waiter(NamedTuple):
-    """Somebody who waits: for how many handshakes, asked last when, and for how many seconds that counts."""
+    """A request that waits: its handshakes, when it last came, and for how many seconds it keeps them reserved."""
 
     handshakes: float
     asked: float
-    life: float
+    reserved_for: float
 
 
 class WaitQueue:
-    """The claims on one account. Who was first is served first, however little the others ask for.
+    """The queue of one budget: later requests leave to earlier ones what these need, however small they are.
 
-    Without them a module of two handshakes, asked for each second, would leave one of five waiting for ever.
+    Without it a module of two handshakes, probed every second, would keep one of five waiting forever.
     """
 
     __slots__ = ("_waiting",)
@@ -26,33 +27,35 @@ class WaitQueue:
     def __init__(self) -> None:
         self._waiting: dict[Hashable, Waiter] = {}
 
-    def put(self, who: Hashable, handshakes: float, now: float, life: float | None = None) -> None:
-        """Note that somebody waits for so many handshakes; who waits already keeps the place.
+    def put(self, requester: Hashable, handshakes: float, now: float, reserved_for: float | None = None) -> None:
+        """Add a request that needs so many handshakes; one that waits already keeps its place.
 
-        The claim counts for `life` seconds. None: who asks for the first time may never come back, and claims nothing;
-        who asks again claims until twice the time between the two.
+        They stay reserved for `reserved_for` seconds. None: a first request reserves nothing (the client may not
+        return); a repeated one reserves them for twice the observed interval.
         """
-        if life is None:
-            earlier = self._waiting.get(who)
-            life = 2 * (now - earlier.asked) if earlier else 0.0
-        self._waiting[who] = Waiter(handshakes, now, life)
-        while len(self._waiting) > MOST:
+        if reserved_for is None:
+            earlier = self._waiting.get(requester)
+            reserved_for = 2 * (now - earlier.asked) if earlier else 0.0
+        self._waiting[requester] = Waiter(handshakes, now, reserved_for)
+        while len(self._waiting) > MAX_WAITING:
             del self._waiting[next(iter(self._waiting))]
 
-    def drop(self, who: Hashable) -> None:
-        """Forget a claim, if there is one."""
-        self._waiting.pop(who, None)
+    def remove(self, requester: Hashable) -> None:
+        """Remove a request, if it waits."""
+        self._waiting.pop(requester, None)
 
-    def before(self, who: Hashable, now: float) -> float:
-        """Return how many handshakes are to be left to those who asked earlier."""
+    def reserved_before(self, requester: Hashable, now: float) -> float:
+        """Return how many handshakes are reserved for the requests before this one."""
         if not self._waiting:
             return 0.0
         self._waiting = {
-            other: claim for other, claim in self._waiting.items() if now - claim.asked <= max(claim.life, FORGOTTEN)
+            other: waiter
+            for other, waiter in self._waiting.items()
+            if now - waiter.asked <= max(waiter.reserved_for, FORGOTTEN)
         }
         handshakes = 0.0
-        for other, claim in self._waiting.items():
-            if other == who:
+        for other, waiter in self._waiting.items():
+            if other == requester:
                 break
-            handshakes += claim.handshakes if now - claim.asked <= claim.life else 0.0
+            handshakes += waiter.handshakes if now - waiter.asked <= waiter.reserved_for else 0.0
         return handshakes

@@ -21,7 +21,7 @@ def access_control(live: LiveWebConfig | None) -> Middleware:
         if live is None:
             return await handler(request)
         request[HEADERS] = live.headers
-        if live.rate is not None and not live.rate.take(time.monotonic()):
+        if live.rate is not None and not live.rate.take(1, time.monotonic()):
             return web.Response(status=429, text="Too Many Requests\n")
         if not await live.users.admits(request.headers.get("Authorization")):
             return web.Response(status=401, text="Unauthorized\n", headers={"WWW-Authenticate": "Basic"})

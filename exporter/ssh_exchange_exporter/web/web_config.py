@@ -10,9 +10,9 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
+from ..budget.token_bucket import TokenBucket
 from . import document
 from .document import Count, Document, Flag, KeyFaults, Problem, Seconds, Section, Text
-from .rate import Bucket
 from .tls import TlsServer
 from .users import Users, is_hash
 
@@ -96,9 +96,9 @@ class RateLimit(Section):
             raise KeyFaults([("burst", "must be at least 1, or every request would be refused")])
         return self
 
-    def bucket(self) -> Bucket | None:
+    def bucket(self) -> TokenBucket | None:
         """A full bucket; None without a limit."""
-        return Bucket(self.interval, self.burst) if self.interval else None
+        return TokenBucket(self.burst, 1 / self.interval) if self.interval else None
 
 
 class File(Section):
@@ -197,7 +197,7 @@ class _Latest(NamedTuple):
     config: WebConfig
     context: ssl.SSLContext | None
     users: Users
-    rate: Bucket | None
+    rate: TokenBucket | None
 
 
 class LiveWebConfig:
@@ -226,7 +226,7 @@ class LiveWebConfig:
         return self._latest.users
 
     @property
-    def rate(self) -> Bucket | None:
+    def rate(self) -> TokenBucket | None:
         """The limit over all clients; None: no limit."""
         return self._latest.rate
 
