@@ -1,6 +1,5 @@
 """From a report to a result: diagnosis, memory, verdict, status line. The plugin's own judgement, module by module."""
 
-import itertools
 import time
 
 from check_ssh_exchange.diagnosis.diagnosis import diagnose
@@ -21,22 +20,21 @@ class Judge:
 
     def __init__(self, last_results: LastResults) -> None:
         self._last_results = last_results
-        self._numbers = itertools.count(1)
 
     def judge(self, request: ProbeRequest, report: Report, at: float, took: float) -> Result:
         """Return the result of a probe that began at `at` (seconds since the epoch) and took so many seconds."""
         module = request.module
         diagnosis = diagnose(report, None, module.slow_after)
         if report.fault is None:
-            past = self._last_results.past(request.subject)
+            past = self._last_results.past(request.result_key)
             notes = (*report.notes, *changes(past, report))
             diagnosis = with_past(diagnosis, past, report, clock)
-            self._last_results.remember(request.subject, remember(past, report, diagnosis, at, WINDOW))
+            self._last_results.remember(request.result_key, remember(past, report, diagnosis, at, WINDOW))
             report = report._replace(notes=notes)
         verdict = judge(report, diagnosis, module.expectations(), has_perfdata=request.trace)
         line = f"SSH {str(verdict.state).upper()} - {summary(report, diagnosis, verdict)}"
         return Result(
-            number=next(self._numbers),
+            number=0,
             target=request.text,
             module=request.module_name,
             is_background=request.is_background,

@@ -49,7 +49,7 @@ class Service:
 
     def _on_result(self, result: Result, before: Result | None) -> None:
         # A fleet with dead hosts says the same of them every minute: the log and the pages have what is news.
-        is_news = result.told != before.told if before else not result.is_ok
+        is_news = result.outcome != before.outcome if before else not result.is_ok
         if is_news or not result.is_background:
             self.recent.add(result)
         level = logging.INFO if is_news else logging.DEBUG

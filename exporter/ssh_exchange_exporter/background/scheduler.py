@@ -8,6 +8,7 @@ import time
 from ..broker import ProbeBroker
 from ..own_metrics import OwnMetrics
 from ..probe_request import ProbeRequest
+from ..probe_response import ResponseKind
 from ..recent_probes import RecentProbes
 from .targets import BackgroundTarget, Fleet
 
@@ -80,13 +81,12 @@ class Scheduler:
         now = time.monotonic()
         if target.is_gone:
             return
-        # A request over HTTP that was under way may have been answered with what another module saw: that is no run.
-        if response.result is None or response.is_deferred:
+        if response.kind is ResponseKind.DEFERRED:
             target.deferred += 1
             self._fleet.later(target, now, response.wait)
             return
-        # What a request over HTTP has asked for at the same moment is counted too: it is one more run of this target.
-        if target.result is None or response.result.number != target.result.number:
+        # A probe that an HTTP request began counts too: it is one more run of this target.
+        if response.is_probed:
             target.add(response.result)
             self._recent.keep(spec.name, response.result)
         self._fleet.again(target, now)

@@ -13,8 +13,7 @@ from check_ssh_exchange.diagnosis.cause import Cause
 from check_ssh_exchange.ending import Ending
 from check_ssh_exchange.report import PHASES, Report, Server, quantile
 
-from ..probe_request import ProbeResponse
-from ..result import Result
+from ..probe_response import ProbeResponse
 from .library import END, headers, label_text
 
 QUANTILES = (0.0, 0.5, 0.9, 1.0)
@@ -49,18 +48,16 @@ _QUANTILES = {
 _OF_PHASE = {phase: label_text({"phase": phase}) for phase in PHASES}
 
 
-def probe_text(
-    response: ProbeResponse, result: Result, took: float, timeout: float, *, is_openmetrics: bool = False
-) -> str:
+def probe_text(response: ProbeResponse, took: float, timeout: float, *, is_openmetrics: bool = False) -> str:
     """Return what one answer says. `took` is how long the answer took, `timeout` what it might have (seconds)."""
-    samples = dict(_samples(response, result, took, timeout))
+    samples = dict(_samples(response, took, timeout))
     written = [header + samples[name] for name, header in HEADERS[is_openmetrics].items() if name in samples]
     return "".join(written) + (END if is_openmetrics else "")
 
 
-def _samples(response: ProbeResponse, result: Result, took: float, timeout: float) -> Iterator[tuple[str, str]]:
+def _samples(response: ProbeResponse, took: float, timeout: float) -> Iterator[tuple[str, str]]:
     """Yield the lines of each family; one that there is nothing to say of is left out with its header."""
-    report = result.report
+    result, report = response.result, response.result.report
     single = {
         "probe_success": report.completed > 0,
         "probe_duration_seconds": took,

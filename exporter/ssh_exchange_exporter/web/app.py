@@ -75,15 +75,13 @@ class Endpoints:
             if self._service.is_ready:
                 raise
             raise web.HTTPServiceUnavailable(text="the exporter is being stopped\n") from None
-        if response.result is None:
-            raise web.HTTPServiceUnavailable(text="there is no result yet\n")
         took = time.monotonic() - begun
         if probe_request.trace:
-            metrics = probe_text(response, response.result, took, seconds)
-            return _plain(debug_text(response, response.result, probe_request, metrics))
+            metrics = probe_text(response, took, seconds)
+            return _plain(debug_text(response, probe_request, metrics))
         kind = chosen(request.headers.get("Accept"))
         wants_gzip = _wants_gzip(request)
-        written = probe_text(response, response.result, took, seconds, is_openmetrics=kind == OPENMETRICS)
+        written = probe_text(response, took, seconds, is_openmetrics=kind == OPENMETRICS)
         return _exposition(_packed(written.encode(), wants_gzip=wants_gzip), kind, wants_gzip=wants_gzip)
 
     def _probe_request(self, request: web.Request) -> ProbeRequest:
