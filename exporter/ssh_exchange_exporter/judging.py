@@ -8,7 +8,8 @@ from check_ssh_exchange.remote.status_line import summary
 from check_ssh_exchange.report import Report
 from check_ssh_exchange.verdict import judge
 
-from .last_results import LastResults, clock
+from .last_results import LastResults
+from .moment import moment
 from .probe_request import ProbeRequest
 from .result import Result
 
@@ -28,7 +29,7 @@ class Judge:
         if report.fault is None:
             past = self._last_results.past(request.result_key)
             notes = (*report.notes, *changes(past, report))
-            diagnosis = with_past(diagnosis, past, report, clock)
+            diagnosis = with_past(diagnosis, past, report, moment)
             self._last_results.remember(request.result_key, remember(past, report, diagnosis, at, WINDOW))
             report = report._replace(notes=notes)
         verdict = judge(report, diagnosis, module.expectations(), has_perfdata=request.trace)

@@ -1,4 +1,4 @@
-"""The exporter as a whole: its parts, and what a new configuration changes in them."""
+"""The service: all parts of the exporter, and their reload."""
 
 import asyncio
 import logging
@@ -21,11 +21,11 @@ from .result import Result
 
 LOG = logging.getLogger(__package__)
 
-LOOK = 5.0  # seconds between two looks at the target files
+LOOK = 5.0  # seconds between two checks of the target files
 
 
 class Service:
-    """All that works behind the pages. To be made within a running loop."""
+    """The parts behind the HTTP endpoints. To be made within a running loop."""
 
     def __init__(self, path: str | None, configuration: Configuration, history_limit: int) -> None:
         self.path = path
@@ -48,7 +48,7 @@ class Service:
         self.own.targets.set_function(lambda: len(self.fleet.targets))
 
     def _on_result(self, result: Result, before: Result | None) -> None:
-        # A fleet with dead hosts says the same of them every minute: the log and the pages have what is news.
+        # A dead host fails the same way every minute: only a change is logged and kept.
         is_news = result.outcome != before.outcome if before else not result.is_ok
         if is_news or not result.is_background:
             self.recent.add(result)
@@ -58,7 +58,7 @@ class Service:
             LOG.log(level, "probe", extra={"fields": fields})
 
     async def start(self) -> None:
-        """Read the target files and begin to probe."""
+        """Read the target files and start background probing."""
         self._files = await asyncio.to_thread(files_of, self.configuration)
         self._take_over()
         self._tasks = [asyncio.create_task(self.scheduler.run()), asyncio.create_task(self._watch())]
@@ -67,13 +67,13 @@ class Service:
         self.is_ready = True
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        """Say so when the background work has ended by a fault of its own; supervisors look at /-/ready."""
+        """Log a failure of a background task and turn /-/ready to 503."""
         if not task.cancelled() and (error := task.exception()):
             self.is_ready = False
-            LOG.error("background probing has ended", exc_info=error)
+            LOG.error("background probing failed", exc_info=error)
 
     async def reload(self, elsewhere: tuple[str, ...] = ()) -> tuple[str, ...]:
-        """Read the configuration anew; return all errors, those found elsewhere too, and then keep the old one."""
+        """Reload the configuration; with errors, those found `elsewhere` included, return them and keep the old one."""
         async with self._reloading:
             errors = elsewhere
             try:
@@ -127,17 +127,17 @@ class Service:
             module = self.configuration.modules[group.module]
             listed = [FileTarget(text, {}) for text in group.targets] + files.targets()
             for text, labels in listed:
-                # To Prometheus a label without a value is no label: two targets that differ by it are one.
+                # In Prometheus an empty label equals a missing one: targets that differ only by it are the same.
                 merged = tuple(sorted((name, value) for name, value in {**group.labels, **labels}.items() if value))
                 spec = TargetSpec(text, parse_target(text), merged, group.module, module, group.interval)
                 if spec.name in seen:
-                    LOG.warning("a target is listed twice, the first stands", extra={"fields": {"target": text}})
+                    LOG.warning("duplicate target, the first one is used", extra={"fields": {"target": text}})
                     continue
                 seen.add(spec.name)
                 yield spec
 
     async def stop(self, seconds: float) -> None:
-        """End within about `seconds`: probes under way may finish, then they are cancelled."""
+        """Stop: wait up to `seconds` for probes in flight, then cancel them."""
         self.is_ready = False
         for task in self._tasks:
             task.cancel()
@@ -152,7 +152,7 @@ def _have_changed(files: list[TargetFiles]) -> bool:
 
 
 def files_of(configuration: Configuration) -> list[TargetFiles]:
-    """Return the target files of each background group, looked at once (blocking)."""
+    """Return the target files of each background group, read once (blocking)."""
 
     def read(group: Group) -> TargetFiles:
         files = TargetFiles(group.target_files)

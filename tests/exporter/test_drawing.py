@@ -50,11 +50,11 @@ def test_every_handshake_is_a_row_coloured_by_its_ending_and_named_by_a_word() -
 def test_baseline_burst_and_rechecks_are_named() -> None:
     names = [one.words for one in drawn(EVERY_ENDING).all("text", "name")]
     assert names == [
-        "Baseline: one alone",
+        "Baseline: one handshake",
         "Burst: 12 at once",
         "Recheck: from 192.0.2.10",
-        "Recheck: one more alone",
-        "Recheck: we spoke first",
+        "Recheck: one handshake",
+        "Recheck: client spoke first",
     ]
 
 
@@ -63,14 +63,14 @@ def test_the_picture_has_a_summary_in_words() -> None:
     assert picture.attributes["role"] == "img"
     assert picture.attributes["aria-label"] == (
         "6 handshakes in 513 ms: 4 completed, 2 turned_away. "
-        "Baseline: one alone; Burst: 4 at once; Recheck: one more alone."
+        "Baseline: one handshake; Burst: 4 at once; Recheck: one handshake."
     )
 
 
 def test_a_pause_is_left_out_where_it_would_make_the_phases_invisible() -> None:
     page = drawn(THROTTLED)
     assert len(page.all("rect", "pause")) == 2
-    assert "Pauses in which nothing happened are left out (2, the longest" in page.words
+    assert "Pauses between handshakes are left out (2, the longest" in page.words
     assert min(percent(one, "width") for one in outlines(page)) > 10
 
 
@@ -96,7 +96,7 @@ def test_of_a_thousand_handshakes_two_hundred_are_drawn_with_baseline_and_rechec
     report = timed(run("S" * 999, "t"))
     page = drawn(report)
     assert len(outlines(page)) == 200
-    assert [one.words for one in page.all("text", "name")][::2] == ["Baseline: one alone", "Recheck: one more alone"]
+    assert [one.words for one in page.all("text", "name")][::2] == ["Baseline: one handshake", "Recheck: one handshake"]
     assert "800 further handshakes of the burst are not drawn" in page.words
     assert float(page.one("svg", "drawing").attributes["height"]) < 2000
     assert len(history(report).all("tr")) == 1001

@@ -243,7 +243,7 @@ def test_without_descriptors_the_door_waits_and_goes_on(caplog: pytest.LogCaptur
                         spare.append(os.dup(waiting.fileno()))
                 with contextlib.suppress(BlockingIOError):
                     waiting.connect(("127.0.0.1", served.port))
-                await until(lambda: "cannot take a connection: Too many open files" in caplog.text)
+                await until(lambda: "cannot accept a connection: Too many open files" in caplog.text)
             finally:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
                 for each in spare:
@@ -253,7 +253,7 @@ def test_without_descriptors_the_door_waits_and_goes_on(caplog: pytest.LogCaptur
             streams[1].close()
 
     run(test)
-    assert caplog.text.count("cannot take a connection") == 1
+    assert caplog.text.count("cannot accept a connection") == 1
 
 
 def test_a_shut_door_takes_nobody_but_lets_requests_end() -> None:

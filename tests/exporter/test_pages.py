@@ -219,7 +219,7 @@ def test_a_fleet_row_says_state_cause_ratio_latency_and_age_and_leads_to_its_pro
 
 def test_a_target_before_its_first_probe_is_shown_as_such() -> None:
     page = overview(fleet_row(None))
-    assert [one.words for one in page.all("td")][:2] == ["not yet", "waits for its first probe"]
+    assert [one.words for one in page.all("td")][:2] == ["not yet", "waiting for its first probe"]
     assert not [one for one in page.all("a") if one.attributes["href"].startswith("history")]
 
 
@@ -257,12 +257,6 @@ def test_the_form_asks_for_target_module_and_debug_each_with_its_label() -> None
     labelled = {one.attributes.get("for") for one in page.all("label")}
     assert {"target", "module"} <= labelled
     assert [one.words for one in page.all("option") if "selected" in one.attributes] == ["default"]
-
-
-def test_without_the_right_to_probe_there_is_no_form() -> None:
-    page = Page(landing("0.1.0", (), (), ("default",), NOW, can_probe=False))
-    assert not page.all("form")
-    assert "Probes cannot be started from this page" in page.words
 
 
 # --- the page of a probe
@@ -317,6 +311,11 @@ def test_fault_and_notes_are_shown() -> None:
     page = history(HEALTHY._replace(fault="no descriptors left", notes=("three at once", "less time")))
     for words in ("no descriptors left", "three at once", "less time"):
         assert words in page.words
+
+
+def test_a_fault_that_the_summary_cuts_is_shown_in_full() -> None:
+    fault = "no descriptors left, " * 40
+    assert fault.strip() in history(HEALTHY._replace(fault=fault)).words
 
 
 def test_links_of_the_page_of_a_probe_lead_one_folder_up() -> None:

@@ -160,7 +160,7 @@ def test_the_policy_would_stop_what_escaping_let_through(browser: "Browser", sit
 def test_a_keyboard_reaches_what_there_is_and_shows_where_it_is(browser: "Browser", site: Site) -> None:
     with opened(browser, site.address + "/") as page:
         page.keyboard.press("Tab")
-        assert page.evaluate("document.activeElement.textContent") == "To the content"
+        assert page.evaluate("document.activeElement.textContent") == "Skip to content"
         assert page.evaluate("document.activeElement.getBoundingClientRect().left") >= 0
         for _ in range(6):
             page.keyboard.press("Tab")

@@ -1,4 +1,4 @@
-"""Background probing: each target in its turn, a bounded number at once, how late it is measured."""
+"""Scheduler of background probes: each target at its time, a limited number at once."""
 
 import asyncio
 import logging
@@ -14,18 +14,18 @@ from .targets import BackgroundTarget, Fleet
 
 LOG = logging.getLogger(__package__)
 
-# Seconds: probes that are due between two ticks begin at the second, together. 34 probes a second cost 14 % of a core
-# one by one and 8 % so (measured): what is done for several in a row finds the processor's caches filled.
+# Seconds: probes that are due between two ticks begin together at the second one. 34 probes a second cost 14 % of a
+# core one by one and 8 % in batches (measured), because a batch finds the processor's caches filled.
 TICK = 0.5
 
 
 def next_tick(due: float) -> float:
-    """Return the moment at which what is due then begins, both monotonic seconds."""
+    """Return the tick at which a probe that is due then begins, both in monotonic seconds."""
     return math.ceil(due / TICK) * TICK
 
 
 class Scheduler:
-    """Probes the fleet for as long as it runs."""
+    """Probes the background targets while `run` runs."""
 
     def __init__(self, fleet: Fleet, broker: ProbeBroker, recent: RecentProbes, own: OwnMetrics, most: int) -> None:
         self._fleet = fleet
@@ -37,11 +37,11 @@ class Scheduler:
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
-        """Look at the fleet again: it has changed, or a place is free."""
+        """Look at the targets again: they have changed, or a probe has ended."""
         self._wake.set()
 
     async def run(self) -> None:
-        """Probe whatever is due, for ever."""
+        """Probe targets when they are due, until cancelled."""
         while True:
             self._wake.clear()
             due = self._fleet.next_due()
@@ -92,7 +92,7 @@ class Scheduler:
         self._fleet.again(target, now)
 
     async def close(self) -> None:
-        """Cancel what is under way; the broker has let it end before."""
+        """Cancel probes in flight; the broker has waited for them before."""
         for task in tuple(self._running):
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)

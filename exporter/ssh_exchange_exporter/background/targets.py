@@ -1,4 +1,4 @@
-"""The background targets: which there are, what their probes add up to, when the next one is due."""
+"""Background targets: their specifications, results and counters, and when each is due."""
 
 import heapq
 import itertools
@@ -13,11 +13,11 @@ from ..configuration.module import Module
 from ..result import FleetRow, Result
 from .counters import Counters
 
-JITTER = 0.1  # of the interval, to either side: no two rounds at the same distance, nothing aligned to the minute
+JITTER = 0.1  # of the interval, in both directions, so that probes do not align with each other or with the minute
 
 
 class TargetSpec(NamedTuple):
-    """A background target as the configuration has it."""
+    """A background target in the configuration; `interval` is in seconds."""
 
     text: str
     target: Target
@@ -28,12 +28,12 @@ class TargetSpec(NamedTuple):
 
     @property
     def name(self) -> tuple[object, ...]:
-        """Return what makes its series its own."""
+        """Return the key of its series."""
         return (self.text, self.labels)
 
 
 class BackgroundTarget:
-    """A background target and what is known of it. `spec` may be replaced by a reload, the counters go on."""
+    """A background target with its counters and last result; a reload may replace `spec` and keeps the counters."""
 
     __slots__ = ("counters", "deferred", "due", "is_gone", "labels", "result", "spec")
 
@@ -47,19 +47,21 @@ class BackgroundTarget:
         self.result: Result | None = None
 
     def add(self, result: Result) -> None:
-        """Take over the result of one more probe."""
+        """Add the result of a probe."""
         self.counters.add(result.report)
-        self.result = result  # last: whoever writes lines in a thread knows by it that the counters is whole
+        self.result = (
+            result  # last: the thread that writes metrics takes a new result as the sign that the counters are complete
+        )
 
     @property
     def row(self) -> FleetRow:
-        """Return what the overview shows."""
+        """Return the row of the overview page."""
         spec = self.spec
         return FleetRow(spec.text, spec.module_name, dict(spec.labels), self.result)
 
 
 class Fleet:
-    """All background targets, and which is due first. Times are monotonic seconds and told from outside."""
+    """All background targets, and which is due first. Pure: the caller gives the time, in monotonic seconds."""
 
     def __init__(self) -> None:
         self.targets: dict[tuple[object, ...], BackgroundTarget] = {}
@@ -67,9 +69,9 @@ class Fleet:
         self._sequence = itertools.count()
 
     def replace(self, specs: Iterable[TargetSpec], bounds: Sequence[float], now: float) -> list[BackgroundTarget]:
-        """Take over the targets of a new configuration and return those that are gone.
+        """Replace the targets by those of a new configuration; return those that are gone.
 
-        A target that stays keeps its counters and its turn; with other buckets its histograms begin anew.
+        A target that stays keeps its counters and its next turn; other buckets reset its histograms.
         """
         kept: dict[tuple[object, ...], BackgroundTarget] = {}
         for one in specs:
@@ -94,7 +96,7 @@ class Fleet:
         return gone
 
     def newest(self, text: str | None, module_name: str | None) -> Result | None:
-        """Return the last result of a background target by what it is called, None when there is none."""
+        """Return the last result of a background target, or None."""
         for target in self.targets.values():
             if (target.spec.text, target.spec.module_name) == (text, module_name):
                 return target.result
@@ -105,23 +107,23 @@ class Fleet:
         heapq.heappush(self._queue, (due, next(self._sequence), target))
 
     def next_due(self) -> float | None:
-        """Return when the next target is due, None when there is none."""
-        # A target that is gone, or was given another turn, leaves an entry behind.
+        """Return when the next target is due, or None without targets."""
+        # A target that is gone or was rescheduled leaves a stale entry.
         while self._queue and (self._queue[0][2].is_gone or self._queue[0][0] != self._queue[0][2].due):
             heapq.heappop(self._queue)
         return self._queue[0][0] if self._queue else None
 
     def pop(self) -> BackgroundTarget:
-        """Return the target that is due next and take it from the queue; raises IndexError when there is none."""
+        """Remove and return the target that is due next. Raises IndexError without targets."""
         self.next_due()
         return heapq.heappop(self._queue)[2]
 
     def again(self, target: BackgroundTarget, now: float) -> None:
-        """Give a target its next turn, an interval after the last; turns that were missed are not made up for."""
+        """Schedule the next turn, an interval after the last one; missed turns are skipped."""
         interval = target.spec.interval
         due = target.due + interval * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311
         self._put(target, max(due, now))
 
     def later(self, target: BackgroundTarget, now: float, wait: float) -> None:
-        """Give a target that was held back another turn in `wait` seconds."""
+        """Schedule a deferred target again in `wait` seconds, at most an interval."""
         self._put(target, now + min(max(wait, 0.5), target.spec.interval))

@@ -1,4 +1,4 @@
-"""Takes connections at the listening sockets, never more than so many: a flood costs the flooder's, not the others'."""
+"""Accept connections, limited in total and per client network, so that a flooding client loses only its own."""
 
 import asyncio
 import contextlib
@@ -20,20 +20,20 @@ from .web_config import LiveWebConfig
 
 log = logging.getLogger("ssh_exchange_exporter")
 
-# Pressure that passes: no descriptor or buffer free just now.
+# Errors that pass: no descriptor or buffer is free now.
 SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 PAUSE = 0.2
-# A Prometheus keeps a connection for each scrape under way: of 2,000 targets in a dead network, each minute and ten
-# seconds each, 333 at once.
+# Prometheus holds a connection for each scrape in flight: 2,000 targets in a dead network, each scraped every minute
+# for ten seconds, make 333 at once.
 MOST = 2048
 MOST_EACH = 1024
-SAY_EACH = 60.0  # seconds between two log lines about the same
+WARN_INTERVAL = 60.0  # seconds between two log lines about the same event
 
 
 def origin(address: Any) -> str:
-    """Whom a state's address belongs to: IPv4 addresses one by one, IPv6 by /64, all of a Unix socket to ''."""
+    """Return the client network of a peer address: the IPv4 address, the IPv6 /64, or "" for a Unix socket."""
     try:
-        # A zone is no part of the address as a number.
+        # ip_address() does not take every zone, and a zone does not change the network.
         found = ipaddress.ip_address(str(address[0]).partition("%")[0])
     except (ValueError, IndexError, TypeError):
         return ""
@@ -45,32 +45,33 @@ def origin(address: Any) -> str:
 
 
 class ClientConnection:
-    """A connection that was taken; before its handshake is over, there is a task but no transport."""
+    """An accepted connection; during its TLS handshake it has a task and no transport."""
 
-    __slots__ = ("_taken", "http", "origin", "task")
+    __slots__ = ("_socket", "http", "origin", "task")
 
-    def __init__(self, origin: str, http: HttpConnection, taken: socket.socket) -> None:
+    def __init__(self, origin: str, http: HttpConnection, accepted: socket.socket) -> None:
         self.origin = origin
         self.http = http
-        self._taken = taken
+        self._socket = accepted
         self.task: asyncio.Task[None] | None = None
 
     def abort(self) -> None:
-        """Ends it now, whatever it is at."""
-        if self.http.has_come:
+        """Close the connection at once, also during the TLS handshake."""
+        if self.http.is_established:
             self.http.abort()
         else:
-            # Its socket belongs to asyncio now, and a cancelled handshake is not always ended by it: the end of the
-            # stream is, wherever the handshake stands.
+            # asyncio owns the socket now, and cancelling the task does not end every handshake. The end of the stream
+            # does, at any stage.
             with contextlib.suppress(OSError):
-                self._taken.shutdown(socket.SHUT_RDWR)
+                self._socket.shutdown(socket.SHUT_RDWR)
 
 
 class Listener:
-    """Takes connections from its construction (in a running loop) until it is shut; `server` is AppRunner.server.
+    """Accept connections from construction (in a running loop) until `close`; `server` is AppRunner.server.
 
-    At most `most` are open at once, and `most_each` of one origin: the next one takes the place of the longest idle
-    one, and is closed at once when there is none; `lost` is told of either. Each takes TLS as `live` has it just then.
+    At most `most` are open, at most `most_each` from one client network. A further one replaces the connection that has
+    been idle longest, or is closed at once where none is idle; `lost` is called in both cases. Each connection gets the
+    TLS settings that `live` has when it is accepted.
     """
 
     def __init__(
@@ -94,63 +95,63 @@ class Listener:
         self._deadlines = deadlines
         self._lost = lost
         self._connections: dict[ClientConnection, None] = {}
-        self._theirs: Counter[str] = Counter()
-        self._said: dict[str, float] = {}
+        self._by_origin: Counter[str] = Counter()
+        self._warned_at: dict[str, float] = {}
         self._sockets = list(sockets)
         for each in self._sockets:
             each.settimeout(0)
-        self._tasks = [self._loop.create_task(self._take(each)) for each in self._sockets]
+        self._tasks = [self._loop.create_task(self._accept(each)) for each in self._sockets]
 
     @property
     def open(self) -> int:
-        """Connections that are open, those still in their TLS handshake included."""
+        """Return the number of open connections, including those in a TLS handshake."""
         return len(self._connections)
 
     async def close(self) -> None:
-        """Takes no more connections, closes the sockets, and ends the handshakes; requests in hand go on."""
+        """Close the listening sockets and abort TLS handshakes; requests in progress continue."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for each in self._sockets:
             each.close()
-        early = [connection for connection in self._connections if not connection.http.has_come]
+        early = [connection for connection in self._connections if not connection.http.is_established]
         for connection in early:
             connection.abort()
         handshakes = [connection.task for connection in early if connection.task is not None]
         if handshakes:
             await asyncio.wait(handshakes, timeout=1.0)
 
-    async def _take(self, listening: socket.socket) -> None:
+    async def _accept(self, listening: socket.socket) -> None:
         while True:
             try:
-                taken, address = await self._loop.sock_accept(listening)
+                accepted, address = await self._loop.sock_accept(listening)
             except OSError as error:
-                await self._after(error)
+                await self._recover(error)
                 continue
-            self._receive(taken, origin(address))
-            # With the next one already there, accepting would not wait: in a flood, nothing else would run.
+            self._receive(accepted, origin(address))
+            # With a connection waiting, sock_accept() returns without a pause: in a flood no other task would run.
             await asyncio.sleep(0)
 
-    async def _after(self, error: OSError) -> None:
-        """A failed accept is never the end of accepting."""
+    async def _recover(self, error: OSError) -> None:
+        """Handle a failed accept: make room where descriptors ran out, and continue."""
         if error.errno in SCARCE:
             self._evict(None)
         if error.errno not in (errno.ECONNABORTED, errno.EPROTO):
-            self._say("accept", f"cannot take a connection: {error.strerror}")
+            self._warn("accept", f"cannot accept a connection: {error.strerror}")
             await asyncio.sleep(PAUSE)
         else:
             await asyncio.sleep(0)
 
-    def _receive(self, taken: socket.socket, whose: str) -> None:
-        if whose and self._theirs[whose] >= self.most_each:
+    def _receive(self, accepted: socket.socket, whose: str) -> None:
+        if whose and self._by_origin[whose] >= self.most_each:
             has_room = self._evict(whose)
         else:
             has_room = len(self._connections) < self.most or self._evict(None)
         if not has_room:
             self.refused += 1
             self._lost()
-            self._say("full", f"{self.open} connections are in use: the next ones are closed at once")
-            taken.close()
+            self._warn("full", f"{self.open} connections are busy: new ones are closed at once")
+            accepted.close()
             return
         live = self._live
         sans = live.allowed_sans if live is not None else None
@@ -160,33 +161,33 @@ class Listener:
             deadlines=self._deadlines,
             allows=None if sans is None else partial(is_allowed, allowed=sans),
         )
-        connection = ClientConnection(whose, http, taken)
-        http.gone = partial(self._leave, connection)
+        connection = ClientConnection(whose, http, accepted)
+        http.gone = partial(self._forget, connection)
         self._connections[connection] = None
-        self._theirs[whose] += 1
+        self._by_origin[whose] += 1
         context = live.context if live is not None else None
-        connection.task = self._loop.create_task(self._welcome(taken, http, context))
-        connection.task.add_done_callback(partial(self._welcomed, connection))
+        connection.task = self._loop.create_task(self._connect(accepted, http, context))
+        connection.task.add_done_callback(partial(self._connected, connection))
 
-    async def _welcome(self, taken: socket.socket, http: HttpConnection, context: ssl.SSLContext | None) -> None:
+    async def _connect(self, accepted: socket.socket, http: HttpConnection, context: ssl.SSLContext | None) -> None:
         await self._loop.connect_accepted_socket(
             lambda: http,
-            taken,
+            accepted,
             ssl=context,
             ssl_handshake_timeout=None if context is None else self._deadlines.handshake,
         )
 
-    def _welcomed(self, connection: ClientConnection, task: asyncio.Task[None]) -> None:
+    def _connected(self, connection: ClientConnection, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
-            # A scanner, a wrong certificate, a client that went away: asking for the exception keeps asyncio quiet.
-            log.debug("no connection from %s: %s", connection.origin or "a local client", error)
+            # A scanner, a wrong certificate, a client that left. Reading the exception keeps asyncio from logging it.
+            log.debug("connection from %s failed: %s", connection.origin or "a local client", error)
             if not isinstance(error, OSError):
-                self._say("welcome", f"a connection could not be set up: {type(error).__name__}")
-        if not connection.http.has_come:
-            self._leave(connection)
+                self._warn("connect", f"a connection could not be set up: {type(error).__name__}")
+        if not connection.http.is_established:
+            self._forget(connection)
 
     def _evict(self, whose: str | None) -> bool:
-        """Makes room by the longest idle connection (of one origin); False when all are at work."""
+        """Close the connection that has been idle longest (of one network); return False where all are busy."""
         idle = [
             connection
             for connection in self._connections
@@ -194,22 +195,22 @@ class Listener:
         ]
         if not idle:
             return False
-        longest = min(idle, key=lambda connection: connection.http.idle_since)
+        idlest = min(idle, key=lambda connection: connection.http.idle_since)
         self.evicted += 1
         self._lost()
-        self._say("evict", f"{self.open} connections are open: idle ones make room")
-        self._leave(longest)
-        longest.abort()
+        self._warn("evict", f"{self.open} connections are open: closing idle ones to make room")
+        self._forget(idlest)
+        idlest.abort()
         return True
 
-    def _leave(self, connection: ClientConnection) -> None:
+    def _forget(self, connection: ClientConnection) -> None:
         if connection in self._connections:
             del self._connections[connection]
-            self._theirs -= {connection.origin: 1}
+            self._by_origin -= {connection.origin: 1}
 
-    def _say(self, what: str, sentence: str) -> None:
-        """Warns, but never as often as a client may want to."""
+    def _warn(self, what: str, sentence: str) -> None:
+        """Log a warning, at most once in WARN_INTERVAL seconds for each event: a client must not fill the log."""
         now = self._loop.time()
-        if now - self._said.get(what, -SAY_EACH) >= SAY_EACH:
-            self._said[what] = now
+        if now - self._warned_at.get(what, -WARN_INTERVAL) >= WARN_INTERVAL:
+            self._warned_at[what] = now
             log.warning("%s", sentence)

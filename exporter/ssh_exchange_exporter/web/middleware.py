@@ -1,4 +1,4 @@
-"""What stands before every request: deadlines, the rate limit, users, and the configured response headers."""
+"""Middleware of every request: deadlines, rate limit, users, and the configured response headers."""
 
 import time
 
@@ -12,7 +12,7 @@ HEADERS = web.RequestKey("HEADERS", dict[str, str])
 
 
 def access_control(live: LiveWebConfig | None) -> Middleware:
-    """The outermost middleware: 429 above the rate limit, 401 for whoever is no user; no path is exempt."""
+    """Return the outermost middleware: 429 above the rate limit, 401 without a valid user, for every path."""
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -31,7 +31,7 @@ def access_control(live: LiveWebConfig | None) -> Middleware:
 
 
 async def prepare_response(request: web.Request, response: web.StreamResponse) -> None:
-    """For app.on_response_prepare: adds the configured headers, also to errors, and begins the answer's deadline."""
+    """Add the configured headers, also to errors, and start the deadline of the response (on_response_prepare)."""
     response.headers.update(request.get(HEADERS, {}))
     if isinstance(request.protocol, HttpConnection):
         request.protocol.answered()
