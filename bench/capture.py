@@ -13,7 +13,7 @@ from pathlib import Path
 
 from check_ssh_exchange.ending import Depth
 from check_ssh_exchange.measure import Plan, Target, measure
-from check_ssh_exchange.report import Report
+from check_ssh_exchange.report import Report, Role
 from tests.lab import busy_server as server
 
 from . import machine, pcap
@@ -117,6 +117,6 @@ def errors(report: Report, seen: dict[tuple[str, int], float]) -> list[float]:
     """Return by how many microseconds each handshake of the burst differs from the capture."""
     return [
         abs(handshake.banner - seen[handshake.address, handshake.source_port]) * 1e6
-        for handshake in report.of_role("burst")
+        for handshake in report.of_role(Role.BURST)
         if handshake.banner is not None and (handshake.address, handshake.source_port) in seen
     ]

@@ -12,6 +12,7 @@ from check_ssh_exchange.ending import Depth, Ending
 from check_ssh_exchange.measure import Plan, Target, measure
 from check_ssh_exchange.probe.connection import Address, Connection
 from check_ssh_exchange.probe.engine import Engine
+from check_ssh_exchange.report import Role
 from check_ssh_exchange.wire.exchange import Exchange
 from tests.lab import busy_server as server
 
@@ -37,7 +38,7 @@ class Burst:
         engine = Engine()
         deadline = time.monotonic_ns() + SECONDS * 1_000_000_000
         for _ in range(self.left):
-            connection = Connection(self.address, Exchange(Depth.BANNER), "burst", self._ended)
+            connection = Connection(self.address, Exchange(Depth.BANNER), Role.BURST, self._ended)
             engine.open(connection, deadline)
             self.connections.append(connection)
         while self.left:

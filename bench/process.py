@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from check_ssh_exchange.probe.run import PAUSE
+from check_ssh_exchange.probe.schedule import PAUSE
 from tests.lab import busy_server as server
 
 from . import machine

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, NoReturn, Self
 
 from .diagnosis.maxstartups import MaxStartups, drop_percent, parse
-from .diagnosis.words import EXCEEDED, NOT_ALLOWED
+from .diagnosis.predicates import EXCEEDED, NOT_ALLOWED
 from .wire import kexinit
 from .wire.packet import packet
 
@@ -257,7 +257,7 @@ def _checked(arguments: Sequence[str]) -> argparse.Namespace:
     if arguments and not given.serve:
         made.error("the options are for --serve")
     if not 0 <= given.port <= 65535:
-        made.error(f"{given.port} is no port")
+        made.error(f"{given.port} is not a valid port")
     if not (given.software + (given.text or "")).isprintable():
         made.error("--software and --text are one line each")
     try:

@@ -1,4 +1,4 @@
-"""The thirteen ways a handshake ends: one word each, from the wire to the graph."""
+"""How a handshake ends: thirteen endings, one word each from the wire to the graph, and the reasons behind them."""
 
 from enum import StrEnum
 
@@ -20,6 +20,27 @@ class Ending(StrEnum):
     NOT_SSH = "not_ssh"
     PROTOCOL_ERROR = "protocol_error"
 
+    @property
+    def phrase(self) -> str:
+        """Return how a sentence speaks of this ending: `2 of 5 handshakes turned away`."""
+        return _PHRASES[self]
+
+
+_PHRASES: dict[Ending, str] = {
+    Ending.COMPLETED: "completed",
+    Ending.CLOSED: "closed without a word",
+    Ending.RESET: "reset",
+    Ending.TURNED_AWAY: "turned away",
+    Ending.CLOSED_AFTER_BANNER: "closed after the banner",
+    Ending.BANNER_TIMEOUT: "left without a banner",
+    Ending.KEXINIT_TIMEOUT: "left without a KEXINIT",
+    Ending.REFUSED: "refused",
+    Ending.REJECTED: "rejected by ICMP",
+    Ending.UNREACHABLE: "without a route",
+    Ending.CONNECT_TIMEOUT: "unanswered",
+    Ending.NOT_SSH: "answered by something that is not SSH",
+    Ending.PROTOCOL_ERROR: "ended by a protocol error",
+}
 
 # The server accepted the connection and gave it up before the key exchange: what ssh(1) reports as
 # "ssh_exchange_identification: Connection closed by remote host".
@@ -29,6 +50,33 @@ TIMEOUTS = frozenset({Ending.BANNER_TIMEOUT, Ending.KEXINIT_TIMEOUT, Ending.CONN
 
 # No connection came about, so these never count among "connections the server accepted".
 NOT_ACCEPTED = frozenset({Ending.REFUSED, Ending.REJECTED, Ending.UNREACHABLE, Ending.CONNECT_TIMEOUT})
+
+
+class Reason(StrEnum):
+    """Why a handshake ended as it did, where the ending alone does not tell. Rules read this; people read `detail`."""
+
+    # no connection
+    RST = "rst"
+    ICMP = "icmp"
+    SYN_UNANSWERED = "syn_unanswered"
+    NO_NEIGHBOUR = "no_neighbour"
+    NO_ROUTE = "no_route"
+    UNUSABLE_ADDRESS = "unusable_address"  # this machine cannot use it: an address family or a source that it lacks
+    # what the server sent
+    TOO_MANY_LINES = "too_many_lines"
+    LONG_LINE = "long_line"
+    NUL_BYTE = "nul_byte"
+    LONG_IDENTIFICATION = "long_identification"
+    OLD_PROTOCOL = "old_protocol"
+    NO_SOFTWARE = "no_software"
+    CONTROL_CHARACTER = "control_character"
+    BAD_PACKET = "bad_packet"
+    UNEXPECTED_MESSAGE = "unexpected_message"
+    TOO_MUCH_DATA = "too_much_data"
+    DISCONNECT = "disconnect"
+    # the key exchange
+    HOST_KEY = "host_key"  # it is not among those to accept
+    KEY_EXCHANGE = "key_exchange"
 
 
 class Depth(StrEnum):

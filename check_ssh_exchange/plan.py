@@ -1,6 +1,10 @@
-"""What a run is to do: how many handshakes, how deep, from where, until when."""
+"""What a run is to do: how many handshakes, how deep, from where, until when; what it must ask before it goes on."""
+
+from collections.abc import Callable
+from enum import StrEnum
 
 from .ending import Depth
+from .report import Family, Report, Server
 from .values import NamedTuple
 
 DEFAULT_HANDSHAKES = 5
@@ -26,13 +30,19 @@ class Target(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """How to probe. `timeout` is the whole run's deadline in seconds; the first of `sources` is where we probe from."""
+    """How to probe.
+
+    `timeout` is the whole run's deadline in seconds. `concurrency` bounds the handshakes at once after the baseline,
+    None for `at_once`'s default. The first of `sources` is where we probe from, the second tells limits per source
+    apart. `trace` keeps the bytes of each handshake. `control_port` is another TCP port of the host, tried when no SYN
+    is answered.
+    """
 
     handshakes: int = DEFAULT_HANDSHAKES
     concurrency: int | None = None
     depth: Depth = Depth.KEXINIT
     timeout: float = DEFAULT_TIMEOUT
-    family: str = "any"
+    family: Family = Family.ANY
     sources: tuple[str, ...] = ()
     all_addresses: bool = False
     exempt: bool = False
@@ -44,3 +54,46 @@ class Plan(NamedTuple):
     def at_once(self) -> int:
         """Return how many handshakes are open at once after the baseline."""
         return self.concurrency or max(1, min(self.handshakes - 1, DEFAULT_CONCURRENCY))
+
+    def checked(self) -> "Plan":
+        """Return the plan with its words as enums; raises ValueError with a sentence for one that cannot be used."""
+        for what, number in (("handshakes", self.handshakes), ("concurrency", self.at_once)):
+            if number < 1:
+                raise ValueError(f"{what} must be at least 1, not {number!r}")
+        if self.timeout <= 0:
+            raise ValueError(f"timeout must be more than 0 seconds, not {self.timeout!r}")
+        return self._replace(depth=_member(Depth, self.depth, "depth"), family=_member(Family, self.family, "family"))
+
+
+def _member(kind: "type[Word]", value: str, what: str) -> "Word":
+    try:
+        return kind(value)
+    except ValueError:
+        raise ValueError(f"{what} must be one of {', '.join(kind)}, not {value!r}") from None
+
+
+class Followup(StrEnum):
+    """A test after the burst."""
+
+    SECOND_SOURCE = "second_source"  # from the second source address, while the burst is still held
+    ALONE = "alone"  # one more alone, after all have closed
+    SPEAK_FIRST = "speak_first"  # one in which we speak first: a service that waits for its client then answers
+    CONTROL_PORT = "control_port"  # whether anything answers on another port of the host
+
+
+class Policy(NamedTuple):
+    """What a run asks before it goes on; both are pure judgements.
+
+    `refusal` returns why the plan must not be carried out against a server at this number of addresses, None when it
+    may; `followups` returns the further tests that the burst calls for.
+    """
+
+    refusal: Callable[[Server | None, int], str | None]
+    followups: Callable[[Report], tuple[Followup, ...]]
+
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    Word = TypeVar("Word", bound=StrEnum)

@@ -2,23 +2,42 @@
 
 from enum import StrEnum
 
-from .ending import EARLY_CLOSES, NOT_ACCEPTED, Depth, Ending
+from .ending import EARLY_CLOSES, NOT_ACCEPTED, Depth, Ending, Reason
 from .values import NamedTuple
 
 PHASES = ("connect", "banner", "kexinit", "kex", "login")
+
+
+class Role(StrEnum):
+    """A handshake's part in the run; the value is the word in JSON."""
+
+    BASELINE = "baseline"  # alone, before the others
+    BURST = "burst"  # at once with others, held until all of its wave have an answer
+    RECHECK = "recheck"  # a further test after the burst
+    CONTROL = "control"  # a connection to the control port; in no report
+
+
+class Family(StrEnum):
+    """An address family, and `any` where both will do."""
+
+    ANY = "any"
+    IPV4 = "ipv4"
+    IPV6 = "ipv6"
 
 
 class Handshake(NamedTuple):
     """One handshake; `number` counts from 0 in the order of their SYNs.
 
     Durations are seconds, None for a phase that was not completed. `started` counts from the run's start, `ended` from
-    the handshake's own SYN. `text` is what the server said besides its identification, escaped; `detail` says in our
-    words what ended it. `wire`, where asked for: (seconds since its SYN, "<" or ">", escaped bytes).
+    the handshake's own SYN. `text` is what the server said besides its identification, escaped. `reason` says for rules
+    what ended it, `detail` for people. `icmp` is the type, code and sender of an ICMP answer; `segments_in` counts the
+    TCP segments that came in, None where the kernel does not tell. `wave` counts the waves of the burst from 1, 0
+    elsewhere. `wire`, where asked for: (seconds since its SYN, "<" or ">", escaped bytes).
     """
 
     number: int
-    role: str
-    family: str
+    role: Role
+    family: Family
     address: str
     source: str
     source_port: int
@@ -26,6 +45,7 @@ class Handshake(NamedTuple):
     started: float
     ended: float
     text: str | None = None
+    reason: Reason | None = None
     detail: str | None = None
     connect: float | None = None
     banner: float | None = None
@@ -37,7 +57,7 @@ class Handshake(NamedTuple):
     segments_in: int | None = None
     wire: tuple[tuple[float, str, str], ...] = ()
     wave: int = 0
-    is_witness: bool = False
+    is_second_source: bool = False
     spoke_first: bool = False
 
     @property
@@ -49,15 +69,6 @@ class Handshake(NamedTuple):
     def is_accepted(self) -> bool:
         """Whether a connection came about."""
         return self.ending not in NOT_ACCEPTED
-
-
-class Followup(StrEnum):
-    """A test after the burst."""
-
-    WITNESS = "witness"  # from the second source address, while the burst is still held
-    AGAIN = "again"  # one more alone, after all have closed
-    ASK = "ask"  # one in which we speak first: a service that waits for its client then shows what it is
-    CONTROL = "control"  # whether anything answers on another port of the host
 
 
 class Algorithms(NamedTuple):
@@ -77,17 +88,62 @@ class Server(NamedTuple):
     software: str
     comments: str
 
+    @classmethod
+    def of(cls, identification: str) -> "Server":
+        """Return the parts of an identification, `SSH-protocol-software comments`, that was checked before."""
+        _, protocol, version = identification.split("-", 2)
+        software, _, comments = version.partition(" ")
+        return cls(identification, protocol, software, comments)
+
     @property
     def version(self) -> str:
         """Return software and comments as check_ssh's option -r compares them."""
         return f"{self.software} {self.comments}" if self.comments else self.software
 
 
-class Report(NamedTuple):
-    """A whole run. `fault` is why it could not be done or finished, `notes` what was done differently from the plan.
+class FaultKind(StrEnum):
+    """What kept us from measuring."""
 
-    `control` is what the control port did; `window` counts early closes and accepted connections of this run and those
-    remembered; `held_back` is why no handshake was made.
+    NAME_RESOLUTION = "name_resolution"
+    BUDGET = "budget"  # more handshakes were asked for than the server tolerates
+    INTERRUPTED = "interrupted"
+    LOCAL = "local"  # this machine or what it was told: descriptors, addresses, keys, libraries
+
+
+class Fault(NamedTuple):
+    """Why a run could not be made, or finished; `sentence` is for people."""
+
+    kind: FaultKind
+    sentence: str
+
+
+class ShortfallKind(StrEnum):
+    """How a run did less than was asked."""
+
+    TIME = "time"  # the time was up
+    DESCRIPTORS = "descriptors"  # fewer at once than asked: no descriptors were left
+    FURTHER_TEST = "further_test"  # a test after the burst was not possible
+
+
+class Shortfall(NamedTuple):
+    """What a run did less than was asked.
+
+    `number`: for TIME the handshakes that were not made, for DESCRIPTORS how many were open at once. `reason` is this
+    machine's sentence, "" where there is none.
+    """
+
+    kind: ShortfallKind
+    number: int = 0
+    reason: str = ""
+
+
+class Report(NamedTuple):
+    """A whole run, measurements only.
+
+    `asked` counts the handshakes asked for, further tests not included. `at` is when the report was made (seconds since
+    the epoch), `resolve` what name resolution took and `took` the run after it (seconds). `control` is whether the
+    control port answered, None where it was not tried. A report without a handshake and without a fault is of a run
+    that was not begun.
     """
 
     host: str
@@ -95,20 +151,18 @@ class Report(NamedTuple):
     depth: Depth
     asked: int
     address: str | None = None
-    family: str | None = None
+    family: Family | None = None
     source: str | None = None
     handshakes: tuple[Handshake, ...] = ()
     server: Server | None = None
     algorithms: Algorithms | None = None
     resolve: float | None = None
     took: float = 0.0
-    fault: str | None = None
-    fault_cause: str | None = None
-    notes: tuple[str, ...] = ()
-    control: str | None = None
+    at: float = 0.0
+    fault: Fault | None = None
+    shortfalls: tuple[Shortfall, ...] = ()
+    control: bool | None = None
     host_key: str | None = None
-    window: tuple[int, int] | None = None
-    held_back: str | None = None
 
     @property
     def counts(self) -> dict[Ending, int]:
@@ -137,16 +191,16 @@ class Report(NamedTuple):
     @property
     def serves_us(self) -> bool:
         """Whether a handshake from our first source reached the depth asked for."""
-        return any(h.ending is Ending.COMPLETED and not h.is_witness for h in self.handshakes)
+        return any(h.ending is Ending.COMPLETED and not h.is_second_source for h in self.handshakes)
 
-    def of_role(self, role: str) -> tuple[Handshake, ...]:
+    def of_role(self, role: Role) -> tuple[Handshake, ...]:
         """Return the handshakes of one role."""
         return tuple(handshake for handshake in self.handshakes if handshake.role == role)
 
     def durations(self, phase: str) -> list[float]:
         """Return the sorted durations of a phase over the handshakes that completed.
 
-        One that failed later tells how long a server in trouble takes, which is no latency of its service.
+        A handshake that failed later shows how long a server in trouble takes, not the latency of its service.
         """
         served = (handshake for handshake in self.handshakes if handshake.ending is Ending.COMPLETED)
         return sorted(value for handshake in served if (value := getattr(handshake, phase)) is not None)

@@ -1,7 +1,7 @@
 """Runs made by hand: a word of one letter for each handshake's ending makes a Report."""
 
 from check_ssh_exchange.ending import NOT_ACCEPTED, Depth, Ending
-from check_ssh_exchange.report import Handshake, Report, Server
+from check_ssh_exchange.report import Family, Handshake, Report, Role, Server
 
 OURS, OTHER, TARGET, ROUTER = "192.0.2.9", "192.0.2.10", "192.0.2.1", "192.0.2.254"
 EXCEEDED, NOT_ALLOWED = "Exceeded MaxStartups", "Not allowed at this time"
@@ -39,8 +39,8 @@ def shake(number: int, letter: str, after: float = 0.0001, text: str | None = No
     ending = LETTERS[letter]
     made = Handshake(
         number=number,
-        role="burst" if number else "baseline",
-        family="ipv4",
+        role=Role.BURST if number else Role.BASELINE,
+        family=Family.IPV4,
         address=TARGET,
         source=OURS,
         source_port=40000 + number,
@@ -55,9 +55,9 @@ def shake(number: int, letter: str, after: float = 0.0001, text: str | None = No
 
 def run(
     ours: str,
-    again: str = "",
+    recheck: str = "",
     *,
-    witness: str = "",
+    second: str = "",
     asked: str = "",
     says: str | None = None,
     answers: str | None = None,
@@ -66,21 +66,21 @@ def run(
     icmp: tuple[int, int, str] | None = None,
     **changed: object,
 ) -> Report:
-    """Return a run: `ours` ended so, then the recheck `again`, the second source's and the one that spoke first."""
+    """Return a run: `ours`, then `second` from the second source, `recheck` alone, and one that spoke first."""
     shakes = [shake(number, letter, after, says, icmp=icmp) for number, letter in enumerate(ours)]
-    if witness:
-        shakes.append(shake(len(shakes), witness, after, says, role="recheck", source=OTHER, is_witness=True))
-    if again:
-        shakes.append(shake(len(shakes), again, after, says, role="recheck"))
+    if second:
+        shakes.append(shake(len(shakes), second, after, says, role=Role.RECHECK, source=OTHER, is_second_source=True))
+    if recheck:
+        shakes.append(shake(len(shakes), recheck, after, says, role=Role.RECHECK))
     if asked:
-        shakes.append(shake(len(shakes), asked, after, answers, role="recheck", spoke_first=True))
+        shakes.append(shake(len(shakes), asked, after, answers, role=Role.RECHECK, spoke_first=True))
     report = Report(
         host="host.example",
         port=22,
         depth=Depth.KEXINIT,
         asked=len(ours),
         address=TARGET,
-        family="ipv4",
+        family=Family.IPV4,
         source=OURS,
         handshakes=tuple(shakes),
         server=server(by) if by else None,

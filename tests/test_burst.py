@@ -5,7 +5,7 @@ import random
 import pytest
 
 from check_ssh_exchange.diagnosis import maxstartups
-from check_ssh_exchange.diagnosis.diagnosis import diagnose
+from check_ssh_exchange.diagnosis.explain import diagnose
 from check_ssh_exchange.diagnosis.maxstartups import MaxStartups
 from check_ssh_exchange.report import Report
 from tests.runs import EXCEEDED, run
@@ -25,7 +25,7 @@ from tests.runs import EXCEEDED, run
         (run("SSSSt", "S", says=EXCEEDED, by="9.2"), "3:100:3", True),
         (run("SSSSt", "S", says=EXCEEDED, by="9.2"), "10:30:100", False),
         # Another limit than MaxStartups does not care for that number.
-        (run("SSSSt", "S", witness="S", says=EXCEEDED, by="9.2"), "10:30:100", True),
+        (run("SSSSt", "S", second="S", says=EXCEEDED, by="9.2"), "10:30:100", True),
         (run("SSSSR", "S", by="9.2"), None, True),
         (run("SSSxx", "x", by="9.2"), None, False),
         (run("ttttt", says=EXCEEDED), None, False),
@@ -70,6 +70,6 @@ def simulate(chance: random.Random, setting: MaxStartups, held: int, count: int)
 
 
 def test_an_estimate_is_made_for_maxstartups_only() -> None:
-    assert diagnose(run("SSSSt", "S", witness="S", says=EXCEEDED, by="9.2")).startups is None
+    assert diagnose(run("SSSSt", "S", second="S", says=EXCEEDED, by="9.2")).startups is None
     assert diagnose(run("ccccc")).startups is None
     assert diagnose(run("SStSt", "S", says=EXCEEDED, by="9.2")).startups is not None

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from check_ssh_exchange.diagnosis.figures import LABELS
 from check_ssh_exchange.ending import Ending
-from check_ssh_exchange.perfdata import LABELS
 
 from .lab.fake_sshd import FIN, HEALTHY, IDENTIFICATION, RST, FakeSshd, Script, send
 from .lab.front_door import SECONDS, assert_served, at, check, start

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from check_ssh_exchange.remote.status_line import MAX_OUTPUT
+from check_ssh_exchange.plugin.output import MAX_OUTPUT
 from tests.lab import daemons, monitored, nagios
 from tests.lab import nrpe as nrpe_daemon
 from tests.lab.front_door import check

@@ -331,8 +331,8 @@ def test_serve_is_an_ssh_server_to_ssh_keyscan() -> None:
     [
         ("--port 2222", "the options are for --serve"),
         ("--bogus", "unrecognized arguments: --bogus"),
-        ("--serve --port 65536", "65536 is no port"),
-        ("--serve --port -1", "-1 is no port"),
+        ("--serve --port 65536", "65536 is not a valid port"),
+        ("--serve --port -1", "-1 is not a valid port"),
         ("--serve --port ssh", "argument --port: invalid int value: 'ssh'"),
         ("--serve --max-startups many", "'many' is no MaxStartups setting, as in 10:30:100 or 12"),
         ("--serve --text a\nb", "--software and --text are one line each"),

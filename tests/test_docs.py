@@ -9,10 +9,10 @@ from functools import cache
 import pytest
 
 from check_ssh_exchange.diagnosis.cause import Cause
+from check_ssh_exchange.diagnosis.figures import DEFAULT_CRITICAL, DEFAULT_WARNING, LABELS
 from check_ssh_exchange.ending import Depth, Ending
-from check_ssh_exchange.perfdata import LABELS
 from check_ssh_exchange.plan import DEFAULT_CONCURRENCY, DEFAULT_HANDSHAKES, DEFAULT_TIMEOUT
-from check_ssh_exchange.plugin.thresholds import DEFAULT_CRITICAL, DEFAULT_WARNING, STATES
+from check_ssh_exchange.plugin.states import WORDS as STATES
 from check_ssh_exchange.remote.options import parser
 
 from .lab.front_door import ROOT

@@ -14,7 +14,7 @@ from check_ssh_exchange.measure import Plan, Target, measure
 from check_ssh_exchange.probe import record
 from check_ssh_exchange.probe.connection import Address, Connection
 from check_ssh_exchange.probe.engine import Engine
-from check_ssh_exchange.report import Handshake, Report
+from check_ssh_exchange.report import Handshake, Report, Role
 from check_ssh_exchange.wire.exchange import Exchange
 from tests.lab.fake_sshd import (
     FIN,
@@ -178,7 +178,7 @@ def late(script: Script, seconds: float = LATE) -> Handshake:
     with FakeSshd(script) as server:
         engine = Engine()
         address = Address(socket.AF_INET, (server.address, server.port), server.address)
-        connection = Connection(address, Exchange(Depth.KEXINIT), "baseline", lambda _: None)
+        connection = Connection(address, Exchange(Depth.KEXINIT), Role.BASELINE, lambda _: None)
         try:
             begun = time.monotonic_ns()
             engine.open(connection, begun + 5_000_000_000)

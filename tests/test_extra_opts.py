@@ -102,7 +102,7 @@ def test_words_behind_the_double_dash_are_no_extra_opts() -> None:
 
 def test_a_bad_option_from_a_file_is_named_like_one_of_the_command_line(ini: Path) -> None:
     ini.write_text("[check_ssh_exchange]\nport=0\n")
-    assert refusal(*HOST, f"--extra-opts=@{ini}") == "argument -p/--port: '0' is no port from 1 to 65535"
+    assert refusal(*HOST, f"--extra-opts=@{ini}") == "argument -p/--port: '0' is not a valid port: use 1 to 65535"
 
 
 S = b"[check_ssh_exchange]\n"

@@ -4,6 +4,7 @@ import json
 import os
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,11 @@ from hypothesis import strategies as st
 
 from check_ssh_exchange.diagnosis import history as past
 from check_ssh_exchange.diagnosis.cause import Cause, Confidence
-from check_ssh_exchange.diagnosis.diagnosis import Diagnosis, diagnose
+from check_ssh_exchange.diagnosis.diagnosis import Diagnosis
+from check_ssh_exchange.diagnosis.explain import diagnose
 from check_ssh_exchange.diagnosis.history import History, Past, changes, remember, waits, with_past
 from check_ssh_exchange.ending import Ending
-from check_ssh_exchange.plugin.state_file import Memory, MemoryFault
+from check_ssh_exchange.plugin.state_file import StateFile, StateFileError
 
 from .lab.fake_sshd import FIN, IDENTIFICATION, KEXINIT, FakeSshd, hear, send
 from .lab.front_door import at, check
@@ -26,6 +28,14 @@ HEALTHY = (send(IDENTIFICATION), hear(1), send(KEXINIT), hear(4000))
 PENALTY = (send(b"Not allowed at this time\r\n"), FIN)
 FILTERED = Diagnosis(Cause.FILTERED, Confidence.POSSIBLE)
 SILENT = run(*[Ending.CONNECT_TIMEOUT] * 5)
+
+
+def remembered(file: StateFile) -> History:
+    return History.of_document(file.load())
+
+
+def update(file: StateFile, change: Callable[[History], History]) -> None:
+    file.update(lambda document: change(History.of_document(document))._asdict())
 
 
 def clock(when: float) -> str:
@@ -59,7 +69,7 @@ def test_a_host_that_served_a_moment_ago_was_not_always_filtered() -> None:
     assert told.alternatives == ("the host is down", "the listen backlog is full")
 
 
-@pytest.mark.parametrize("changed", [{"control": "did not answer"}, {"handshakes": (*SILENT.handshakes, SILENT.handshakes[0]._replace(is_witness=True))}])  # fmt: skip # noqa: E501
+@pytest.mark.parametrize("changed", [{"control": False}, {"handshakes": (*SILENT.handshakes, SILENT.handshakes[0]._replace(is_second_source=True))}])  # fmt: skip # noqa: E501
 def test_a_host_that_answers_nobody_is_not_said_to_ban_us(changed: dict[str, object]) -> None:
     history = History(served_at=NOON)
     told = with_past(FILTERED, history, SILENT._replace(**changed), clock)  # type: ignore[arg-type]
@@ -100,9 +110,10 @@ def test_a_wait_that_another_clock_wrote_is_not_kept() -> None:
 
 
 def test_what_was_written_is_read(tmp_path: Path) -> None:
-    memory = Memory(str(tmp_path / "state"), "host:22")
-    written = memory.update(lambda _: History((Past(NOON, 5, 1),), NOON, 0.0, "", "SSH-2.0-x", "SHA256:k", 1.0, 2.0))
-    assert memory.load() == written
+    memory = StateFile(str(tmp_path / "state"), "check_ssh_exchange", "host:22")
+    written = History((Past(NOON, 5, 1),), NOON, 0.0, "", "SSH-2.0-x", "SHA256:k", 1.0, 2.0, early_endings=("reset",))
+    memory.update(lambda _: written._asdict())
+    assert History.of_document(memory.load()) == written
     assert (tmp_path / "state").stat().st_mode & 0o777 == 0o600
     assert sorted(p.name for p in tmp_path.iterdir()) == ["state", "state.lock"]
 
@@ -127,27 +138,27 @@ OURS = {"schema": 1, "target": "host:22"}
 )
 def test_a_broken_file_of_ours_is_an_empty_memory_and_is_replaced(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "state").write_bytes(content)
-    memory = Memory(str(tmp_path / "state"), "host:22")
-    assert memory.load() == History()
-    memory.update(lambda history: history._replace(served_at=NOON))
-    assert memory.load().served_at == NOON
+    memory = StateFile(str(tmp_path / "state"), "check_ssh_exchange", "host:22")
+    assert remembered(memory) == History()
+    update(memory, lambda history: history._replace(served_at=NOON))
+    assert remembered(memory).served_at == NOON
 
 
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (b"\0\xff garbage", "is no such file"),
-        (b"PermitRootLogin no\n", "is no such file"),
-        (b"{}", "is no such file"),
-        (b'{"schema": 2}', "is no such file"),
-        (b'{"schema": 1, "target": "other:22", "runs": []}', "is that of another target; name a directory for several"),
+        (b"\0\xff garbage", "exists but was not written by check_ssh_exchange; remove it or name another file"),
+        (b"PermitRootLogin no\n", "exists but was not written by check_ssh_exchange; remove it or name another file"),
+        (b"{}", "exists but was not written by check_ssh_exchange; remove it or name another file"),
+        (b'{"schema": 2}', "exists but was not written by check_ssh_exchange; remove it or name another file"),
+        (b'{"schema": 1, "target": "other:22", "runs": []}', "remembers another target; name a directory to"),
     ],
 )
 def test_a_file_that_is_not_ours_is_left_alone(tmp_path: Path, content: bytes, sentence: str) -> None:
     (tmp_path / "state").write_bytes(content)
-    memory = Memory(str(tmp_path / "state"), "host:22")
-    for use in (memory.load, lambda: memory.update(lambda history: history)):
-        with pytest.raises(MemoryFault, match=sentence):
+    memory = StateFile(str(tmp_path / "state"), "check_ssh_exchange", "host:22")
+    for use in (memory.load, lambda: memory.update(lambda document: document)):
+        with pytest.raises(StateFileError, match=sentence):
             use()
     assert (tmp_path / "state").read_bytes() == content
 
@@ -163,40 +174,40 @@ def test_any_json_of_ours_is_a_history_or_an_empty_one(
 ) -> None:
     path = tmp_path_factory.mktemp("any") / "state"
     path.write_text(json.dumps({**OURS, **(content if isinstance(content, dict) else {"runs": content})}))
-    assert isinstance(Memory(str(path), "host:22").load(), History)
+    assert isinstance(remembered(StateFile(str(path), "check_ssh_exchange", "host:22")), History)
 
 
 def test_a_link_is_not_followed(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("mine")
     (tmp_path / "state").symlink_to(secret)
-    memory = Memory(str(tmp_path / "state"), "host:22")
-    with pytest.raises(MemoryFault, match="it is a symbolic link"):
+    memory = StateFile(str(tmp_path / "state"), "check_ssh_exchange", "host:22")
+    with pytest.raises(StateFileError, match="it is a symbolic link"):
         memory.load()
-    with pytest.raises(MemoryFault, match="it is a symbolic link"):
-        memory.update(lambda history: history)
+    with pytest.raises(StateFileError, match="it is a symbolic link"):
+        memory.update(lambda document: document)
     assert secret.read_text() == "mine"
 
 
 def test_a_fifo_does_not_hold_the_check(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "state")
-    with pytest.raises(MemoryFault, match="is no regular file"):
-        Memory(str(tmp_path / "state"), "host:22").load()
+    with pytest.raises(StateFileError, match="is not a regular file"):
+        StateFile(str(tmp_path / "state"), "check_ssh_exchange", "host:22").load()
 
 
 def test_runs_at_the_same_time_do_not_lose_each_other(tmp_path: Path) -> None:
-    memory = Memory(str(tmp_path / "state"), "host:22")
+    memory = StateFile(str(tmp_path / "state"), "check_ssh_exchange", "host:22")
 
     def add() -> None:
         for _ in range(10):
-            memory.update(lambda history: history._replace(runs=(*history.runs, Past(NOON, 5, 0))))
+            update(memory, lambda history: history._replace(runs=(*history.runs, Past(NOON, 5, 0))))
 
     threads = [threading.Thread(target=add) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(memory.load().runs) == 40
+    assert len(remembered(memory).runs) == 40
 
 
 def test_a_directory_has_a_file_for_each_target(tmp_path: Path) -> None:
@@ -213,11 +224,11 @@ def test_the_window_is_perfdata_and_warns_above_one_percent(tmp_path: Path) -> N
     with FakeSshd(HEALTHY) as server:
         target = f"127.0.0.1:{server.port}"
         runs = tuple(Past(time.time() - 60 * n, 5, 1 if n == 9 else 0) for n in range(20, 0, -1))
-        Memory(state, target).update(lambda _: History(runs=runs))
+        update(StateFile(state, "check_ssh_exchange", target), lambda _: History(runs=runs))
         answer = check(*at(server), "--state-file", state)
         assert answer.code == 0
         assert " early_close_window=0.952381%;1;;0;100" in answer.out
-        Memory(state, target).update(lambda history: history._replace(runs=history.runs[11:]))
+        update(StateFile(state, "check_ssh_exchange", target), lambda history: history._replace(runs=history.runs[11:]))
         answer = check(*at(server), "--state-file", state, "--window", "1h")
     assert answer.code == 1
     assert answer.line.startswith("SSH WARNING - early_close_window is ")

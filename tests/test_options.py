@@ -3,10 +3,9 @@
 import pytest
 
 from check_ssh_exchange import __version__
+from check_ssh_exchange.diagnosis.figures import DEFAULT_WARNING, LABELS
 from check_ssh_exchange.ending import Depth, Ending
-from check_ssh_exchange.perfdata import LABELS
 from check_ssh_exchange.plan import Plan, Target
-from check_ssh_exchange.plugin.thresholds import DEFAULT_WARNING
 from check_ssh_exchange.remote.options import parse, parser
 
 from .lab.front_door import check, refusal
@@ -22,29 +21,29 @@ HOST = ("-H", "127.0.0.1")
         (["--verb"], "unrecognized arguments: --verb"),
         (["a.example", "b.example"], "unrecognized arguments: b.example"),
         (["-p"], "argument -p/--port: expected one argument"),
-        (["-p", "0"], "argument -p/--port: '0' is no port from 1 to 65535"),
-        (["-p", "70000"], "argument -p/--port: '70000' is no port from 1 to 65535"),
-        (["-p", "abc"], "argument -p/--port: 'abc' is no port from 1 to 65535"),
+        (["-p", "0"], "argument -p/--port: '0' is not a valid port: use 1 to 65535"),
+        (["-p", "70000"], "argument -p/--port: '70000' is not a valid port: use 1 to 65535"),
+        (["-p", "abc"], "argument -p/--port: 'abc' is not a valid port: use 1 to 65535"),
         (["-p", "-22"], "argument -p/--port: expected one argument"),
-        (["-p", ""], "argument -p/--port: '' is no port from 1 to 65535"),
-        (["-p", " 22"], "argument -p/--port: ' 22' is no port from 1 to 65535"),
-        (["-p", "2_2"], "argument -p/--port: '2_2' is no port from 1 to 65535"),
-        (["-p", "٢٢"], r"argument -p/--port: '\xd9\xa2\xd9\xa2' is no port from 1 to 65535"),
-        (["-n", "0"], "argument -n/--handshakes: '0' is no number of handshakes from 1 to 10000"),
-        (["-n", "99999"], "argument -n/--handshakes: '99999' is no number of handshakes from 1 to 10000"),
-        (["-n", "2.5"], "argument -n/--handshakes: '2.5' is no number of handshakes from 1 to 10000"),
-        (["--concurrency", "0"], "argument --concurrency: '0' is no number of handshakes from 1 to 10000"),
-        (["--control-port", "0"], "argument --control-port: '0' is no port from 1 to 65535"),
-        (["--window", "0s"], "argument --window: '0s' is no duration from 1s to 7d, as in 90s, 15m, 1h or 1d"),
-        (["--window", "8d"], "argument --window: '8d' is no duration from 1s to 7d, as in 90s, 15m, 1h or 1d"),
-        (["--window", "1w"], "argument --window: '1w' is no duration from 1s to 7d, as in 90s, 15m, 1h or 1d"),
+        (["-p", ""], "argument -p/--port: '' is not a valid port: use 1 to 65535"),
+        (["-p", " 22"], "argument -p/--port: ' 22' is not a valid port: use 1 to 65535"),
+        (["-p", "2_2"], "argument -p/--port: '2_2' is not a valid port: use 1 to 65535"),
+        (["-p", "٢٢"], r"argument -p/--port: '\xd9\xa2\xd9\xa2' is not a valid port: use 1 to 65535"),
+        (["-n", "0"], "argument -n/--handshakes: '0' is not a valid number of handshakes: use 1 to 10000"),
+        (["-n", "99999"], "argument -n/--handshakes: '99999' is not a valid number of handshakes: use 1 to 10000"),
+        (["-n", "2.5"], "argument -n/--handshakes: '2.5' is not a valid number of handshakes: use 1 to 10000"),
+        (["--concurrency", "0"], "argument --concurrency: '0' is not a valid number of handshakes: use 1 to 10000"),
+        (["--control-port", "0"], "argument --control-port: '0' is not a valid port: use 1 to 65535"),
+        (["--window", "0s"], "argument --window: '0s' is not a valid duration: use 1s to 7d, as in 90s, 15m, 1h or 1d"),
+        (["--window", "8d"], "argument --window: '8d' is not a valid duration: use 1s to 7d, as in 90s, 15m, 1h or 1d"),
+        (["--window", "1w"], "argument --window: '1w' is not a valid duration: use 1s to 7d, as in 90s, 15m, 1h or 1d"),
         (
             ["--max-startups", "10:30"],
-            "argument --max-startups: '10:30' is no MaxStartups setting, as in 10:30:100 or 12",
+            "argument --max-startups: '10:30' is not a valid MaxStartups setting, as in 10:30:100 or 12",
         ),
-        (["-S", "localhost"], "argument -S/--source: 'localhost' is no IPv4 or IPv6 address"),
-        (["-S", "127.0.0.256"], "argument -S/--source: '127.0.0.256' is no IPv4 or IPv6 address"),
-        (["-S", ""], "argument -S/--source: '' is no IPv4 or IPv6 address"),
+        (["-S", "localhost"], "argument -S/--source: 'localhost' is not a valid IPv4 or IPv6 address"),
+        (["-S", "127.0.0.256"], "argument -S/--source: '127.0.0.256' is not a valid IPv4 or IPv6 address"),
+        (["-S", ""], "argument -S/--source: '' is not a valid IPv4 or IPv6 address"),
     ],
 )
 def test_an_argument_that_cannot_be_used_is_named(arguments: list[str], sentence: str) -> None:
@@ -64,7 +63,7 @@ def test_a_word_that_is_no_choice_is_named_with_the_choices(option: str, choices
 def test_a_timeout_that_is_no_usable_number_of_seconds_is_named(text: str) -> None:
     shown = repr(text) if text.isascii() else r"'\xd9\xa3'"
     assert refusal(*HOST, f"--timeout={text}") == (
-        f"argument -t/--timeout: {shown} is no number of seconds above 0 and up to 3600"
+        f"argument -t/--timeout: {shown} is not a valid number of seconds: use a number above 0 and up to 3600"
     )
 
 
@@ -84,12 +83,13 @@ def test_a_timeout_that_is_no_usable_number_of_seconds_is_named(text: str) -> No
 def test_a_host_that_is_none_is_named(host: str, shown: str, option: str) -> None:
     by_option = [f"{option}{host}"] if option.endswith("=") else [option, host] if option else [host]
     name = "-H/--hostname/--host" if option else "HOST"
-    assert refusal(*by_option) == f"argument {name}: {shown} is no host name or address"
+    assert refusal(*by_option) == f"argument {name}: {shown} is not a valid host name or address"
 
 
 def test_bytes_that_are_no_text_are_refused_like_any_bad_host() -> None:
     assert (
-        refusal("-H", b"\xff\xfe") == r"argument -H/--hostname/--host: '\x5cudcff\x5cudcfe' is no host name or address"
+        refusal("-H", b"\xff\xfe")
+        == r"argument -H/--hostname/--host: '\x5cudcff\x5cudcfe' is not a valid host name or address"
     )
 
 
@@ -99,10 +99,10 @@ def test_bytes_that_are_no_text_are_refused_like_any_bad_host() -> None:
         ([], "no host is given: check_ssh_exchange -H HOST"),
         (["-v"], "no host is given: check_ssh_exchange -H HOST"),
         (["-H", "a.example", "b.example"], "two hosts are given, a.example and b.example"),
-        ([*HOST, "-4", "-6"], "-4 and -6 exclude each other; without either both are used"),
-        ([*HOST, "-6", "-S", "127.0.0.1"], "the source addresses and the address family do not fit together"),
-        ([*HOST, "-4", "-S", "::1"], "the source addresses and the address family do not fit together"),
-        ([*HOST, "-S", "127.0.0.1", "-S", "::1"], "the source addresses and the address family do not fit together"),
+        ([*HOST, "-4", "-6"], "-4 and -6 exclude each other; leave both out to use both families"),
+        ([*HOST, "-6", "-S", "127.0.0.1"], "the source addresses and the address family do not match"),
+        ([*HOST, "-4", "-S", "::1"], "the source addresses and the address family do not match"),
+        ([*HOST, "-S", "127.0.0.1", "-S", "::1"], "the source addresses and the address family do not match"),
         ([*HOST, *["-S", "127.0.0.1"] * 3], "more than two source addresses are given"),
         ([*HOST, "--depth", "login"], "depth login needs --user and --identity"),
         ([*HOST, "--depth", "login", "--user", "u"], "depth login needs --user and --identity"),
@@ -128,7 +128,7 @@ def test_options_that_do_not_fit_together_are_named(arguments: list[str], senten
 def test_a_literal_of_the_other_family_is_named(option: str, host: str, family: str) -> None:
     answer = check(option, host)
     assert (answer.code, answer.err) == (3, "")
-    assert answer.line == f"SSH UNKNOWN - {host} is no {family} address"
+    assert answer.line == f"SSH UNKNOWN - {host} is not a valid {family} address"
     assert answer.out.count("\n") == 1
 
 
@@ -146,26 +146,26 @@ def test_a_bad_range_is_named(option: str, spec: str) -> None:
         assert told == f"argument {name}: {spec!r} is a range that ends before it begins"
     else:
         shown = repr(spec) if spec.isascii() else r"'\xd9\xa3'"
-        assert told == f"argument {name}: {shown} is no Nagios range, as in 5, 1:5, ~:5, 5: or @1:5"
+        assert told == f"argument {name}: {shown} is not a valid Nagios range, as in 5, 1:5, ~:5, 5: or @1:5"
 
 
 @pytest.mark.parametrize("option", ["-w/--warning", "-c/--critical"])
 def test_a_bad_label_and_a_missing_one_are_named(option: str) -> None:
     letter = option[:2]
     assert refusal(*HOST, letter, "speed=1") == (
-        f"argument {option}: 'speed' is no perfdata label; these are: {', '.join(LABELS)}"
+        f"argument {option}: 'speed' is not a perfdata label; these are: {', '.join(LABELS)}"
     )
-    assert refusal(*HOST, letter, "5") == f"argument {option}: '5' is no LABEL=RANGE, as in banner_p50=0.5"
+    assert refusal(*HOST, letter, "5") == f"argument {option}: '5' is not a valid LABEL=RANGE, as in banner_p50=0.5"
 
 
 def test_a_bad_word_and_a_bad_state_are_named() -> None:
     told = refusal(*HOST, "--state", "sleepy=ok")
-    assert told.startswith(f"argument --state: 'sleepy' is no ending and no cause; these are: {', '.join(Ending)}, ")
+    assert told.startswith(f"argument --state: 'sleepy' is not an ending or a cause; these are: {', '.join(Ending)}, ")
     assert refusal(*HOST, "--state", "closed=fine") == (
-        "argument --state: 'closed=fine' does not say ok, warning, critical or unknown"
+        "argument --state: 'closed=fine' does not name a state: ok, warning, critical or unknown"
     )
     assert refusal(*HOST, "--state", "closed") == (
-        "argument --state: 'closed' does not say ok, warning, critical or unknown"
+        "argument --state: 'closed' does not name a state: ok, warning, critical or unknown"
     )
 
 
@@ -213,8 +213,8 @@ def test_the_defaults_are_those_of_the_contract() -> None:
     assert options.plan == Plan(handshakes=5, concurrency=None, depth=Depth.KEXINIT, timeout=10.0)
     assert options.plan.at_once == 4
     # The last one only ever finds a figure where a state file is kept.
-    assert options.expected.warning == {"early_close": "0", "banner_p50": "1", "early_close_window": "1"}
-    assert options.expected.critical == {"early_close": "50", "banner_p50": "5"}
+    assert options.expectations.thresholds.warning == {"early_close": "0", "banner_p50": "1", "early_close_window": "1"}
+    assert options.expectations.thresholds.critical == {"early_close": "50", "banner_p50": "5"}
     assert (options.verbosity, options.is_json) == (0, False)
 
 
@@ -252,6 +252,7 @@ def test_the_family_is_what_the_options_leave(arguments: list[str], family: str)
 
 
 def test_repeated_thresholds_and_lists_add_up_and_the_last_one_holds() -> None:
-    expected = parse([*HOST, "-w", "failed=1,timeout=0", "-w", "failed=2", "-w", "banner_p50=0:9"]).expected
-    assert expected.warning == {**DEFAULT_WARNING, "banner_p50": "9", "failed": "2", "timeout": "0"}
+    options = parse([*HOST, "-w", "failed=1,timeout=0", "-w", "failed=2", "-w", "banner_p50=0:9"])
+    expected = options.expectations.thresholds
+    assert expected.warning == {**DEFAULT_WARNING, "banner_p50": "0:9", "failed": "2", "timeout": "0"}
     assert expected.critical == {"early_close": "50", "banner_p50": "5"}

@@ -4,7 +4,8 @@ import pytest
 
 from check_ssh_exchange.diagnosis import history as past
 from check_ssh_exchange.diagnosis.cause import Cause
-from check_ssh_exchange.diagnosis.diagnosis import Diagnosis, diagnose
+from check_ssh_exchange.diagnosis.diagnosis import Diagnosis
+from check_ssh_exchange.diagnosis.explain import diagnose
 from check_ssh_exchange.report import Report
 from tests.runs import TARGET, run
 
@@ -25,9 +26,9 @@ def with_past(report: Report, history: past.History = SERVED) -> Diagnosis:
     ("report", "cause"),
     [
         (run("xxxxx"), Cause.BANNED),
-        (run("xxxxx", control="answered"), Cause.BANNED),
-        (run("xxxxx", control="did not answer"), Cause.FILTERED),
-        (run("xxxxx", witness="x"), Cause.FILTERED),
+        (run("xxxxx", control=True), Cause.BANNED),
+        (run("xxxxx", control=False), Cause.FILTERED),
+        (run("xxxxx", second="x"), Cause.FILTERED),
         (run("RRRRR"), Cause.NOT_LISTENING),
         (run("iiiii", icmp=(3, 3, TARGET)), Cause.BANNED),
         (run("ccccc"), Cause.SERVER_FAULT),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from check_ssh_exchange.diagnosis.diagnosis import diagnose
+from check_ssh_exchange.diagnosis.explain import diagnose
 from check_ssh_exchange.diagnosis.maxstartups import MaxStartups
 from check_ssh_exchange.ending import Depth
 from check_ssh_exchange.measure import Plan, Target, measure
@@ -25,7 +25,7 @@ def test_a_baseline_that_answers_in_the_pause_before_the_burst_does_not_cut_the_
     # Patience ends after a quarter of 3 s, the pause after it lasts up to 0.25 s: 0.8 s lies between.
     with FakeSshd(LATE, HEALTHY) as server:
         report = measure(Target("127.0.0.1", server.port), Plan(timeout=3.0, concurrency=concurrency))
-    assert (report.completed, len(report.handshakes), report.notes) == (5, 5, ())
+    assert (report.completed, len(report.handshakes), report.shortfalls) == (5, 5, ())
 
 
 def test_a_server_that_floods_before_the_keys_is_bounded_at_depth_kex() -> None:

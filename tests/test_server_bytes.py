@@ -103,13 +103,13 @@ def test_the_client_is_silent_until_the_identification_is_whole() -> None:
     exchange = connected()
     for byte in b"Welcome\r\n" + IDENTIFICATION[:-1]:
         exchange.receive(bytes((byte,)), 2)
-        assert (exchange.outgoing, exchange.farewell()) == (b"", b"")
+        assert (exchange.outgoing, exchange.disconnect_packet()) == (b"", b"")
     exchange.receive(b"\n", 3)
     client = f"SSH-2.0-check_ssh_exchange_{__version__}\r\n".encode()
     assert exchange.outgoing[: len(client)] == client
-    assert exchange.farewell() == b""
+    assert exchange.disconnect_packet() == b""
     exchange.sent_at = 4
-    assert payloads(exchange.farewell()) == [
+    assert payloads(exchange.disconnect_packet()) == [
         b"\x01" + struct.pack(">I", 11) + string(b"check_ssh_exchange: probe done") + string(b"")
     ]
 

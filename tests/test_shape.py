@@ -8,7 +8,7 @@ import pytest
 from check_ssh_exchange import __version__
 from check_ssh_exchange.ending import Depth, Ending
 from check_ssh_exchange.measure import Plan, Target, measure
-from check_ssh_exchange.report import Report
+from check_ssh_exchange.report import Report, Role
 from tests.lab.fake_sshd import (
     FIN,
     HEALTHY,
@@ -37,7 +37,7 @@ def run(server: FakeSshd, handshakes: int, **plan: object) -> Report:
 
 
 def endings(report: Report, role: str) -> list[Ending]:
-    return [handshake.ending for handshake in report.of_role(role)]
+    return [handshake.ending for handshake in report.of_role(Role(role))]
 
 
 def gone(peer: Peer) -> float:

@@ -10,19 +10,23 @@ from hypothesis import strategies as st
 
 from check_ssh_exchange.diagnosis.cause import Cause, Confidence
 from check_ssh_exchange.diagnosis.diagnosis import Diagnosis
+from check_ssh_exchange.diagnosis.figures import LABELS, UNITS
 from check_ssh_exchange.ending import NOT_ACCEPTED, Ending
-from check_ssh_exchange.perfdata import LABELS, UNITS, fixed
-from check_ssh_exchange.remote.json_output import render
-from check_ssh_exchange.remote.options import parse
-from check_ssh_exchange.report import Report, Server
+from check_ssh_exchange.plugin.output import json_line
+from check_ssh_exchange.plugin.perfdata import fixed
+from check_ssh_exchange.remote.json_output import document
+from check_ssh_exchange.report import Fault, FaultKind, Report, Server, Shortfall, ShortfallKind
 from check_ssh_exchange.text import printable
-from check_ssh_exchange.verdict import judge
 
-from .reports import CLOSED, COMPLETED, RESET, TURNED, judged, run, state
+from .reports import CLOSED, COMPLETED, RESET, TURNED, judged, outcome, run, state
 
 HEALTHY = Diagnosis(Cause.HEALTHY, Confidence.CERTAIN)
 COUNTERS = ("handshakes", "completed", "failed", "closed", "reset", "turned_away", "closed_after_banner", "refused",
             "rejected", "timeout")  # fmt: skip
+
+
+def shortfall(reason: str) -> Shortfall:
+    return Shortfall(ShortfallKind.DESCRIPTORS, 1, reason)
 
 
 def perfdata(report: Report, *options: str) -> dict[str, str]:
@@ -138,8 +142,8 @@ def test_hostile_texts_stay_short_and_printable(said: bytes, verbosity: str) -> 
         run(TURNED, said=said),
         run(Ending.NOT_SSH, said=said),
         run(COMPLETED)._replace(server=stranger),
-        run(asked=5, fault=said.decode("latin-1")),
-        run(COMPLETED, asked=2, notes=(name, name + "x")),
+        run(asked=5, fault=Fault(FaultKind.LOCAL, said.decode("latin-1"))),
+        run(COMPLETED, asked=2, shortfalls=(shortfall(name), shortfall(name + "x"))),
     ]
     for report in reports:
         verdict, output = judged(report, *options, "-r", "OpenSSH_9.2p1")
@@ -196,13 +200,12 @@ def test_what_is_no_number_is_never_ok(value: float) -> None:
 
 
 def test_a_fault_loses_no_result_measured_before_it() -> None:
-    report = run(COMPLETED, COMPLETED, CLOSED, asked=5, fault="no file descriptor")
+    report = run(COMPLETED, COMPLETED, CLOSED, asked=5, fault=Fault(FaultKind.LOCAL, "no file descriptor"))
     _, output = judged(report)
     known = "handshakes=3;;;0 completed=2;;;0 early_close=33.333333%;0;50;0;100 failed=33.333333%;;;0;100"
     assert output.startswith(f"SSH UNKNOWN - no file descriptor | {known}")
-    expected = parse(["-H", "host.example"]).expected
-    document = json.loads(render(report, HEALTHY, judge(report, HEALTHY, expected)))
-    assert [handshake["ending"] for handshake in document["handshakes"]] == ["completed", "completed", "closed"]
+    printed = json.loads(json_line(document(outcome(report))))
+    assert [handshake["ending"] for handshake in printed["handshakes"]] == ["completed", "completed", "closed"]
 
 
 def test_judging_one_run_leaves_nothing_behind_for_the_next() -> None:

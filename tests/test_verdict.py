@@ -5,8 +5,10 @@ from itertools import product
 import pytest
 
 from check_ssh_exchange.diagnosis.cause import Cause
+from check_ssh_exchange.diagnosis.figures import LABELS, figures
 from check_ssh_exchange.ending import EARLY_CLOSES, Depth, Ending
-from check_ssh_exchange.perfdata import LABELS, figures, fixed
+from check_ssh_exchange.plugin.perfdata import fixed
+from check_ssh_exchange.report import Fault, FaultKind, Shortfall, ShortfallKind
 
 from .reports import CLOSED, COMPLETED, RESET, judged, run, state
 
@@ -45,12 +47,12 @@ def test_one_failure_beside_served_handshakes_is_at_least_a_warning(ending: Endi
 
 def test_a_fault_of_our_own_is_unknown_whatever_is_known_so_far() -> None:
     for endings in ([], [COMPLETED], [COMPLETED, CLOSED, CLOSED]):
-        _, output = judged(run(*endings, asked=5, fault="no route in mind"))
+        _, output = judged(run(*endings, asked=5, fault=Fault(FaultKind.LOCAL, "no route in mind")))
         assert output.split(" | ")[0] == "SSH UNKNOWN - no route in mind"
 
 
 def test_a_name_that_does_not_resolve_is_unknown() -> None:
-    report = run(asked=5, fault="host.example does not resolve", fault_cause="name_resolution", address=None)
+    report = run(asked=5, fault=Fault(FaultKind.NAME_RESOLUTION, "host.example does not resolve"), address=None)
     _, output = judged(report)
     assert output == (
         "SSH UNKNOWN - host.example does not resolve | handshakes=0;;;0 completed=0;;;0 closed=0;;;0 "
@@ -59,9 +61,10 @@ def test_a_name_that_does_not_resolve_is_unknown() -> None:
 
 
 def test_fewer_handshakes_than_asked_for_are_no_ok() -> None:
-    _, output = judged(run(COMPLETED, COMPLETED, asked=5, notes=("time was up",)))
+    _, output = judged(run(COMPLETED, COMPLETED, asked=5, shortfalls=(Shortfall(ShortfallKind.TIME, 3),)))
     assert output.split(" | ")[0] == (
-        "SSH UNKNOWN - time was up, OpenSSH_9.2p1 (protocol 2.0), 2/2 handshakes, banner 3.0 ms"
+        "SSH UNKNOWN - time was up before 3 of the 5 handshakes asked for were made: raise --timeout, "
+        "OpenSSH_9.2p1 (protocol 2.0), 2/2 handshakes, banner 3.0 ms"
     )
 
 
@@ -162,25 +165,26 @@ def test_without_an_identification_there_is_no_version_to_compare() -> None:
 @pytest.mark.parametrize("option", ["-w", "-c"])
 @pytest.mark.parametrize("label", [label for label in LABELS if label != "startups_estimate"])
 def test_every_label_can_alert(label: str, option: str) -> None:
-    report = run(COMPLETED, COMPLETED, COMPLETED, depth=Depth.LOGIN, window=(2, 400))
+    report = run(COMPLETED, COMPLETED, COMPLETED, depth=Depth.LOGIN)
+    window = (2, 400)
     report = report._replace(handshakes=tuple(h._replace(kex=0.1, login=0.2) for h in report.handshakes))
-    value = dict(figures(report))[label]
+    value = dict(figures(report, window=window))[label]
     lifted = ["-c", f"{label}=~:"]
     inside, outside = f"{label}={fixed(value)}:{fixed(value + 1)}", f"{label}=@{fixed(value)}:{fixed(value + 1)}"
-    assert state(report, *lifted, option, inside) == "ok"
-    assert state(report, *lifted, option, outside) == {"-w": "warning", "-c": "critical"}[option]
+    assert state(report, *lifted, option, inside, window=window) == "ok"
+    assert state(report, *lifted, option, outside, window=window) == {"-w": "warning", "-c": "critical"}[option]
 
 
 def test_early_closes_of_earlier_runs_warn_above_one_percent() -> None:
-    assert state(run(COMPLETED, window=(4, 400))) == "ok"
-    assert state(run(COMPLETED, window=(5, 400))) == "warning"
-    assert state(run(COMPLETED, window=(0, 0))) == "ok"
+    assert state(run(COMPLETED), window=(4, 400)) == "ok"
+    assert state(run(COMPLETED), window=(5, 400)) == "warning"
+    assert state(run(COMPLETED), window=(0, 0)) == "ok"
 
 
 def test_a_violated_threshold_of_a_duration_is_named_with_its_value_and_range() -> None:
     _, output = judged(run(COMPLETED, COMPLETED, banner=2.0), "-w", "kexinit_max=@0.001:1", cause=Cause.HEALTHY)
     assert output.split(" | ")[0] == (
-        "SSH WARNING - banner_p50 is 2 s (outside 1), kexinit_max is 0.0015 s (outside @0.001:1), "
+        "SSH WARNING - banner_p50 is 2 s (outside 1), kexinit_max is 0.0015 s (inside 0.001 to 1), "
         "OpenSSH_9.2p1 (protocol 2.0), 2/2 handshakes, banner 2000 ms"
     )
 
@@ -189,7 +193,7 @@ def test_a_violated_threshold_of_a_counter_is_named_in_a_healthy_run() -> None:
     # Nothing else in the line would say why the state is not OK.
     for label, value in [("handshakes", "2"), ("completed", "2"), ("failed", "0 %"), ("early_close", "0 %")]:
         _, output = judged(run(COMPLETED, COMPLETED), "-c", f"{label}=@~:100")
-        assert output.split(", ")[0] == f"SSH CRITICAL - {label} is {value} (outside @~:100)"
+        assert output.split(", ")[0] == f"SSH CRITICAL - {label} is {value} (inside -infinity to 100)"
 
 
 def test_a_threshold_of_what_was_not_measured_does_not_alert() -> None:

@@ -107,7 +107,7 @@ def test_no_flood_fills_the_memory(depth: Depth, start: bytes, flood: bytes) -> 
 
 TO_STATE: dict[State, list[bytes]] = {
     State.AWAITING_IDENTIFICATION: [],
-    State.HEARING_WORDS: [b"hello\n"],
+    State.READING_TEXT: [b"hello\n"],
     State.AWAITING_KEXINIT: [IDENTIFICATION],
     State.AWAITING_NEWKEYS: [IDENTIFICATION, KEXINIT],
     State.AWAITING_LOGIN: [IDENTIFICATION, KEXINIT, NEWKEYS],
@@ -178,7 +178,7 @@ def test_an_ended_handshake_takes_no_input(depth: Depth, what: Input) -> None:
 
 @pytest.mark.parametrize("depth", list(Depth))
 def test_the_goal_of_a_depth_completes_it_where_it_is_due_and_nowhere_else(depth: Depth) -> None:
-    before = (State.AWAITING_IDENTIFICATION, State.HEARING_WORDS)
+    before = (State.AWAITING_IDENTIFICATION, State.READING_TEXT)
     due = {Depth.KEXINIT: State.AWAITING_KEXINIT, Depth.KEX: State.AWAITING_NEWKEYS, Depth.LOGIN: State.AWAITING_LOGIN}
     for state in LIVE:
         exchange = Exchange(depth)

@@ -1,13 +1,15 @@
-"""How many handshakes a server tolerates before it turns against the one who makes them.
+"""How many handshakes a server tolerates from one address, and which further tests fit into that.
 
-OpenSSH 9.8 and later book every handshake that ends without an authentication as a penalty of 1 s against the source
-and shut it out once more than 15 s are on the account; one second is forgiven each second (srclimit.c,
+OpenSSH 9.8 and later count every handshake that ends without an authentication as a penalty of 1 s against the source
+and shut it out once its penalties exceed 15 s; one second is forgiven each second (srclimit.c,
 PerSourcePenalties noauth:1 min:15; measured on 10.0 and 10.6: after 15 at once the next one is served, after 16 not).
 Dropbear serves five unauthenticated connections of one address and closes the sixth (MAX_UNAUTH_PER_IP).
 """
 
-from ..ending import Depth
-from ..report import Server
+from ..ending import NOT_ACCEPTED, Depth, Ending
+from ..plan import Followup, Plan, Policy
+from ..report import Report, Server
+from ..values import NamedTuple
 from .software import Software, software_of
 
 PENALTY_FREE = 15
@@ -28,27 +30,82 @@ def _has_penalties(software: Software | None) -> bool:
 def limit(server: Server | None, depth: Depth, *, is_exempt: bool) -> int | None:
     """Return the most handshakes a run may make against this server, None when there is no limit.
 
-    A login leaves no penalty (a child that exits after success books none), so depth login has no limit either.
+    A login leaves no penalty (a child that exits after success counts none), so depth login has no limit either.
     """
     if is_exempt or depth is Depth.LOGIN or not _has_penalties(software_of(server)):
         return None
     return PENALTY_FREE
 
 
-def refusal(server: Server | None, depth: Depth, handshakes: int, at_once: int, *, is_exempt: bool) -> str | None:
-    """Return why a run of this size must not go on against this server, None when it may."""
-    most = limit(server, depth, is_exempt=is_exempt)
+class Spelling(NamedTuple):
+    """How a program spells what a user may change: options of a command line, or keys of a configuration."""
+
+    handshakes: str
+    concurrency: str
+    exempt: str
+
+
+OPTIONS = Spelling("--handshakes {}", "--concurrency {}", "--exempt")
+
+
+class Refusal(NamedTuple):
+    """Why a run must not go on: `asked` handshakes, in all or at once, of which the server tolerates `most`."""
+
+    server: str
+    asked: int
+    most: int
+    is_at_once: bool = False
+
+    def sentence(self, spelling: Spelling = OPTIONS) -> str:
+        """Return the refusal with what to change, in a program's own spelling."""
+        if self.is_at_once:
+            return (
+                f"{self.asked} handshakes at once were asked for; {self.server} serves {self.most} of one address: "
+                f"use {spelling.concurrency.format(self.most)}, or {spelling.exempt} when its limit is higher"
+            )
+        return (
+            f"{self.asked} handshakes were asked for; {self.server} may shut this address out after {self.most}: "
+            f"use {spelling.handshakes.format(self.most)}, or {spelling.exempt} when the server exempts this address"
+        )
+
+
+def refusal(server: Server | None, plan: Plan, addresses: int = 1) -> Refusal | None:
+    """Return why a plan must not be carried out at this number of one server's addresses, None when it may."""
+    most = limit(server, plan.depth, is_exempt=plan.exempt)
+    handshakes = plan.handshakes * addresses
     name = server.software if server else "a server that has not said what it is"
     if most is not None and handshakes > most:
-        return (
-            f"{handshakes} handshakes were asked for; {name} may shut this address out after {most}: "
-            f"use --handshakes {most}, or --exempt when the server exempts this address"
-        )
+        return Refusal(name, handshakes, most)
     software = software_of(server)
     is_dropbear = software is not None and software.name == "dropbear"
-    if is_dropbear and not is_exempt and min(at_once, handshakes - 1) > DROPBEAR_AT_ONCE:
-        return (
-            f"{min(at_once, handshakes - 1)} handshakes at once were asked for; {name} serves {DROPBEAR_AT_ONCE} "
-            f"of one address: use --concurrency {DROPBEAR_AT_ONCE}, or --exempt when its limit is higher"
-        )
+    at_once = min(plan.at_once, handshakes - 1)
+    if is_dropbear and not plan.exempt and at_once > DROPBEAR_AT_ONCE:
+        return Refusal(name, at_once, DROPBEAR_AT_ONCE, is_at_once=True)
     return None
+
+
+def policy(plan: Plan, spelling: Spelling = OPTIONS) -> Policy:
+    """Return what a plan may do: what the server's software tolerates, and the tests that a burst calls for."""
+
+    def why_not(server: Server | None, addresses: int) -> str | None:
+        found = refusal(server, plan, addresses)
+        return found and found.sentence(spelling)
+
+    return Policy(why_not, lambda report: followups(report, plan))
+
+
+def followups(report: Report, plan: Plan) -> tuple[Followup, ...]:
+    """Return the further tests that tell causes apart: only where something failed, within the budget, in order."""
+    endings = {handshake.ending for handshake in report.handshakes}
+    if endings <= {Ending.COMPLETED}:
+        return ()
+    most = limit(report.server, report.depth, is_exempt=plan.exempt)
+    has_spare = most is None or len(report.handshakes) < most
+    wanted = [Followup.SECOND_SOURCE] if len(plan.sources) > 1 else []
+    if report.completed:
+        wanted += [Followup.ALONE] if has_spare else []
+    elif endings == {Ending.BANNER_TIMEOUT} and not any(handshake.text for handshake in report.handshakes):
+        wanted += [Followup.SPEAK_FIRST] if has_spare else []
+    elif endings <= NOT_ACCEPTED and Ending.CONNECT_TIMEOUT in endings:
+        wanted += [Followup.CONTROL_PORT] if plan.control_port is not None else []
+    return tuple(wanted)

@@ -25,7 +25,13 @@ class Cause(StrEnum):
     UNREACHABLE = "unreachable"
     NAME_RESOLUTION = "name_resolution"
     INCOMPATIBLE = "incompatible"
+    HOST_KEY = "host_key"
     UNEXPLAINED = "unexplained"
+
+    @property
+    def phrase(self) -> str:
+        """Return the cause as the status line says it."""
+        return PHRASES[self]
 
 
 class Confidence(StrEnum):
@@ -56,5 +62,6 @@ PHRASES: dict[Cause, str] = {
     Cause.UNREACHABLE: "no way to the host",
     Cause.NAME_RESOLUTION: "the name does not resolve",
     Cause.INCOMPATIBLE: "a protocol or algorithms that no client of today can use",
+    Cause.HOST_KEY: "the host key is not the one expected",
     Cause.UNEXPLAINED: "no rule explains it",
 }

@@ -3,16 +3,16 @@
 from ..ending import Ending
 from ..report import quantile
 from .cause import Cause
-from .facts import VERBS, Facts
+from .facts import Facts
 from .maxstartups import wilson
 
 
 def evidence(facts: Facts, cause: Cause) -> tuple[str, ...]:
     """Return the findings of a run, the ones that decide first."""
     found = [facts.count, *_alone(facts), *_words(facts), *_times(facts)]
-    found += _witnesses(facts)
+    found += _further_tests(facts)
     if facts.is_self_inflicted(cause):
-        found.append(f"our own burst alone explains it: more than {facts.served_at_once} of ours at once hit the limit")
+        found.append(f"our own burst alone explains it: more than {facts.served_at_once} at once hit the limit")
     elif cause is Cause.MAXSTARTUPS:
         found += _startups(facts)
     return tuple(found)
@@ -21,12 +21,14 @@ def evidence(facts: Facts, cause: Cause) -> tuple[str, ...]:
 def _alone(facts: Facts) -> list[str]:
     found = []
     if facts.baseline is not None and facts.burst:
-        found.append(f"alone, before the others: {VERBS[facts.baseline.ending]}")
-    if facts.again is not None:
-        found.append(f"alone, after all had closed: {VERBS[facts.again.ending]}")
+        found.append(f"alone, before the others: {facts.baseline.ending.phrase}")
+    if facts.recheck is not None:
+        found.append(f"alone, after all had closed: {facts.recheck.ending.phrase}")
     served = facts.served_first
     if served and facts.failed:
-        after = " until they had closed" if facts.again is not None and facts.again.ending is Ending.COMPLETED else ""
+        after = (
+            " until they had closed" if facts.recheck is not None and facts.recheck.ending is Ending.COMPLETED else ""
+        )
         found.append(f"the first {served} were served, none after them{after}")
     return found
 
@@ -55,14 +57,16 @@ def _times(facts: Facts) -> list[str]:
     return found
 
 
-def _witnesses(facts: Facts) -> list[str]:
+def _further_tests(facts: Facts) -> list[str]:
     found = []
-    if facts.witness is not None:
-        found.append(f"from the second source {facts.witness.source}, meanwhile: {VERBS[facts.witness.ending]}")
-    if facts.asked is not None:
-        found.append(f"when we spoke first: {VERBS[facts.asked.ending]}")
+    if facts.second_source is not None:
+        found.append(
+            f"from the second source {facts.second_source.source}, meanwhile: {facts.second_source.ending.phrase}"
+        )
+    if facts.speaking_first is not None:
+        found.append(f"when we spoke first: {facts.speaking_first.ending.phrase}")
     if facts.report.control is not None:
-        found.append(f"the control port of the host {facts.report.control}")
+        found.append(f"the control port of the host {'answered' if facts.report.control else 'did not answer'}")
     return found
 
 

@@ -4,29 +4,12 @@ from collections import Counter
 from functools import cached_property
 
 from ..ending import EARLY_CLOSES, Ending
-from ..report import Handshake, Report, Server
+from ..report import Handshake, Report, Role, Server
 from ..text import join
 from . import maxstartups
 from .cause import Cause
 from .maxstartups import Estimate, MaxStartups
 from .software import Software, software_of
-
-# How a sentence speaks of an ending.
-VERBS: dict[Ending, str] = {
-    Ending.COMPLETED: "completed",
-    Ending.CLOSED: "closed without a word",
-    Ending.RESET: "reset",
-    Ending.TURNED_AWAY: "turned away",
-    Ending.CLOSED_AFTER_BANNER: "closed after the banner",
-    Ending.BANNER_TIMEOUT: "left without a banner",
-    Ending.KEXINIT_TIMEOUT: "left without a KEXINIT",
-    Ending.REFUSED: "refused",
-    Ending.REJECTED: "rejected by ICMP",
-    Ending.UNREACHABLE: "without a route",
-    Ending.CONNECT_TIMEOUT: "unanswered",
-    Ending.NOT_SSH: "answered by something that is not SSH",
-    Ending.PROTOCOL_ERROR: "ended by a protocol error",
-}
 
 # What answers in place of a process that never got to speak comes faster than this; a child that starts and dies does
 # not (measured: listener and load balancer 0.01 to 0.7 ms, a child of sshd 1.4 to 20 ms).
@@ -50,30 +33,30 @@ class Facts:
     @cached_property
     def ours(self) -> tuple[Handshake, ...]:
         """Those from our first source that read before they wrote: what was asked for, and the recheck."""
-        return tuple(h for h in self.handshakes if not h.is_witness and not h.spoke_first)
+        return tuple(h for h in self.handshakes if not h.is_second_source and not h.spoke_first)
 
     @cached_property
     def baseline(self) -> Handshake | None:
         """The first handshake, alone; of several addresses the last that was tried."""
-        return next((h for h in reversed(self.ours) if h.role == "baseline"), None)
+        return next((h for h in reversed(self.ours) if h.role == Role.BASELINE), None)
 
     @cached_property
     def burst(self) -> tuple[Handshake, ...]:
         """The handshakes at once."""
-        return tuple(h for h in self.ours if h.role == "burst")
+        return tuple(h for h in self.ours if h.role == Role.BURST)
 
     @cached_property
-    def again(self) -> Handshake | None:
+    def recheck(self) -> Handshake | None:
         """The one more, alone, after all had closed."""
-        return next((h for h in self.ours if h.role == "recheck"), None)
+        return next((h for h in self.ours if h.role == Role.RECHECK), None)
 
     @cached_property
-    def witness(self) -> Handshake | None:
+    def second_source(self) -> Handshake | None:
         """The handshake from the second source address, made while the burst was held."""
-        return next((h for h in self.handshakes if h.is_witness), None)
+        return next((h for h in self.handshakes if h.is_second_source), None)
 
     @cached_property
-    def asked(self) -> Handshake | None:
+    def speaking_first(self) -> Handshake | None:
         """The handshake in which we spoke first, to make a silent service answer."""
         return next((h for h in self.handshakes if h.spoke_first), None)
 
@@ -102,13 +85,13 @@ class Facts:
     @property
     def served_alone(self) -> bool:
         """Whether the server served us alone, before the burst and, where there was a recheck, after it."""
-        alone = [h for h in (self.baseline, self.again) if h is not None]
+        alone = [h for h in (self.baseline, self.recheck) if h is not None]
         return bool(alone) and all(h.ending is Ending.COMPLETED for h in alone)
 
     @property
-    def witness_served(self) -> bool | None:
+    def second_source_served(self) -> bool | None:
         """Whether the second source was served; None when there was none."""
-        return None if self.witness is None else self.witness.ending is Ending.COMPLETED
+        return None if self.second_source is None else self.second_source.ending is Ending.COMPLETED
 
     def all_are(self, *endings: Ending) -> bool:
         """Return whether nothing was served and every handshake of ours ended in one of these ways."""
@@ -117,7 +100,7 @@ class Facts:
     @property
     def served_first(self) -> int | None:
         """The number of handshakes served before the first failure when none was served after it, else None."""
-        served = [h.ending is Ending.COMPLETED for h in self.ours if h.role != "recheck"]
+        served = [h.ending is Ending.COMPLETED for h in self.ours if h.role != Role.RECHECK]
         first = served.index(False) if False in served else len(served)
         return None if any(served[first:]) else first
 
@@ -127,8 +110,8 @@ class Facts:
         It fits when as many of ours as the known MaxStartups were in progress at the first failure; where the limit is
         not known, when the first few were served and none after them, as no random drop would have it.
         """
-        failed_alone = any(h.role != "burst" for h in self.failed)
-        if not self.failed or failed_alone or not self.served_alone or self.again is None:
+        failed_alone = any(h.role != Role.BURST for h in self.failed)
+        if not self.failed or failed_alone or not self.served_alone or self.recheck is None:
             return False
         if cause is Cause.MAXSTARTUPS and self.is_setting_known:
             first = next(h for h in self.burst if h.ending is not Ending.COMPLETED)
@@ -219,12 +202,12 @@ class Facts:
         tries: list[tuple[int, bool]] = []
         own = wave = 0
         for handshake in self.ours:
-            if handshake.role != "burst" or handshake.wave != wave:
+            if handshake.role != Role.BURST or handshake.wave != wave:
                 own, wave = 0, handshake.wave
             dropped = handshake.is_early_close
             if dropped or handshake.ending is Ending.COMPLETED:
                 tries.append((own, dropped))
-            own += handshake.role == "burst" and not dropped
+            own += handshake.role == Role.BURST and not dropped
         return maxstartups.estimate(tries, self.setting)
 
     # --- in words
@@ -235,8 +218,8 @@ class Facts:
         failed = [h for h in self.handshakes if h.ending is not Ending.COMPLETED]
         counts = Counter(h.ending for h in failed)
         (first, number), *others = counts.most_common()
-        words = [f"{number} of {len(self.handshakes)} handshakes {VERBS[first]}"]
-        words += [f"{more} {VERBS[ending]}" for ending, more in others]
+        words = [f"{number} of {len(self.handshakes)} handshakes {first.phrase}"]
+        words += [f"{more} {ending.phrase}" for ending, more in others]
         return join(words)
 
 

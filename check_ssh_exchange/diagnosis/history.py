@@ -5,14 +5,18 @@ Times are seconds since the epoch (the wall clock: runs are minutes and restarts
 
 from collections.abc import Iterable
 
-from ..ending import Ending
+from ..ending import EARLY_CLOSES, Ending
 from ..report import Report
+from ..text import printable
 from ..values import NamedTuple
 from .cause import Cause, Confidence
 from .diagnosis import Diagnosis
 from .remedies import remedies_for
 
-MAX_RUNS = 5000  # a run a minute for more than three days
+# Runs are added up into at most about this many parts of the window, so that memory is bounded and a window of seven
+# days holds seven days, whatever the interval of the checks.
+PARTS = 1000
+MAX_RUNS = 5000  # read from a state file: an older release kept each run
 # OpenSSH 9.8 and later shut an address out for at least min (15 s) and at most max (600 s); a refused connection adds
 # nothing (srclimit.c). So we wait a little longer than the least, and twice as long after each try that was in vain.
 FIRST_WAIT = 20.0
@@ -20,7 +24,7 @@ LONGEST_WAIT = 600.0
 
 
 class Past(NamedTuple):
-    """One earlier run: when, how many connections the server accepted, and how many of them it closed early."""
+    """Earlier runs: when the first was made, how many connections the server accepted, how many it closed early."""
 
     at: float
     accepted: int
@@ -40,6 +44,15 @@ class History(NamedTuple):
     wait: float = 0.0
     early_at: float = 0.0
     early_cause: str = ""
+    early_endings: tuple[str, ...] = ()
+
+    @classmethod
+    def of_document(cls, document: "Mapping[str, object]") -> "History":
+        """Return the history in a state file's object; an empty one for an object that cannot be of one."""
+        try:
+            return _history(document)
+        except (ValueError, TypeError, KeyError):
+            return cls()
 
     def window(self, now: float, seconds: float) -> tuple[int, int]:
         """Return early closes and accepted connections of the last `seconds`."""
@@ -47,16 +60,24 @@ class History(NamedTuple):
         return sum(past.early for past in recent), sum(past.accepted for past in recent)
 
 
+NO_HISTORY = History()
+
+
 def remember(history: History, report: Report, diagnosis: Diagnosis, now: float, window: float) -> History:
     """Return the history with one more run in it."""
     accepted = sum(handshake.is_accepted for handshake in report.handshakes)
-    # A clock that was set back leaves runs in the future: they are of no window any more.
+    # After a clock was set back, runs in the future belong to no window.
     runs = [past for past in history.runs if now - window <= past.at <= now]
     if accepted:
-        runs.append(Past(now, accepted, report.early_closes))
-    history = history._replace(runs=tuple(runs[-MAX_RUNS:]))
+        last = runs[-1] if runs else None
+        if last is not None and now - last.at < window / PARTS:
+            runs[-1] = Past(last.at, last.accepted + accepted, last.early + report.early_closes)
+        else:
+            runs.append(Past(now, accepted, report.early_closes))
+    history = history._replace(runs=tuple(runs))
     if report.early_closes:
-        history = history._replace(early_at=now, early_cause=str(diagnosis.cause))
+        endings = sorted({str(one.ending) for one in report.handshakes} & EARLY_CLOSES)
+        history = history._replace(early_at=now, early_cause=str(diagnosis.cause), early_endings=tuple(endings))
     if report.server is not None:
         history = history._replace(identification=report.server.identification)
     if report.host_key is not None:
@@ -73,13 +94,13 @@ def remember(history: History, report: Report, diagnosis: Diagnosis, now: float,
 
 
 def waits(history: History, now: float) -> bool:
-    """Return whether a penalty against us was seen and may still run: nothing is to be gained from another try."""
+    """Return whether a penalty against us was seen and may still run, so that another try would gain nothing."""
     # At most LONGEST_WAIT: a wait further ahead was written under another clock.
     return now < history.wait_until <= now + LONGEST_WAIT
 
 
 def with_past(diagnosis: Diagnosis, history: History, report: Report, clock: "Clock") -> Diagnosis:
-    """Return the diagnosis with what earlier runs add: a service that lived a moment ago was not always filtered."""
+    """Return the diagnosis with what earlier runs add: a service that answered a moment ago was not always filtered."""
     endings = {handshake.ending for handshake in report.handshakes}
     if report.serves_us or not endings or not history.served_at:
         return diagnosis
@@ -89,28 +110,26 @@ def with_past(diagnosis: Diagnosis, history: History, report: Report, clock: "Cl
         sentence += f", {history.failing_as} since {clock(since)}"
     evidence = (*diagnosis.evidence, sentence)
     # A ban is of one address, on a host that lives: not where a second source or the control port meets silence too.
-    is_dead = report.control == "did not answer" or any(
-        handshake.is_witness and handshake.ending is not Ending.COMPLETED for handshake in report.handshakes
+    is_dead = report.control is False or any(
+        handshake.is_second_source and handshake.ending is not Ending.COMPLETED for handshake in report.handshakes
     )
     if diagnosis.cause is Cause.FILTERED and endings == {Ending.CONNECT_TIMEOUT} and not is_dead:
         others = ("the host is down", "the listen backlog is full")
-        remedies = remedies_for(
-            Cause.BANNED, port=report.port, source=report.source or "OUR-ADDRESS", address=report.address or report.host
-        )
+        remedies = remedies_for(Cause.BANNED, report)
         return diagnosis._replace(cause=Cause.BANNED, evidence=evidence, alternatives=others, remedies=remedies)
     return diagnosis._replace(evidence=evidence)
 
 
-def with_window(diagnosis: Diagnosis, history: History, report: Report, clock: "Clock") -> Diagnosis:
+def with_window(
+    diagnosis: Diagnosis, history: History, report: Report, window: tuple[int, int], clock: "Clock"
+) -> Diagnosis:
     """Return what the runs of the window say where the last one found nothing: the cause that was seen last."""
-    early, accepted = report.window or (0, 0)
+    early, accepted = window
     if diagnosis.cause is not Cause.HEALTHY or not early or history.early_cause not in tuple(Cause):
         return diagnosis
     cause = Cause(history.early_cause)
     last = f"{early} of {accepted} connections of the window ended early, last at {clock(history.early_at)}: {cause}"
-    remedies = remedies_for(
-        cause, port=report.port, source=report.source or "OUR-ADDRESS", address=report.address or report.host
-    )
+    remedies = remedies_for(cause, report)
     return Diagnosis(cause, Confidence.POSSIBLE, (last, *diagnosis.evidence), remedies=remedies)
 
 
@@ -122,8 +141,50 @@ def changes(history: History, report: Report) -> Iterable[str]:
         yield f"the host key was {history.host_key} before, now {report.host_key}"
 
 
+def _history(document: "Mapping[str, object]") -> History:
+    runs = [Past(_number(at), int(_number(accepted)), int(_number(early))) for at, accepted, early in _rows(document)]
+    if any(not 0 <= past.early <= past.accepted for past in runs):
+        raise ValueError("more early closes than connections")
+    endings = document.get("early_endings", ())
+    if not isinstance(endings, (list, tuple)):
+        raise TypeError("not a list of endings")
+    return History(
+        runs=tuple(runs[-MAX_RUNS:]),
+        early_endings=tuple(_text(ending) for ending in endings[: len(EARLY_CLOSES)]),
+        served_at=_number(document["served_at"]),
+        failing_since=_number(document["failing_since"]),
+        failing_as=_text(document["failing_as"]),
+        identification=_text(document["identification"]),
+        host_key=_text(document["host_key"]),
+        wait_until=_number(document["wait_until"]),
+        wait=_number(document["wait"]),
+        early_at=_number(document["early_at"]),
+        early_cause=_text(document["early_cause"]),
+    )
+
+
+def _rows(document: "Mapping[str, object]") -> "list[list[object]]":
+    rows = document["runs"]
+    if not isinstance(rows, list):
+        raise TypeError("not a list of runs")
+    return rows
+
+
+def _number(value: object) -> float:
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < 1e12:
+        raise ValueError("not a number, or not a possible one")
+    return value
+
+
+def _text(value: object) -> str:
+    # What was written was printable; what is read may be another user's.
+    if not isinstance(value, str) or len(value) > 1024 or printable(value) != value:
+        raise ValueError("not a printable text")
+    return value
+
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     Clock = Callable[[float], str]

@@ -8,11 +8,15 @@ one a server of `start:rate:full` accepts below start, drops at full and above, 
 import math
 import re
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
 
 from ..values import NamedTuple
 
 # What a 95 % interval leaves out at each end.
 _TAIL_95 = 0.025
+_PERCENTS = 100  # a chance of a drop is a whole number of them
+# Above this many tries of uncertain outcome a normal distribution gives the interval; below it is computed exactly.
+MOST_EXACT = 128
 
 
 class MaxStartups(NamedTuple):
@@ -26,7 +30,7 @@ class MaxStartups(NamedTuple):
         return f"{self.start}:{self.rate}:{self.full}"
 
 
-# The estimate tries every number up to full; no server holds more unauthenticated connections than this.
+# The estimate looks at numbers up to full; no server holds more unauthenticated connections than this.
 MOST = 20_000
 
 # The default since OpenSSH 6.2; before, the single number 10.
@@ -37,11 +41,11 @@ def parse(text: str) -> MaxStartups:
     """Return the setting as sshd_config writes it; raises ValueError with a sentence."""
     match = re.fullmatch(r"([0-9]{1,6})(?::([0-9]{1,3}):([0-9]{1,6}))?", text, re.ASCII)
     if match is None:
-        raise ValueError(f"{text!r} is no MaxStartups setting, as in 10:30:100 or 12")
+        raise ValueError(f"{text!r} is not a valid MaxStartups setting, as in 10:30:100 or 12")
     start = int(match[1])
     setting = MaxStartups(start, int(match[2] or 100), int(match[3] or start))
     if not 1 <= setting.start <= setting.full <= MOST or not 1 <= setting.rate <= 100:
-        raise ValueError(f"{text!r} is a MaxStartups setting that cannot be: start <= full <= {MOST}, rate 1 to 100")
+        raise ValueError(f"{text!r} is not a possible MaxStartups setting: start <= full <= {MOST}, rate 1 to 100")
     return setting
 
 
@@ -62,54 +66,96 @@ class Estimate(NamedTuple):
     high: int
 
 
-def estimate(tries: list[tuple[int, bool]], setting: MaxStartups = DEFAULT) -> Estimate | None:
-    """Return what the server holds of others, from tries of ours.
+def estimate(tries: Iterable[tuple[int, bool]], setting: MaxStartups = DEFAULT) -> Estimate | None:
+    """Return what the server holds of others, from our tries.
 
     Each try is (our own connections in progress before it, whether it was dropped). None when nothing was dropped, or
     when no number of connections explains what was seen. At `full` and above all is dropped, so an interval that
     reaches `full` has no upper end that could be known; it is given as `full`.
     """
-    if not any(dropped for _, dropped in tries):
-        return None
-    scores = [_likelihood(held, tries, setting) for held in range(setting.full + 1)]
-    best = max(scores)
-    if best == -math.inf:
+    groups = _grouped(tries, max(1, (setting.full - setting.start) // (4 * _PERCENTS)))
+    if not any(group.dropped for group in groups):
         return None
     # Where several numbers explain the drops equally well, the smallest claims least.
-    likeliest = scores.index(best)
+    likeliest = _likeliest(groups, setting)
+    if likeliest is None:
+        return None
     # Few tries: an interval by the likelihood's fall would hold the true number in 86 to 90 of 100 runs only.
-    low = bisect_right(range(likeliest), _TAIL_95, key=lambda held: 1 - _at_most(held, tries, setting, -1))
+    low = bisect_right(range(likeliest), _TAIL_95, key=lambda held: 1 - _at_most(held, groups, setting, -1))
     high = (
-        bisect_left(range(likeliest, setting.full + 1), -_TAIL_95, key=lambda held: -_at_most(held, tries, setting))
+        bisect_left(range(likeliest, setting.full + 1), -_TAIL_95, key=lambda held: -_at_most(held, groups, setting))
         + likeliest
     )
-    while scores[low] == -math.inf:
+    while _likelihood(low, groups, setting) == -math.inf:
         low += 1
     return Estimate(likeliest, low, max(likeliest, high - 1))
 
 
-def _at_most(held: int, tries: list[tuple[int, bool]], setting: MaxStartups, more: int = 0) -> float:
+class _Group(NamedTuple):
+    """The tries with the same number of our own connections in progress: the chance of a drop is one for all."""
+
+    own: int
+    tries: int
+    dropped: int
+
+
+def _grouped(tries: Iterable[tuple[int, bool]], width: int) -> list[_Group]:
+    # Within a width of a quarter percent of the chance they count as one, so that thousands of tries are few groups.
+    counts: dict[int, list[int]] = {}
+    for own, dropped in tries:
+        count = counts.setdefault(own // width * width, [0, 0])
+        count[0] += 1
+        count[1] += dropped
+    return [_Group(own, made, dropped) for own, (made, dropped) in sorted(counts.items())]
+
+
+def _likeliest(groups: list[_Group], setting: MaxStartups) -> int | None:
+    """Return the number of connections that explains the tries best, the smallest of equals, None for none."""
+    # Drop chances are whole percents, so the likelihood is flat over about full / 100 neighbours: a first look at that
+    # distance misses nothing, a second one around the best finds where it begins.
+    step = max(1, (setting.full - setting.start) // (2 * _PERCENTS))
+    coarse = range(0, setting.full + 1, step)
+    scores = [_likelihood(held, groups, setting) for held in coarse]
+    best = coarse[scores.index(max(scores))]
+    near = range(max(0, best - 2 * step), min(setting.full, best + 2 * step) + 1)
+    scores = [_likelihood(held, groups, setting) for held in near]
+    top = max(scores)
+    return None if top == -math.inf else near[scores.index(top)]
+
+
+def _at_most(held: int, groups: list[_Group], setting: MaxStartups, more: int = 0) -> float:
     """Return how likely at most as many drops as were seen, and `more`, are with `held` connections of others."""
-    chances = [1.0]
-    for own, _ in tries:
-        chance = drop_percent(held + own, setting) / 100
-        chances = [
-            kept * (1 - chance) + dropped * chance
-            for kept, dropped in zip([*chances, 0.0], [0.0, *chances], strict=True)
-        ]
-    return sum(chances[: sum(dropped for _, dropped in tries) + 1 + more])
+    seen = sum(group.dropped for group in groups) + more
+    chances = [(group.tries, drop_percent(held + group.own, setting) / 100) for group in groups]
+    open_tries = sum(tries for tries, chance in chances if 0 < chance < 1)
+    certain = sum(tries for tries, chance in chances if chance == 1)
+    if open_tries > MOST_EXACT:
+        middle = sum(tries * chance for tries, chance in chances)
+        spread = math.sqrt(sum(tries * chance * (1 - chance) for tries, chance in chances))
+        return 0.5 * math.erfc((middle - seen - 0.5) / spread / math.sqrt(2))
+    exact = [1.0]
+    for tries, chance in chances:
+        for _ in range(tries if 0 < chance < 1 else 0):
+            exact = [
+                kept * (1 - chance) + dropped * chance
+                for kept, dropped in zip([*exact, 0.0], [0.0, *exact], strict=True)
+            ]
+    return sum(exact[: max(0, seen - certain + 1)])
 
 
-def _likelihood(held: int, tries: list[tuple[int, bool]], setting: MaxStartups) -> float:
+def _likelihood(held: int, groups: list[_Group], setting: MaxStartups) -> float:
     """Return the logarithm of how likely these tries are with `held` connections of others."""
     total = 0.0
-    for own, dropped in tries:
-        chance = drop_percent(held + own, setting) / 100
-        seen = chance if dropped else 1 - chance
-        if seen == 0:
+    for own, tries, dropped in groups:
+        percent = drop_percent(held + own, setting)
+        if (percent == 0 and dropped) or (percent == 100 and dropped < tries):
             return -math.inf
-        total += math.log(seen)
+        if 0 < percent < 100:
+            total += dropped * _LOG[percent] + (tries - dropped) * _LOG[100 - percent]
     return total
+
+
+_LOG = [-math.inf, *(math.log(percent / 100) for percent in range(1, 101))]
 
 
 def wilson(count: int, total: int, z: float = 1.96) -> tuple[float, float]:

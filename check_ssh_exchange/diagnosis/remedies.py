@@ -1,13 +1,38 @@
-"""What to run or set on the server, by cause; each line is a command or a setting with its reason."""
+"""What to run or set, by cause, and where: each is a command or a setting with its reason."""
 
+from enum import StrEnum
+
+from ..report import Report
+from ..values import NamedTuple
 from .cause import Cause
+
+
+class Where(StrEnum):
+    """The machine that a remedy is for."""
+
+    SERVER = "server"
+    MONITOR = "monitor"
+    FRONTEND = "frontend"  # a load balancer, or whatever else answers before the SSH server
+    DEVICE = "device"  # an appliance without a shell
+
+
+class Remedy(NamedTuple):
+    """A command or a setting with its reason, and the machine to use it on."""
+
+    where: Where
+    command: str
+
+    def __str__(self) -> str:
+        return f"on the {self.where}: {self.command}"
+
 
 LOG = "journalctl -u ssh -u sshd --since -1h   # or /var/log/auth.log, /var/log/secure"
 LISTENER = "ss -ltnp 'sport = :{port}'   # who listens, and on which addresses"
 TITLE = "ps -C sshd -o pid,args   # the listener's title says 'N of 10-100 startups'"
 FIREWALL = "nft list ruleset; iptables -S; ip6tables -S   # rules that name port {port} or {source}"
 
-REMEDIES: dict[Cause, tuple[str, ...]] = {
+# A line on its own is for the server.
+REMEDIES: dict[Cause, tuple[str | Remedy, ...]] = {
     Cause.MAXSTARTUPS: (
         "sshd -T   # maxstartups, logingracetime, persourcemaxstartups",
         TITLE,
@@ -30,7 +55,11 @@ REMEDIES: dict[Cause, tuple[str, ...]] = {
         "fail2ban-client set sshd unbanip {source}; jail.local: ignoreip = 127.0.0.1/8 ::1 {source}",
         FIREWALL,
     ),
-    Cause.FILTERED: ("is the host up? " + LISTENER, FIREWALL),
+    Cause.FILTERED: (
+        "uptime   # from its console: is the host up?",
+        LISTENER,
+        FIREWALL,
+    ),
     Cause.NOT_LISTENING: (LISTENER, "systemctl status ssh sshd ssh.socket", LOG),
     Cause.ACCESS_DENIED: (
         "grep -v '^#' /etc/hosts.deny /etc/hosts.allow",
@@ -54,18 +83,29 @@ REMEDIES: dict[Cause, tuple[str, ...]] = {
         "uptime; vmstat 1 3; df -h   # load, memory, a full disk",
     ),
     Cause.PROXY: (
-        "on the load balancer: is a backend up, and does it expect PROXY protocol or TLS on port {port}?",
-        "on the backend: " + LISTENER,
+        Remedy(Where.FRONTEND, "is a backend up, and does it expect PROXY protocol or TLS on port {port}?"),
+        LISTENER,
     ),
     Cause.TARPIT: (LISTENER,),
     Cause.NOT_SSH: (LISTENER,),
     Cause.ADDRESS_FAMILY: (LISTENER, "sshd -T   # listenaddress, addressfamily", FIREWALL),
-    Cause.UNREACHABLE: ("on the monitor: ip route get {address}; traceroute {address}",),
+    Cause.UNREACHABLE: (Remedy(Where.MONITOR, "ip route get {address}; traceroute {address}"),),
     Cause.INCOMPATIBLE: ("sshd -T   # kexalgorithms, hostkeyalgorithms, ciphers, macs; compare with ssh -Q kex",),
+    Cause.HOST_KEY: (
+        "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub   # from its console: compare with what was shown",
+        "ls -l --time-sort /etc/ssh/ssh_host_*_key.pub   # when did the keys change?",
+        Remedy(Where.MONITOR, "ssh-keygen -R {address}   # only when the server's owner confirms the new key"),
+    ),
     Cause.UNEXPLAINED: (LOG, TITLE),
 }
 
 
-def remedies_for(cause: Cause, *, port: int, source: str, address: str) -> tuple[str, ...]:
-    """Return the lines for a cause with the run's own port and addresses filled in."""
-    return tuple(line.format(port=port, source=source, address=address) for line in REMEDIES.get(cause, ()))
+def remedies_for(cause: Cause, report: Report) -> tuple[Remedy, ...]:
+    """Return the remedies for a cause with the run's own port and addresses filled in."""
+    names = {
+        "port": report.port,
+        "source": report.source or "OUR-ADDRESS",
+        "address": report.address or report.host,
+    }
+    remedies = (line if isinstance(line, Remedy) else Remedy(Where.SERVER, line) for line in REMEDIES.get(cause, ()))
+    return tuple(Remedy(where, command.format(**names)) for where, command in remedies)

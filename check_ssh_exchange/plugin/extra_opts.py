@@ -4,7 +4,6 @@ import os
 from collections.abc import Iterator, Sequence
 
 OPTION = "--extra-opts"
-DEFAULT_SECTION = "check_ssh_exchange"
 MAX_FILE = 1 << 20  # bytes; an ini file of options has some hundred
 
 # Where monitoring-plugins looks (lib/extra_opts.c), in its order; the first that exists is read.
@@ -27,10 +26,10 @@ class ExtraOptsError(Exception):
     """The file, or the section in it, cannot be used; the message is a sentence."""
 
 
-def expand(arguments: Sequence[str]) -> list[str]:
+def expand(arguments: Sequence[str], default_section: str) -> list[str]:
     """Return the arguments with every `--extra-opts` replaced: what its file says comes before the command line.
 
-    Raises ExtraOptsError.
+    `default_section` is read where the option names none. Raises ExtraOptsError.
     """
     from_files: list[str] = []
     rest: list[str] = []
@@ -49,7 +48,7 @@ def expand(arguments: Sequence[str]) -> list[str]:
             rest.append(argument)
             continue
         section, _, file = where.partition("@")
-        from_files += read(section or DEFAULT_SECTION, file)
+        from_files += read(section or default_section, file)
     return from_files + rest
 
 
@@ -57,7 +56,7 @@ def read(section: str, file: str = "") -> list[str]:
     """Return the options of one section as arguments; raises ExtraOptsError."""
     path = file or _default_file()
     try:
-        # Not blocking: a FIFO that nobody writes to would hold the check until the scheduler kills it.
+        # Not blocking: a FIFO without a writer would hold the check until the scheduler kills it.
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as handle:
             raw = handle.read(MAX_FILE + 1) or b""
     except (OSError, ValueError) as error:

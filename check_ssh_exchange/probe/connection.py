@@ -12,9 +12,11 @@ import socket
 import time
 from collections.abc import Callable
 
+from ..ending import Reason
+from ..report import Role
 from ..wire.exchange import Exchange, Input, State
 from . import kernel
-from .fault import NoDescriptors, ProbeError
+from .errors import NoDescriptors, ProbeError, UnusableAddress
 from .kernel import Icmp, icmp_answer, request_stamps, stamp, tcp_info
 
 # Large enough for an identification and the largest KEXINIT (1.6 kB) in one read.
@@ -26,13 +28,14 @@ _NO_SIGNAL = int(socket.MSG_NOSIGNAL)
 _now, _wall = time.monotonic_ns, time.time_ns
 _STREAM = socket.SOCK_STREAM | socket.SOCK_NONBLOCK
 
-# Edge-triggered: a held connection stays quiet, and EPOLLOUT is told once, at establishment, without a change of mask.
+# Edge-triggered: a held connection stays quiet, and EPOLLOUT comes once, at establishment, without a change of mask.
 # The price: after a readable edge we must read until the kernel has no more (see `_read`).
 EVENTS = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
 _FAILED = select.EPOLLERR | select.EPOLLHUP
 _READABLE = select.EPOLLIN | select.EPOLLRDHUP | _FAILED
 
-_OURS = {
+# What of connect()'s errors is this machine's doing.
+_LOCAL = {
     errno.EADDRNOTAVAIL: "no free local port or address",
     errno.EACCES: "this machine's own policy forbids it",
     errno.EPERM: "this machine's own firewall forbids it",
@@ -40,6 +43,8 @@ _OURS = {
     errno.EAFNOSUPPORT: "this machine does not speak that address family",
 }
 
+# These are about one address; another address of the host may do.
+_UNUSABLE = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
 OnEnd = Callable[["Connection"], None]
 
@@ -67,7 +72,7 @@ class Connection:
         "host_key",
         "icmp",
         "info",
-        "is_told",
+        "is_reported",
         "on_end",
         "role",
         "socket",
@@ -80,7 +85,7 @@ class Connection:
     )
 
     def __init__(
-        self, address: Address, exchange: Exchange, role: str, on_end: Callable[["Connection"], None], source: str = ""
+        self, address: Address, exchange: Exchange, role: Role, on_end: Callable[["Connection"], None], source: str = ""
     ) -> None:
         self.address = address
         self.exchange = exchange
@@ -94,7 +99,7 @@ class Connection:
         self.info: kernel.TcpInfo | None = None
         self.icmp: Icmp | None = None
         self.fault: ProbeError | None = None
-        self.is_told = False
+        self.is_reported = False
         self.host_key: str | None = None
         self.trace: list[tuple[int, str, bytes]] | None = None
         self._unsent = b""
@@ -105,7 +110,7 @@ class Connection:
         try:
             self.socket = sock = socket.socket(self.address.family, _STREAM, socket.IPPROTO_TCP)
         except OSError as error:
-            raise _our_fault(error, self.address.text) from None
+            raise _local_error(error, self.address.text) from None
         try:
             request_stamps(sock)
             if self.address.family == socket.AF_INET6:
@@ -226,10 +231,10 @@ class Connection:
         self.exchange.deadline(time.monotonic_ns())
 
     def close(self) -> None:
-        """Say farewell where one is due, and close."""
-        farewell = self.exchange.farewell()
-        if farewell:
-            self.send(farewell)
+        """Send SSH_MSG_DISCONNECT where one is due, and close."""
+        packet = self.exchange.disconnect_packet()
+        if packet:
+            self.send(packet)
         self.socket.close()
 
     def _connect_failed(self, error: int) -> None:
@@ -238,21 +243,33 @@ class Connection:
         now = time.monotonic_ns()
         on = self.exchange.on
         if error == errno.ETIMEDOUT:
-            on(Input.DEADLINE, now, "the kernel gave up resending the SYN")
+            on(Input.DEADLINE, now, "the kernel gave up resending the SYN", Reason.SYN_UNANSWERED)
         elif icmp and not self._is_neighbour_failure(icmp):
-            on(Input.REJECTED, now, str(icmp))
+            on(Input.REJECTED, now, str(icmp), Reason.ICMP)
         elif error in (errno.ECONNREFUSED, errno.ECONNRESET):
             # A RST is a segment that came in; an ICMP message is none. Without an error queue this still tells them.
             if info.segments_in == 0:
-                on(Input.REJECTED, now, f"ICMP ({kernel.error_name(error)})")
+                on(Input.REJECTED, now, f"ICMP ({kernel.error_name(error)})", Reason.ICMP)
             else:
-                on(Input.REFUSED, now, "RST")
+                on(Input.REFUSED, now, "the port answered with RST", Reason.RST)
         elif error == errno.ENOPROTOOPT:
-            on(Input.REJECTED, now, "ICMP (protocol unreachable)")
-        elif error in _OURS:
-            raise ProbeError(f"cannot connect to {self.address.text}: {_OURS[error]} ({kernel.error_name(error)})")
+            on(Input.REJECTED, now, "ICMP (protocol unreachable)", Reason.ICMP)
+        elif error in _LOCAL:
+            kind = UnusableAddress if error in _UNUSABLE else ProbeError
+            raise kind(f"cannot connect to {self.address.text}: {_LOCAL[error]} ({kernel.error_name(error)})")
+        elif icmp:
+            on(Input.UNREACHABLE, now, "no neighbour answers", Reason.NO_NEIGHBOUR)
         else:
-            on(Input.UNREACHABLE, now, "no neighbour answers" if icmp else kernel.error_name(error))
+            on(Input.UNREACHABLE, now, kernel.error_name(error), Reason.NO_ROUTE)
+
+    def end_as_unusable(self, error: UnusableAddress) -> None:
+        """End without a connection: this machine cannot use the address, and the host may have others."""
+        now = time.monotonic_ns()
+        if not self.started_at:  # socket() itself has failed; the engine closes what it finds here
+            self.started_at = now
+            self.socket = socket.socket()
+            self.socket.close()
+        self.exchange.on(Input.UNREACHABLE, now, str(error), Reason.UNUSABLE_ADDRESS)
 
     def _is_neighbour_failure(self, icmp: Icmp) -> bool:
         # When no neighbour answers ARP or ND, Linux writes "host unreachable" to itself: the sender is our own
@@ -263,7 +280,7 @@ class Connection:
 
 def _clocks() -> tuple[int, int]:
     """Read the monotonic and the wall clock at the same moment, so that a step of the wall clock cannot enter."""
-    # Who loses the CPU between two reads has it back milliseconds later, and would book them on the server.
+    # A process that loses the CPU between two reads has it back milliseconds later, and would blame the server.
     for _ in range(3):
         now, wall = time.monotonic_ns(), time.time_ns()
         if time.monotonic_ns() - now <= SAME_MOMENT:
@@ -276,8 +293,9 @@ _UNSPECIFIED = ("0.0.0.0", "::")  # noqa: S104 - what a socket without a route h
 _IP_BIND_ADDRESS_NO_PORT = 24  # linux/in.h
 
 
-def _our_fault(error: OSError, target: str) -> ProbeError:
+def _local_error(error: OSError, target: str) -> ProbeError:
     if error.errno in (errno.EMFILE, errno.ENFILE):
         limit = "this process has" if error.errno == errno.EMFILE else "this machine has"
         return NoDescriptors(f"{limit} no file descriptor left for a handshake (ulimit -n)")
-    return ProbeError(f"cannot open a socket for {target}: {_OURS.get(error.errno or 0, error.strerror or error)}")
+    kind = UnusableAddress if error.errno in _UNUSABLE else ProbeError
+    return kind(f"cannot open a socket for {target}: {_LOCAL.get(error.errno or 0, error.strerror or error)}")

@@ -1,4 +1,4 @@
-"""One epoll loop for all handshakes: facts about epoll, what follows from them, and the lines that obey.
+"""One epoll loop for all handshakes. Facts about epoll, and what follows from them:
 
 * epoll reports descriptors, not objects, and a closed descriptor's number is reused at once. So `_connections` is the
   only map from number to handshake, and an entry leaves it in the same call that closes the socket.
@@ -19,7 +19,7 @@ from collections.abc import Callable
 
 from . import kernel
 from .connection import EVENTS, Connection
-from .fault import NoDescriptors, ProbeError
+from .errors import NoDescriptors, ProbeError
 
 MAX_EVENTS = 512  # a batch; what is not fetched now is reported by the next call
 
@@ -55,7 +55,7 @@ class Engine:
         descriptor = connection.socket.fileno()
         self._connections[descriptor] = connection
         if connection.is_ended:  # connect() itself has answered
-            self.call_at(0, lambda: self.tell(connection))
+            self.call_at(0, lambda: self.report(connection))
             return
         self._epoll.register(descriptor, EVENTS)
         # The connection itself, not a closure over it: five objects less for the garbage collector to look through.
@@ -84,7 +84,7 @@ class Engine:
                 except ProbeError as fault:
                     connection.fault = fault
                 if connection.is_ended:
-                    self.tell(connection)
+                    self.report(connection)
         self._run_timers()
 
     def _run_timers(self) -> None:
@@ -100,14 +100,14 @@ class Engine:
     def _expire(self, connection: Connection) -> None:
         if not connection.is_ended:
             connection.expire()
-            self.tell(connection)
+            self.report(connection)
 
-    def tell(self, connection: Connection) -> None:
-        """Tell the owner of an ended connection, once."""
-        if not connection.is_told:
-            connection.is_told = True
-            # It is told once, and then lets its owner go: the two would be a cycle, left to the garbage collector.
-            on_end, connection.on_end = connection.on_end, _told
+    def report(self, connection: Connection) -> None:
+        """Report an ended connection to its owner, once."""
+        if not connection.is_reported:
+            connection.is_reported = True
+            # Then the connection lets its owner go: the two would be a cycle, left to the garbage collector.
+            on_end, connection.on_end = connection.on_end, _ignore
             on_end(connection)
 
     def close(self, connection: Connection) -> None:
@@ -125,5 +125,5 @@ class Engine:
         self._epoll.close()
 
 
-def _told(_: Connection) -> None:
-    """Hear nothing: the owner knows."""
+def _ignore(_: Connection) -> None:
+    """Stand in for the owner once it has been notified."""

@@ -17,12 +17,12 @@ class Host:
         loop.add_reader(engine.fileno(), self.step)
 
     def step(self) -> None:
-        """Let the engine handle what has happened, then look when it wants to be called next."""
+        """Let the engine handle what has happened, then schedule its next call."""
         self.engine.step(0)
         self.look()
 
     def look(self) -> None:
-        """Take over the engine's next timer; to be called after anything but `step` has opened or scheduled."""
+        """Take over the engine's next timer; call it after anything but `step` has opened or scheduled."""
         due = self.engine.next_deadline()
         # A timer that comes too early finds nothing to do and takes the next one over. To cancel and set one at every
         # event costs more than the events of a handshake.

@@ -6,7 +6,7 @@ from ..report import Algorithms, Handshake, Server
 from ..text import printable
 from ..wire.kexinit import KexInit
 from .connection import Connection
-from .resolve import FAMILY_WORDS
+from .resolve import FAMILY_OF
 
 _SECOND = 1e9
 MAX_TRACE = 4096  # bytes of each read or write that -vvv shows
@@ -20,7 +20,7 @@ def server_of(connection: Connection) -> Server | None:
     return Server(*(printable(part) for part in found))
 
 
-def handshake(number: int, connection: Connection, begun: int, *, is_witness: bool = False) -> Handshake:
+def handshake(number: int, connection: Connection, begun: int, *, is_second_source: bool = False) -> Handshake:
     """Return the record of an ended connection; `begun` is the run's start in monotonic nanoseconds."""
     exchange = connection.exchange
     if exchange.ending is None or exchange.ended_at is None:
@@ -30,7 +30,7 @@ def handshake(number: int, connection: Connection, begun: int, *, is_witness: bo
     return Handshake(
         number=number,
         role=connection.role,
-        family=FAMILY_WORDS[connection.address.family],
+        family=FAMILY_OF[connection.address.family],
         address=connection.address.text,
         source=connection.source,
         source_port=connection.source_port,
@@ -38,6 +38,7 @@ def handshake(number: int, connection: Connection, begun: int, *, is_witness: bo
         started=(started - begun) / _SECOND,
         ended=max(0.0, (exchange.ended_at - started) / _SECOND),
         text=printable(exchange.text) or None,
+        reason=exchange.reason,
         detail=printable(exchange.detail) or None,
         connect=_seconds(started, exchange.connected_at),
         banner=_seconds(exchange.connected_at, exchange.banner_at),
@@ -48,7 +49,7 @@ def handshake(number: int, connection: Connection, begun: int, *, is_witness: bo
         icmp=connection.icmp,
         segments_in=connection.info.segments_in if connection.info else None,
         wave=connection.wave,
-        is_witness=is_witness,
+        is_second_source=is_second_source,
         spoke_first=exchange.speaks_first,
         wire=tuple(
             ((at - started) / _SECOND, direction, printable(data, MAX_TRACE))

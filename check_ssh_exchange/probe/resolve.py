@@ -2,14 +2,17 @@
 
 import socket
 
+from ..report import Family
 from .connection import Address
-from .fault import NameUnresolved, ProbeError
+from .errors import NameUnresolved, ProbeError
 
-FAMILIES = {"any": socket.AF_UNSPEC, "ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
-FAMILY_WORDS: dict[int, str] = {socket.AF_INET: "ipv4", socket.AF_INET6: "ipv6"}
+FAMILIES = {Family.ANY: socket.AF_UNSPEC, Family.IPV4: socket.AF_INET, Family.IPV6: socket.AF_INET6}
+FAMILY_OF: dict[int, Family] = {socket.AF_INET: Family.IPV4, socket.AF_INET6: Family.IPV6}
+# Of the timeout. A name that takes longer leaves too little time to say anything about the server.
+SHARE = 0.8
 
 
-def resolve(host: str, port: int, family: str = "any", timeout: float = 10.0) -> list[Address]:
+def resolve(host: str, port: int, family: Family = Family.ANY, timeout: float = 10.0) -> list[Address]:
     """Return every address of `host`, in the order of preference of RFC 6724 (getaddrinfo's).
 
     `host` is a name, an IPv4 or IPv6 literal, in brackets or not, with a scope id or not (`fe80::1%eth0`).
@@ -21,12 +24,12 @@ def resolve(host: str, port: int, family: str = "any", timeout: float = 10.0) ->
         # getaddrinfo takes bytes as they are; for a str it loads the IDNA codec even where every letter is ASCII.
         wanted = name.encode("ascii") if name.isascii() else name.encode("idna")
     except UnicodeError:
-        raise NameUnresolved(f"{host} is no valid host name") from None
+        raise NameUnresolved(f"{host} is not a valid host name") from None
     try:
         return _lookup(wanted, port, FAMILIES[family], socket.AI_NUMERICHOST)
     except socket.gaierror:
-        if family != "any" and _is_literal(wanted, port):
-            raise ProbeError(f"{host} is no {family.replace('ipv', 'IPv')} address") from None
+        if family is not Family.ANY and _is_literal(wanted, port):
+            raise ProbeError(f"{host} is not a valid {family.replace('ipv', 'IPv')} address") from None
     return _lookup_in_time(host, wanted, port, family, timeout)
 
 
@@ -41,15 +44,15 @@ def _lookup(name: bytes, port: int, family: int, flags: int) -> list[Address]:
     found = socket.getaddrinfo(name, port, family, socket.SOCK_STREAM, socket.IPPROTO_TCP, flags)
     addresses: dict[str, Address] = {}
     for kind, _, _, _, sockaddr in found:
-        if kind in FAMILY_WORDS and isinstance(sockaddr[0], str):
+        if kind in FAMILY_OF and isinstance(sockaddr[0], str):
             text = socket.getnameinfo(sockaddr, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)[0]
             addresses.setdefault(text, Address(kind, sockaddr, text))
     return list(addresses.values())
 
 
-def _lookup_in_time(host: str, wanted: bytes, port: int, family: str, timeout: float) -> list[Address]:
+def _lookup_in_time(host: str, wanted: bytes, port: int, family: Family, timeout: float) -> list[Address]:
     # The C library offers name resolution only as a call that blocks, for as long as resolv.conf says (10 s and more).
-    # The one thread of the plugin waits in our place, and is left behind when our deadline is earlier.
+    # A thread waits for it, and is abandoned when our deadline comes first.
     result: list[list[Address] | OSError] = []
 
     def work() -> None:
@@ -61,7 +64,10 @@ def _lookup_in_time(host: str, wanted: bytes, port: int, family: str, timeout: f
     import threading  # 1 ms of CPU that a literal address need not pay
 
     thread = threading.Thread(target=work, daemon=True)
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError:
+        raise ProbeError(f"no thread is left to resolve {host} (ulimit -u, pids cgroup)") from None
     thread.join(timeout)
     if not result:
         raise NameUnresolved(f"no answer from the resolver for {host} within {timeout:.3g} s")

@@ -7,32 +7,23 @@ plugin's loop and an asyncio program can both drive it.
 import time
 from collections.abc import Callable, Sequence
 
-from ..ending import NOT_ACCEPTED, Depth, Ending
-from ..plan import Plan, Target
-from ..report import Followup, Report
+from ..ending import NOT_ACCEPTED, Depth, Ending, Reason
+from ..plan import Followup, Plan, Policy, Target
+from ..report import Fault, Report, Role, Shortfall, ShortfallKind
 from ..wire.exchange import Exchange
 from . import record
 from .connection import Address, Connection, OnEnd
 from .engine import Engine
-from .fault import NoDescriptors, ProbeError
-from .knock import Knock
-from .policy import Policy
-from .resolve import FAMILY_WORDS
+from .errors import NoDescriptors, OverBudget, ProbeError, UnusableAddress
+from .port_check import PortCheck
+from .resolve import FAMILY_OF
+from .schedule import SECOND, Schedule, Waves
 
-# sshd frees a slot only when it has reaped the child, milliseconds after our close (at most 0.3 s measured). A burst
-# begun at once would find one slot too few, and a per-source limit would look like random early drop.
-PAUSE = 0.25
-# Of the whole time: when the baseline is silent for so long, the burst begins beside it. A server that answers each
-# connection after five seconds (hosts.deny) is then seen to do so in all of them within the default ten.
-PATIENCE = 0.25
 # At most this many may be open beside a baseline that has not said what software it is (dropbear serves five).
 MOST_BESIDE_UNKNOWN = 4
-# Of the whole time: kept back for what the burst may call for after it.
-RESERVE = 0.15
 LEAST = 50_000_000  # nanoseconds; no further test in less
-SECOND = 1_000_000_000
 
-Connect = Callable[[Address, Exchange, str, OnEnd, str], Connection]
+Connect = Callable[[Address, Exchange, Role, OnEnd, str], Connection]
 
 
 class Run:
@@ -54,46 +45,37 @@ class Run:
         self._policy = policy
         self._connect = connect
         self._resolved_in = resolved_in
-        self._lanes = list(addresses) if plan.all_addresses else list(addresses[:1])
+        self._addresses = list(addresses) if plan.all_addresses else list(addresses[:1])
         self._spare = [] if plan.all_addresses else list(addresses[1:])
-        self._tries = len(addresses)
+        self._has_choice = len(addresses) > 1
+        self._schedule = Schedule(0, 0.0, len(addresses))
         self._opened: list[Connection] = []
         self._held: list[Connection] = []
         self._awaited: set[Connection] = set()
         self._late: set[Connection] = set()
-        self._waves: list[tuple[Address, int]] = []
-        self._wave = 0
+        self._waves = Waves()
         self._followups: list[Followup] = []
-        self._knock: Knock | None = None
+        self._port_check: PortCheck | None = None
         self._stage: Callable[[], None] = self._after_baseline
         self._is_pausing = False
-        self._notes: list[str] = []
-        self._begun = 0
-        self._end = 0
+        self._shortfalls: list[Shortfall] = []
         self._ended_at = 0
-        self.fault: str | None = None
+        self.fault: Fault | None = None
         self.is_done = False
         self.on_done: Callable[[Run], None] = lambda _: None
 
     def start(self, seconds: float) -> None:
         """Begin; the run ends within `seconds`."""
-        self._begun = time.monotonic_ns()
-        self._end = self._begun + int(seconds * SECOND)
-        for lane in self._lanes:
-            self._open_baseline(lane)
+        tries = len(self._addresses) + len(self._spare)
+        self._schedule = Schedule(time.monotonic_ns(), seconds, tries)
+        for address in self._addresses:
+            if not self.is_done:
+                self._open_baseline(address)
         self._wait_patiently()
 
     def _wait_patiently(self) -> None:
         baseline = self._opened[-1] if self._opened else None
-        self._engine.call_at(time.monotonic_ns() + self._patience, lambda: self._lose_patience(baseline))
-
-    @property
-    def _patience(self) -> int:
-        return int((self._end - self._begun) * min(PATIENCE, 1 / (self._tries + 1)))
-
-    @property
-    def _waves_end(self) -> int:
-        return self._end - int((self._end - self._begun) * RESERVE)
+        self._engine.call_at(time.monotonic_ns() + self._schedule.patience, lambda: self._lose_patience(baseline))
 
     @property
     def _source(self) -> str:
@@ -101,8 +83,8 @@ class Run:
 
     @property
     def _shared(self) -> int:
-        """How many of the addresses see the same source of ours: those of one family, and may be one server's."""
-        families = [lane.family for lane in self._lanes]
+        """How many of the addresses see the same source address: those of one family, and may be one server's."""
+        families = [address.family for address in self._addresses]
         return max(map(families.count, families))
 
     @property
@@ -110,24 +92,29 @@ class Run:
         at_once = min(self._plan.at_once, self._plan.handshakes - 1)
         return at_once <= MOST_BESIDE_UNKNOWN and self._policy.refusal(None, self._shared) is None
 
-    def _measured(self, lane: Address, role: str, source: str | None = None) -> Connection:
-        return self._connect(lane, Exchange(self._plan.depth), role, self._ended, source or self._source)
+    def _measured(self, address: Address, role: Role, source: str | None = None) -> Connection:
+        return self._connect(address, Exchange(self._plan.depth), role, self._ended, source or self._source)
 
     def _open(self, connection: Connection, deadline: int) -> None:
         if self._plan.trace:
             connection.trace = []
-        self._engine.open(connection, deadline)
+        try:
+            self._engine.open(connection, deadline)
+        except UnusableAddress as error:
+            if not self._has_choice:
+                raise
+            connection.end_as_unusable(error)
+            self._engine.call_at(0, lambda: self._ended(connection))
         self._opened.append(connection)
         self._awaited.add(connection)
 
-    def _open_baseline(self, lane: Address) -> None:
-        now = time.monotonic_ns()
-        whole = self._waves_end - now
-        share = whole if self._plan.handshakes == 1 or self._may_go_beside else whole // 2
+    def _open_baseline(self, address: Address) -> None:
+        is_alone = self._plan.handshakes == 1 or self._may_go_beside
+        deadline = self._schedule.baseline_deadline(time.monotonic_ns(), is_alone=is_alone)
         try:
-            self._open(self._measured(lane, "baseline"), now + share)
-        except ProbeError as fault:
-            self._finish(str(fault))
+            self._open(self._measured(address, Role.BASELINE), deadline)
+        except ProbeError as error:
+            self._finish(error.fault)
 
     def _ended(self, connection: Connection) -> None:
         if self.is_done:
@@ -135,22 +122,22 @@ class Run:
         self._awaited.discard(connection)
         self._late.discard(connection)
         if connection.fault is not None:
-            self._finish(str(connection.fault))
+            self._finish(connection.fault.fault)
             return
-        if connection.exchange.ending is Ending.COMPLETED and connection.role == "burst":
+        if connection.exchange.ending is Ending.COMPLETED and connection.role is Role.BURST:
             self._held.append(connection)
         else:
             self._engine.close(connection)
         if self._falls_back(connection):
-            self._lanes = [self._spare.pop(0)]
-            self._open_baseline(self._lanes[0])
+            self._addresses = [self._spare.pop(0)]
+            self._open_baseline(self._addresses[0])
             self._wait_patiently()
         elif not self._awaited and not self._is_pausing:  # a late baseline may end while the next wave is scheduled
             self._stage()
 
     def _falls_back(self, connection: Connection) -> bool:
         # ssh(1) and check_ssh try the next address when one does not take the connection.
-        return connection.role == "baseline" and bool(self._spare) and connection.exchange.ending in NOT_ACCEPTED
+        return connection.role is Role.BASELINE and bool(self._spare) and connection.exchange.ending in NOT_ACCEPTED
 
     def _lose_patience(self, baseline: Connection | None) -> None:
         if self.is_done or self._stage != self._after_baseline or not self._awaited:
@@ -159,7 +146,7 @@ class Run:
             return
         if self._spare and baseline.exchange.connected_at is None:
             baseline.expire()
-            self._engine.tell(baseline)
+            self._engine.report(baseline)
         elif self._may_go_beside and self._plan.handshakes > 1:
             self._late, self._awaited = self._awaited, set()
             self._after_baseline()
@@ -167,17 +154,21 @@ class Run:
     # --- the stages, each begun when nothing of the one before is pending
 
     def _after_baseline(self) -> None:
-        # A baseline that nobody accepted has cost nothing, and more of them will not either.
+        usable = [c for c in self._opened if c.exchange.reason is not Reason.UNUSABLE_ADDRESS]
+        if not usable:
+            self._finish(Fault(UnusableAddress.kind, self._opened[-1].exchange.detail))
+            return
+        # No burst at an address that this machine cannot use; the one before it is the one to ask.
+        possible = [c.address for c in usable if c.role is Role.BASELINE]
+        self._addresses = [one for one in self._addresses if one in possible] or possible[-1:]
+        # A baseline that was not accepted has cost nothing, and more of them will not either.
         accepted = [c for c in self._opened if c.exchange.ending not in NOT_ACCEPTED]
         for server in {record.server_of(connection) for connection in accepted}:
             refusal = self._policy.refusal(server, self._shared)
             if refusal is not None:
-                self._finish(refusal)
+                self._finish(OverBudget(refusal).fault)
                 return
-        left = self._plan.handshakes - 1
-        for lane in self._lanes:
-            for done in range(0, left, self._plan.at_once):
-                self._waves.append((lane, min(self._plan.at_once, left - done)))
+        self._waves = Waves(self._addresses, self._plan.handshakes - 1, self._plan.at_once)
         self._stage = self._after_wave
         if self._waves:
             self._pause_then(self._open_wave)
@@ -189,10 +180,8 @@ class Run:
         if not self._late and all(c.exchange.ending in NOT_ACCEPTED for c in self._opened):
             callback()
             return
-        now = time.monotonic_ns()
-        pause = min(int(PAUSE * SECOND), max(0, self._end - now) // 10)
         self._is_pausing = True
-        self._engine.call_at(now + pause, lambda: self._go_on(callback))
+        self._engine.call_at(self._schedule.pause_end(time.monotonic_ns()), lambda: self._go_on(callback))
 
     def _go_on(self, callback: Callable[[], None]) -> None:
         self._is_pausing = False
@@ -205,34 +194,32 @@ class Run:
             self._after_wave()
             return
         now = time.monotonic_ns()
-        if now >= self._waves_end:
-            left = sum(count for _, count in self._waves)
-            self._notes.append(f"time was up {left} handshakes before the {self._asked} asked for: raise --timeout")
+        if now >= self._schedule.burst_end:
+            self._shortfalls.append(Shortfall(ShortfallKind.TIME, self._waves.handshakes))
             self._finish(None)
             return
-        lane, count = self._waves.pop(0)
-        deadline = now + (self._waves_end - now) // (len(self._waves) + 1)
-        self._wave += 1
+        address, count = self._waves.next()
+        deadline = self._schedule.wave_deadline(now, len(self._waves))
         for opened in range(count):
-            connection = self._measured(lane, "burst")
-            connection.wave = self._wave
+            connection = self._measured(address, Role.BURST)
+            connection.wave = self._waves.number
             try:
                 self._open(connection, deadline)
-            except NoDescriptors as fault:
-                self._go_on_with_fewer(lane, count - opened, opened, fault)
+            except NoDescriptors as error:
+                self._go_on_with_fewer(address, count - opened, opened, error)
                 return
-            except ProbeError as fault:
-                self._finish(str(fault))
+            except ProbeError as error:
+                self._finish(error.fault)
                 return
 
-    def _go_on_with_fewer(self, lane: Address, left: int, opened: int, fault: NoDescriptors) -> None:
+    def _go_on_with_fewer(self, address: Address, left: int, opened: int, error: NoDescriptors) -> None:
         if not opened and not self._awaited:
-            self._finish(str(fault))
+            self._finish(error.fault)
             return
-        self._waves.insert(0, (lane, left))
-        note = f"at most {opened} at once: {fault}"
-        if opened and note not in self._notes:
-            self._notes.append(note)
+        self._waves.put_back(address, left)
+        shortfall = Shortfall(ShortfallKind.DESCRIPTORS, opened, str(error))
+        if opened and shortfall not in self._shortfalls:
+            self._shortfalls.append(shortfall)
 
     def _after_wave(self) -> None:
         if self._waves:
@@ -242,12 +229,12 @@ class Run:
         if self._late:  # the baselines that were silent for long; they end with the waves' time
             return
         if all(connection.exchange.ending is Ending.COMPLETED for connection in self._opened):
-            self._finish(None)  # no policy asks for more then: a report to ask it with would be made twice
+            self._finish(None)  # no policy asks for more then, and making a report to ask it costs CPU
             return
         self._followups = list(self._policy.followups(self.report()))
         self._stage = self._after_followup
-        if self._followups and self._followups[0] is Followup.WITNESS:
-            # While ours are still held: a limit for each source then serves it, a limit for all does not.
+        if self._followups and self._followups[0] is Followup.SECOND_SOURCE:
+            # While the burst is still held: a limit for each source then serves it, a limit for all does not.
             self._open_followup()
         else:
             self._after_followup()
@@ -269,35 +256,35 @@ class Run:
         first = self._opened[0]
         served = first.exchange.ending is Ending.COMPLETED
         took = (first.exchange.ended_at or 0) - first.started_at if served else 0
-        return self._end - time.monotonic_ns() > max(LEAST, took * 3 // 2)
+        return self._schedule.end - time.monotonic_ns() > max(LEAST, took * 3 // 2)
 
     def _open_followup(self) -> None:
         if self.is_done:
             return
         served = (c.address for c in self._opened if c.exchange.ending is Ending.COMPLETED)
-        lane = next(served, self._lanes[0])
+        address, end = next(served, self._addresses[0]), self._schedule.end
         try:
             match self._followups.pop(0):
-                case Followup.WITNESS:
-                    self._open(self._measured(lane, "recheck", self._plan.sources[1]), self._end)
-                case Followup.AGAIN:
-                    self._open(self._measured(lane, "recheck"), self._end)
-                case Followup.ASK:
+                case Followup.SECOND_SOURCE:
+                    self._open(self._measured(address, Role.RECHECK, self._plan.sources[1]), end)
+                case Followup.ALONE:
+                    self._open(self._measured(address, Role.RECHECK), end)
+                case Followup.SPEAK_FIRST:
                     exchange = Exchange(Depth.BANNER, speaks_first=True)
-                    self._open(Connection(lane, exchange, "recheck", self._ended, self._source), self._end)
-                case Followup.CONTROL:
-                    knock = Knock(lane, self._plan.control_port or 0, self._knocked, self._source)
-                    self._engine.open(knock, self._end)
-                    self._knock = knock
-        except ProbeError as fault:
-            self._notes.append(f"a further test was not possible: {fault}")
+                    self._open(Connection(address, exchange, Role.RECHECK, self._ended, self._source), end)
+                case Followup.CONTROL_PORT:
+                    check = PortCheck(address, self._plan.control_port or 0, self._checked, self._source)
+                    self._engine.open(check, end)
+                    self._port_check = check
+        except ProbeError as error:
+            self._shortfalls.append(Shortfall(ShortfallKind.FURTHER_TEST, reason=str(error)))
             self._after_followup()
 
-    def _knocked(self, _: Connection) -> None:
+    def _checked(self, _: Connection) -> None:
         if not self.is_done:
             self._after_followup()
 
-    def _finish(self, fault: str | None) -> None:
+    def _finish(self, fault: Fault | None) -> None:
         self.fault = fault
         self.is_done = True
         self._ended_at = time.monotonic_ns()
@@ -307,8 +294,8 @@ class Run:
     def stop(self) -> None:
         """Close what is still open. Handshakes without an ending stay out of the report."""
         self.is_done = True
-        self._stage = lambda: None  # a method of ours, kept in ourselves, would be left to the garbage collector
-        for connection in (*self._opened, *([self._knock] if self._knock else [])):
+        self._stage = lambda: None  # a bound method would be a cycle, left to the garbage collector
+        for connection in (*self._opened, *([self._port_check] if self._port_check else [])):
             self._engine.close(connection)
 
     # --- what is known, at any time
@@ -319,32 +306,40 @@ class Run:
         return sum(not connection.is_ended for connection in self._opened)
 
     @property
+    def is_finished(self) -> bool:
+        """Whether the run came to its own end, and was not stopped before it."""
+        return self._ended_at > 0
+
+    @property
     def _asked(self) -> int:
-        return self._plan.handshakes * len(self._lanes)
+        return self._plan.handshakes * len(self._addresses)
 
     def report(self) -> Report:
         """Return what is known so far."""
         handshakes = tuple(
-            record.handshake(number, c, self._begun, is_witness=c.wanted_source in self._plan.sources[1:])
+            record.handshake(
+                number, c, self._schedule.begun, is_second_source=c.wanted_source in self._plan.sources[1:]
+            )
             for number, c in enumerate(self._opened)
             if c.exchange.ending is not None
         )
-        lane = self._lanes[0]
+        address, begun = self._addresses[0], self._schedule.begun
         return Report(
             host=self._target.host,
             port=self._target.port,
-            depth=Depth(self._plan.depth),
+            depth=self._plan.depth,
             asked=self._asked,
-            address=lane.text,
-            family=FAMILY_WORDS[lane.family],
-            source=next((c.source for c in self._opened if c.address is lane and c.source), self._source) or None,
+            address=address.text,
+            family=FAMILY_OF[address.family],
+            source=next((c.source for c in self._opened if c.address is address and c.source), self._source) or None,
             handshakes=handshakes,
             server=next((server for c in self._opened if (server := record.server_of(c))), None),
             algorithms=next((record.algorithms(offer) for c in self._opened if (offer := c.exchange.kexinit)), None),
             resolve=self._resolved_in,
-            took=((self._ended_at or time.monotonic_ns()) - self._begun) / SECOND,
+            took=((self._ended_at or time.monotonic_ns()) - begun) / SECOND,
+            at=time.time(),
             fault=self.fault,
-            notes=tuple(self._notes),
+            shortfalls=tuple(self._shortfalls),
             host_key=next((c.host_key for c in self._opened if c.host_key), None),
-            control=self._knock.verdict if self._knock and self._knock.is_ended else None,
+            control=self._port_check.has_answer if self._port_check and self._port_check.is_ended else None,
         )

@@ -1,40 +1,75 @@
 """The plugin's text: one status line with its perfdata, and the long output of -v, -vv and -vvv."""
 
-from ..diagnosis.cause import PHRASES, Cause
-from ..diagnosis.diagnosis import Diagnosis
-from ..perfdata import fixed
+from collections.abc import Iterator
+
+from ..diagnosis.cause import Cause
+from ..diagnosis.evaluate import Outcome
+from ..diagnosis.explain import part_of
+from ..diagnosis.figures import UNITS
+from ..ending import Ending
+from ..plugin import output
+from ..plugin.perfdata import block, fixed
+from ..plugin.thresholds import Thresholds
 from ..report import PHASES, Handshake, Report, quantile
 from ..text import printable
-from ..verdict import Verdict, problem
 
 PREFIX = "SSH"
-# What Nagios shows in one row of its table; longer evidence belongs to -v.
-MAX_SUMMARY = 180
-# NRPE carries 65,505 bytes of output and cuts what is behind them.
-MAX_OUTPUT = 60_000
+MAX_TEXT = 60  # characters of the server's own words in the status line
 
 
-def summary(report: Report, diagnosis: Diagnosis, verdict: Verdict) -> str:
-    """Return what the status line says behind the state: the cause first when something is wrong."""
+def summary(outcome: Outcome) -> str:
+    """Return what the status line says after the state: the cause first when something is wrong."""
+    report = outcome.report
     if report.fault is not None:
-        parts = [printable(report.fault)]
-    else:
-        parts = [part for part in (problem(report, diagnosis), *verdict.reasons) if part]
-        if report.handshakes and report.completed == len(report.handshakes):
-            parts.append(_served(report))
-        parts += [note for note in report.notes if note not in parts]
-    text = ", ".join(parts)  # not ";": Nagios Core shows it as ":"
-    return text if len(text) <= MAX_SUMMARY else text[: MAX_SUMMARY - 3] + "..."
+        return output.summary_of([printable(report.fault.sentence)])
+    is_served = bool(report.handshakes) and report.completed == len(report.handshakes)
+    served = [_served(report)] if is_served else []
+    return output.summary_of([problem(outcome), *outcome.verdict.reasons, *served, *outcome.notes])
+
+
+def line(outcome: Outcome) -> str:
+    """Return the status line without its perfdata."""
+    return output.status_line(PREFIX, outcome.verdict.state, summary(outcome))
+
+
+def perfdata(outcome: Outcome, thresholds: Thresholds) -> str:
+    """Return the block of perfdata."""
+    return block(outcome.figures, UNITS, thresholds)
+
+
+def text(outcome: Outcome, thresholds: Thresholds, verbosity: int) -> str:
+    """Return the whole output, perfdata in one block on line 1 at every verbosity."""
+    return output.text(line(outcome), perfdata(outcome, thresholds), _details(outcome, verbosity))
+
+
+def problem(outcome: Outcome) -> str:
+    """Return the one phrase that says what is wrong: `2 of 5 handshakes turned away: MaxStartups throttling, "..."`."""
+    report, diagnosis = outcome.report, outcome.diagnosis
+    if outcome.is_held_back:
+        return ""
+    if report.completed == len(report.handshakes):
+        return "" if diagnosis.cause is Cause.HEALTHY else diagnosis.phrase
+    from ..diagnosis.facts import Facts
+
+    facts = Facts(part_of(report, diagnosis.address) if diagnosis.address else report)
+    where = f"{diagnosis.address}: " if diagnosis.address else ""
+    phrase = f"{where}{facts.count}: {diagnosis.phrase}"
+    if facts.texts:
+        said = facts.texts.most_common(1)[0][0]
+        phrase += f', "{said if len(said) <= MAX_TEXT else said[: MAX_TEXT - 3] + "..."}"'
+    elif diagnosis.cause is Cause.UNEXPLAINED and facts.failed and facts.failed[0].detail:
+        phrase = f"{where}{facts.count}: {facts.failed[0].detail}"
+    elif facts.endings <= {Ending.PROTOCOL_ERROR, Ending.NOT_SSH} and facts.failed[0].detail:
+        phrase += f", {facts.failed[0].detail}"
+    return phrase
 
 
 def _served(report: Report) -> str:
     server = report.server
     name = f"{server.software} (protocol {server.protocol})" if server else "no identification"
-    told = f"{name}, {report.completed}/{len(report.handshakes)} handshakes"
+    words = f"{name}, {report.completed}/{len(report.handshakes)} handshakes"
     banners = report.durations("banner")
-    if banners:
-        told += f", banner {milliseconds(quantile(banners, 0.5))}"
-    return told
+    return f"{words}, banner {milliseconds(quantile(banners, 0.5))}" if banners else words
 
 
 def milliseconds(seconds: float) -> str:
@@ -43,40 +78,33 @@ def milliseconds(seconds: float) -> str:
     return f"{value:.2f} ms" if value < 1 else f"{value:.1f} ms" if value < 100 else f"{value:.0f} ms"
 
 
-def text(report: Report, diagnosis: Diagnosis, verdict: Verdict, verbosity: int) -> str:
-    """Return the whole output, perfdata in one block on line 1 at every verbosity, at most MAX_OUTPUT bytes."""
-    first = f"{PREFIX} {str(verdict.state).upper()} - {summary(report, diagnosis, verdict)}"
-    if verdict.perfdata:
-        first += f" | {verdict.perfdata}"
-    lines = [first]
+def _details(outcome: Outcome, verbosity: int) -> Iterator[str]:
     if verbosity >= 1:
-        lines += _explained(report, diagnosis)
+        yield from _explained(outcome)
     if verbosity >= 2:
-        for handshake in report.handshakes:
-            lines.append(_handshake(handshake))
+        for handshake in outcome.report.handshakes:
+            yield _handshake(handshake)
             if verbosity >= 3:
-                lines += [f"    {at:9.6f} {way} {data}" for at, way, data in handshake.wire]
-    whole = "\n".join(lines) + "\n"
-    if len(whole) > MAX_OUTPUT:
-        whole = whole[:MAX_OUTPUT].rpartition("\n")[0] + "\n(cut: more than a monitoring agent carries)\n"
-    return whole
+                yield from (f"    {at:9.6f} {way} {data}" for at, way, data in handshake.wire)
 
 
-def _explained(report: Report, diagnosis: Diagnosis) -> list[str]:
-    lines = []
+def _explained(outcome: Outcome) -> Iterator[str]:
+    report, diagnosis = outcome.report, outcome.diagnosis
+    # Where we could not measure, the fault is the whole explanation, unless the name itself is the cause.
+    has_cause = report.fault is None or diagnosis.cause is not Cause.UNEXPLAINED
     if report.address and report.address != report.host:
-        lines.append(f"address: {report.address}")
+        yield f"address: {report.address}"
     if report.server:
-        lines.append(f"server: {report.server.identification}")
-    if report.fault is None or diagnosis.cause is not Cause.UNEXPLAINED:
-        lines.append(f"cause: {diagnosis.cause} ({diagnosis.confidence}): {PHRASES[diagnosis.cause]}")
-    lines += [f"evidence: {sentence}" for sentence in diagnosis.evidence]
-    lines += [f"could also be: {sentence}" for sentence in diagnosis.alternatives]
-    lines += [f"on the server: {remedy}" for remedy in diagnosis.remedies]
-    lines += [f"note: {note}" for note in report.notes]
-    if diagnosis.cause is not Cause.HEALTHY and (report.fault is None or diagnosis.cause is not Cause.UNEXPLAINED):
-        lines.append(f"runbook: {diagnosis.runbook}")
-    return [line.replace("|", "/") for line in lines]
+        yield f"server: {report.server.identification}"
+    if has_cause:
+        phrase = "" if diagnosis.cause is Cause.HEALTHY else f": {diagnosis.cause.phrase}"
+        yield f"cause: {diagnosis.cause} ({diagnosis.confidence}){phrase}"
+    yield from (f"evidence: {sentence}" for sentence in diagnosis.evidence)
+    yield from (f"could also be: {sentence}" for sentence in diagnosis.alternatives)
+    yield from (str(remedy) for remedy in diagnosis.remedies)
+    yield from (f"note: {note}" for note in outcome.notes)
+    if diagnosis.cause is not Cause.HEALTHY and has_cause:
+        yield f"runbook: check_ssh_exchange --runbook {diagnosis.cause}"
 
 
 def _handshake(handshake: Handshake) -> str:

@@ -10,7 +10,7 @@ Times are whole nanoseconds on any one clock. They are handed in, so a test need
 from enum import Enum, auto
 
 from .. import __version__
-from ..ending import Depth, Ending
+from ..ending import Depth, Ending, Reason
 from . import kexinit
 from .identification import PREFIX, Identification, Lines, Malformed, NotSSH, WireError, parse_line
 from .packet import Message, disconnect, packet, parse_disconnect, take_packet
@@ -19,7 +19,7 @@ CLIENT_IDENTIFICATION = b"SSH-2.0-check_ssh_exchange_" + __version__.encode() + 
 
 # Reason 11, SSH_DISCONNECT_BY_APPLICATION: OpenSSH logs it at INFO and every other at ERROR (packet.c), and
 # fail2ban's filters count reasons 3 and 14.
-FAREWELL = (11, b"check_ssh_exchange: probe done")
+DISCONNECT = (11, b"check_ssh_exchange: probe done")
 
 MAX_TEXT = 1024  # what is kept of a server's words that are no identification; a sentence is what we look for
 MAX_BEFORE_GOAL = 1 << 20  # bytes of tolerated packets (IGNORE, DEBUG) before the goal; nobody sends that many
@@ -32,7 +32,7 @@ class State(Enum):
 
     CONNECTING = auto()
     AWAITING_IDENTIFICATION = auto()
-    HEARING_WORDS = auto()  # lines came that are no identification; one may still follow (RFC 4253 4.2)
+    READING_TEXT = auto()  # lines came that are no identification; one may still follow (RFC 4253 4.2)
     AWAITING_KEXINIT = auto()
     AWAITING_NEWKEYS = auto()
     AWAITING_LOGIN = auto()
@@ -62,7 +62,7 @@ class Input(Enum):
 
 
 _BEFORE_IDENTIFICATION: dict[Input, State | Ending] = {
-    Input.WORDS: State.HEARING_WORDS,
+    Input.WORDS: State.READING_TEXT,
     Input.IDENTIFICATION: State.AWAITING_KEXINIT,
     Input.DEADLINE: Ending.BANNER_TIMEOUT,
     Input.NOT_SSH: Ending.NOT_SSH,
@@ -90,7 +90,7 @@ TRANSITIONS: dict[State, dict[Input, State | Ending]] = {
         Input.END_OF_STREAM: Ending.CLOSED,
         Input.RESET: Ending.RESET,
     },
-    State.HEARING_WORDS: {
+    State.READING_TEXT: {
         **_BEFORE_IDENTIFICATION,
         Input.END_OF_STREAM: Ending.TURNED_AWAY,
         Input.RESET: Ending.TURNED_AWAY,
@@ -109,10 +109,9 @@ GOALS: dict[Depth, Input] = {
 
 
 # Python 3.11 takes 0.1 us to look up a member of an Enum; those that every handshake needs are looked up once.
-_BANNER, _KEXINIT = Depth.BANNER, Depth.KEXINIT
 _COMPLETED = Ending.COMPLETED
 _CONNECTING, _AWAITING_IDENTIFICATION, _ENDED = State.CONNECTING, State.AWAITING_IDENTIFICATION, State.ENDED
-_IDENTIFICATION = Input.IDENTIFICATION
+_IDENTIFICATION, _KEXINIT = Input.IDENTIFICATION, Input.KEXINIT
 
 
 class Exchange:
@@ -120,7 +119,6 @@ class Exchange:
 
     __slots__ = (
         "_consumed",
-        "_depth",
         "_goal",
         "_lines",
         "_packets",
@@ -136,6 +134,7 @@ class Exchange:
         "login_at",
         "newkeys_at",
         "outgoing",
+        "reason",
         "sent_at",
         "speaks_first",
         "state",
@@ -147,6 +146,7 @@ class Exchange:
         self.identification: Identification | None = None
         self.kexinit: kexinit.KexInit | None = None
         self.detail = ""
+        self.reason: Reason | None = None
         self.outgoing = b""
         self.connected_at: int | None = None
         self.banner_at: int | None = None
@@ -155,7 +155,6 @@ class Exchange:
         self.newkeys_at: int | None = None
         self.login_at: int | None = None
         self.ended_at: int | None = None
-        self._depth = depth
         self._goal = GOALS[depth]
         self.speaks_first = speaks_first
         self._lines = Lines()
@@ -168,7 +167,7 @@ class Exchange:
         """The server's words that are no identification: lines joined by LF, at most MAX_TEXT bytes."""
         return self._words
 
-    def on(self, what: Input, at: int, detail: str = "") -> None:
+    def on(self, what: Input, at: int, detail: str = "", reason: Reason | None = None) -> None:
         """Take one input. Raises KeyError for an input that the state cannot meet: a fault of the caller."""
         following = TRANSITIONS[self.state][what]
         if what is self._goal:
@@ -179,8 +178,8 @@ class Exchange:
         self.state = _ENDED
         self.ending = following
         self.ended_at = at
-        if detail:
-            self.detail = detail
+        self.detail = detail
+        self.reason = reason
 
     def connected(self, at: int) -> None:
         """The connection was established at `at`."""
@@ -202,8 +201,8 @@ class Exchange:
                 self._read_packets(at)
         except WireError as error:
             if error.words:
-                self._hear(error.words)
-            self.on(Input.NOT_SSH if isinstance(error, NotSSH) else Input.MALFORMED, at, str(error))
+                self._keep(error.words)
+            self.on(Input.NOT_SSH if isinstance(error, NotSSH) else Input.MALFORMED, at, str(error), error.reason)
 
     def end_of_stream(self, at: int) -> None:
         """The server sent FIN at `at`."""
@@ -211,7 +210,7 @@ class Exchange:
             return
         if self.identification is None and self._lines.rest:
             # A last line without its line end. Were it an identification, no client could know that it is whole.
-            self._hear(self._lines.rest)
+            self._keep(self._lines.rest)
             self.on(Input.WORDS, at)
         self.on(Input.END_OF_STREAM, at)
 
@@ -221,16 +220,16 @@ class Exchange:
             return
         rest = self._lines.rest
         if self.identification is None and rest:
-            self._hear(rest)
+            self._keep(rest)
             if not rest.startswith(PREFIX[: len(rest)]):
                 self.on(Input.WORDS, at)
-        self.on(Input.RESET, at, detail)
+        self.on(Input.RESET, at, detail, Reason.RST)
 
     def deadline(self, at: int) -> None:
         """Time is up at `at`."""
         if self.ending is None:
             if self.identification is None and self._lines.rest:
-                self._hear(self._lines.rest)
+                self._keep(self._lines.rest)
             self.on(Input.DEADLINE, at)
 
     def logged_in(self, at: int) -> None:
@@ -238,18 +237,18 @@ class Exchange:
         self.login_at = at
         self.on(Input.LOGGED_IN, at)
 
-    def farewell(self) -> bytes:
+    def disconnect_packet(self) -> bytes:
         """Return what a client that leaves now owes the server: DISCONNECT once its KEXINIT was sent, else nothing."""
-        return disconnect(*FAREWELL) if self.sent_at is not None and self._depth is _KEXINIT else b""
+        return disconnect(*DISCONNECT) if self.sent_at is not None and self._goal is Input.KEXINIT else b""
 
-    def _hear(self, words: bytes) -> None:
+    def _keep(self, words: bytes) -> None:
         if len(self._words) < MAX_TEXT:
             self._words = (self._words + b"\n" + words if self._words else words)[:MAX_TEXT]
 
     def _read_lines(self, at: int) -> None:
         while (line := self._lines.next_line()) is not None:
             if not line.startswith(PREFIX):
-                self._hear(line)
+                self._keep(line)
                 self.on(Input.WORDS, at)
                 continue
             self._identified(parse_line(line), at)
@@ -258,9 +257,9 @@ class Exchange:
     def _identified(self, found: Identification, at: int) -> None:
         self.identification = found
         self.banner_at = at
-        if self._depth is _KEXINIT:
+        if self._goal is _KEXINIT:
             self.outgoing = CLIENT_IDENTIFICATION + packet(kexinit.build())
-        elif self._depth is _BANNER and not self.speaks_first:
+        elif self._goal is _IDENTIFICATION and not self.speaks_first:
             self.outgoing = CLIENT_IDENTIFICATION
         self.on(_IDENTIFICATION, at)
         # A server may send its KEXINIT in the same segment, before it has read ours (dropbear does).
@@ -290,8 +289,8 @@ class Exchange:
         number = payload[0]
         if number == Message.DISCONNECT:
             reason, description = parse_disconnect(payload)
-            self._hear(description)
-            self.on(Input.DISCONNECT, at, f"disconnect reason {reason}")
+            self._keep(description)
+            self.on(Input.DISCONNECT, at, f"disconnect reason {reason}", Reason.DISCONNECT)
         elif number == Message.KEXINIT and self.state is State.AWAITING_KEXINIT:
             self.kexinit = kexinit.parse(payload)
             self.kexinit_at = at
@@ -300,9 +299,9 @@ class Exchange:
             self.newkeys_at = at
             self.on(Input.NEWKEYS, at)
         elif self._consumed > MAX_BEFORE_GOAL:
-            raise Malformed(f"{self._consumed} bytes of packets before the one that was due")
+            raise Malformed(Reason.TOO_MUCH_DATA, f"{self._consumed} bytes of packets before the one that was due")
         elif self.state is State.AWAITING_KEXINIT and number not in _TOLERATED:
-            raise Malformed(f"message {number} before KEXINIT")
+            raise Malformed(Reason.UNEXPECTED_MESSAGE, f"message {number} before KEXINIT")
 
 
 _TOLERATED = frozenset({Message.IGNORE, Message.UNIMPLEMENTED, Message.DEBUG, Message.EXT_INFO})

@@ -2,6 +2,7 @@
 
 from functools import lru_cache
 
+from ..ending import Reason
 from ..values import NamedTuple
 
 # The RFC bounds the identification (255 bytes with its CR LF) and neither the number nor the length of the lines
@@ -17,10 +18,11 @@ _CONTROLS = bytes((*range(0x20), 0x7F))
 
 
 class WireError(Exception):
-    """The server's bytes break a rule; the message says which, `words` has the bytes where they are worth keeping."""
+    """The server's bytes break a rule: `reason` and the message say which, `words` has the bytes worth keeping."""
 
-    def __init__(self, message: str, words: bytes = b"") -> None:
+    def __init__(self, reason: Reason, message: str, words: bytes = b"") -> None:
         super().__init__(message)
+        self.reason = reason
         self.words = words
 
 
@@ -69,7 +71,7 @@ class Lines:
             return None
         self._count += 1
         if self._count > MAX_LINES:
-            raise NotSSH(f"more than {MAX_LINES} lines before an identification", line)
+            raise NotSSH(Reason.TOO_MANY_LINES, f"more than {MAX_LINES} lines before an identification", line)
         self.rest = self.rest[end + 1 :]
         self._scanned = 0
         return line[:-1] if line.endswith(b"\r") else line
@@ -79,12 +81,14 @@ def _check(line: bytes) -> None:
     """Raise as soon as a line, whole or still coming, can no longer be read to its end."""
     if line.startswith(PREFIX):
         if len(line) >= MAX_IDENTIFICATION:  # the LF, come or still to come, is one of the 255
-            raise Malformed(f"an identification of more than {MAX_IDENTIFICATION} bytes", line)
+            raise Malformed(
+                Reason.LONG_IDENTIFICATION, f"an identification of more than {MAX_IDENTIFICATION} bytes", line
+            )
     elif len(line) > MAX_LINE:
-        raise NotSSH(f"a line of more than {MAX_LINE} bytes", line)
+        raise NotSSH(Reason.LONG_LINE, f"a line of more than {MAX_LINE} bytes", line)
     elif b"\0" in line:
         # RFC 4253 4.2 forbids it, and every TLS record has one among its first five bytes: no need to wait.
-        raise NotSSH("a NUL byte before an identification", line)
+        raise NotSSH(Reason.NUL_BYTE, "a NUL byte before an identification", line)
 
 
 @lru_cache(64)  # a server says the same in each handshake
@@ -96,13 +100,12 @@ def parse_line(line: bytes) -> Identification:
     """
     protocol, _, rest = line[len(PREFIX) :].partition(b"-")
     software, _, comments = rest.partition(b" ")
-    # 1.99 is a server that speaks 1 and 2 (RFC 4253 5.1); anything else is no SSH 2.
+    # 1.99 is a server that speaks 1 and 2 (RFC 4253 5.1); anything else is not SSH 2.
     if protocol not in (b"2.0", b"1.99"):
-        raise Malformed(
-            "an identification of protocol " + (protocol.decode("ascii", "backslashreplace") or "(none)"), line
-        )
+        name = protocol.decode("ascii", "backslashreplace") or "(none)"
+        raise Malformed(Reason.OLD_PROTOCOL, f"an identification of protocol {name}", line)
     if not software:
-        raise Malformed("an identification without a software version", line)
+        raise Malformed(Reason.NO_SOFTWARE, "an identification without a software version", line)
     if len(line.translate(None, _CONTROLS)) < len(line):
-        raise Malformed("a control character in the identification", line)
+        raise Malformed(Reason.CONTROL_CHARACTER, "a control character in the identification", line)
     return Identification(line, protocol, software, comments)

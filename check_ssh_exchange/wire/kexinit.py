@@ -3,6 +3,7 @@
 import os
 from functools import lru_cache
 
+from ..ending import Reason
 from ..values import NamedTuple
 from .identification import Malformed
 from .packet import Message, string, take_string
@@ -67,5 +68,5 @@ def _parse_lists(rest: bytes) -> KexInit:
         names, position = take_string(rest, position)
         lists.append(tuple(names.split(b",")) if names else ())
     if len(rest) < position + 5:
-        raise Malformed("a KEXINIT that ends before its last fields")
+        raise Malformed(Reason.BAD_PACKET, "a KEXINIT that ends before its last fields")
     return KexInit(kex=lists[0], host_key=lists[1], cipher=lists[2], mac=lists[4], compression=lists[6])

@@ -4,6 +4,7 @@ import os
 import struct
 from enum import IntEnum
 
+from ..ending import Reason
 from .identification import Malformed
 
 # RFC 4253 6.1: every implementation must take 35000 bytes in all and need take no more. The largest KEXINIT seen
@@ -37,12 +38,12 @@ def take_packet(data: bytes) -> tuple[bytes, bytes] | None:
         return None
     (length,) = _LENGTH.unpack_from(data)
     if not MIN_PACKET <= length <= MAX_PACKET - _LENGTH.size:
-        raise Malformed(f"a packet length of {length}")
+        raise Malformed(Reason.BAD_PACKET, f"a packet length of {length}")
     if len(data) < _LENGTH.size + length:
         return None
     padding = data[_LENGTH.size]
     if padding < 4 or padding > length - 2:
-        raise Malformed(f"{padding} bytes of padding in a packet of {length}")
+        raise Malformed(Reason.BAD_PACKET, f"{padding} bytes of padding in a packet of {length}")
     return data[_HEADER.size : _LENGTH.size + length - padding], data[_LENGTH.size + length :]
 
 
@@ -63,10 +64,10 @@ def take_string(data: bytes, start: int) -> tuple[bytes, int]:
     """Return the string that begins at `start` and the position behind it; raises Malformed when it is cut."""
     end = start + _LENGTH.size
     if end > len(data):
-        raise Malformed("a message that ends inside a length")
+        raise Malformed(Reason.BAD_PACKET, "a message that ends inside a length")
     end += _LENGTH.unpack_from(data, start)[0]
     if end > len(data):
-        raise Malformed("a string longer than its message")
+        raise Malformed(Reason.BAD_PACKET, "a string longer than its message")
     return data[start + _LENGTH.size : end], end
 
 
@@ -78,6 +79,6 @@ def disconnect(reason: int, description: bytes) -> bytes:
 def parse_disconnect(payload: bytes) -> tuple[int, bytes]:
     """Return reason and description of an SSH_MSG_DISCONNECT payload; raises Malformed."""
     if len(payload) < 1 + _LENGTH.size:
-        raise Malformed("a disconnect message without a reason")
+        raise Malformed(Reason.BAD_PACKET, "a disconnect message without a reason")
     description, _ = take_string(payload, 1 + _LENGTH.size)
     return _LENGTH.unpack_from(payload, 1)[0], description

@@ -6,8 +6,7 @@ import math
 from collections.abc import Callable, Iterable
 
 from check_ssh_exchange.ending import Depth
-from check_ssh_exchange.probe.connection import Address
-from check_ssh_exchange.probe.fault import NameUnresolved, ProbeError
+from check_ssh_exchange.probe.errors import ProbeError
 from check_ssh_exchange.report import Report
 
 from .attempt import Attempt
@@ -24,9 +23,7 @@ from .result import Result
 from .runner import Runner
 
 GRACE = 0.4  # seconds that a response may come after its deadline
-# Of the whole time. A name that took longer leaves too little to say anything about the server, as with the plugin.
-RESOLVER_SHARE = 0.8
-# Of what is left then: a run that waited longer for other probes to end would call a slow server a dead one.
+# Of the time left after resolving: a run that waited longer for other probes to end would call a slow server dead.
 WAITING_SHARE = 0.5
 
 
@@ -70,17 +67,20 @@ class ProbeBroker:
 
     async def _attempt(self, attempt: Attempt) -> ProbeResponse:
         request = attempt.request
-        resolved = await self._resolve(attempt)
-        if isinstance(resolved, Report):
-            return self._record(attempt, resolved)
-        keys = [ServerKey(plain(address.text), request.target.port) for address in resolved]
+        measurement = attempt.measurement
         try:
-            async with asyncio.timeout(attempt.left * WAITING_SHARE):
+            addresses = await self._prober.resolve(measurement)
+        except ProbeError as error:
+            return self._record(attempt, measurement.failed(error))
+        request.require_allowed(addresses)
+        keys = [ServerKey(plain(address.text), request.target.port) for address in addresses]
+        try:
+            async with asyncio.timeout(measurement.seconds_left * WAITING_SHARE):
                 states = await self._servers.acquire(keys)
         except TimeoutError:
             return self._without_probe(attempt, "another probe of this server was under way all the time")
         try:
-            reservation = Reservation(self._servers, states, attempt.plan, resolved, request.result_key)
+            reservation = Reservation(self._servers, states, measurement.plan, addresses, request.result_key)
             wait = None if reservation.is_covered() else reservation.wait(comes_back=request.is_background)
         except BaseException:
             release(states)
@@ -88,26 +88,11 @@ class ProbeBroker:
         if wait is not None:
             release(states)
             return self._deferred(attempt, states, wait)
-        report = await self._runner.run(attempt, resolved, states, reservation)
+        report = await self._runner.run(measurement, states, reservation)
         reservation.note(servers_of(report.handshakes))
         response = self._record(attempt, report)
         self._note_last(states, report, request)
         return response
-
-    async def _resolve(self, attempt: Attempt) -> list[Address] | Report:
-        """Return the addresses, or the report of a name that does not resolve in time. Raises Forbidden."""
-        target = attempt.request.target
-        try:
-            addresses = await self._prober.addresses(target, attempt.plan)
-        except ProbeError as fault:
-            cause = "name_resolution" if isinstance(fault, NameUnresolved) else None
-            return attempt.failed(str(fault), cause)
-        attempt.request.require_allowed(addresses)
-        attempt.resolved_in = took = attempt.elapsed
-        if took > RESOLVER_SHARE * attempt.seconds:
-            slow = f"the resolver took {took:.2f} of {attempt.seconds:.3g} s for {target.host}"
-            return attempt.failed(slow, "name_resolution")
-        return addresses
 
     def _record(self, attempt: Attempt, report: Report) -> ProbeResponse:
         """Number, remember and count the result of a probe."""
@@ -145,7 +130,8 @@ class ProbeBroker:
 
     def _unavailable(self, attempt: Attempt, why: str) -> ProbeResponse:
         # No number, log line or count: nothing was probed.
-        result = self._judge.judge(attempt.request, attempt.failed(why), attempt.at, attempt.elapsed)
+        report = attempt.measurement.failed(ProbeError(why))
+        result = self._judge.judge(attempt.request, report, attempt.at, attempt.elapsed)
         return ProbeResponse(result, ResponseKind.UNAVAILABLE)
 
     async def close(self, seconds: float) -> None:

@@ -49,4 +49,4 @@ def without_trace(result: Result) -> Result:
     if not any(handshake.wire for handshake in report.handshakes):
         return result
     handshakes = tuple(handshake._replace(wire=()) for handshake in report.handshakes)
-    return result._replace(report=report._replace(handshakes=handshakes))
+    return result._replace(outcome=result.outcome._replace(report=report._replace(handshakes=handshakes)))

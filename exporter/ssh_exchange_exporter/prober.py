@@ -3,18 +3,16 @@
 import asyncio
 import ipaddress
 import socket
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 from check_ssh_exchange.ending import Depth
-from check_ssh_exchange.plan import Plan, Target
-from check_ssh_exchange.probe.connection import Address, Connection
+from check_ssh_exchange.plan import Policy
+from check_ssh_exchange.probe.connection import Address
 from check_ssh_exchange.probe.engine import Engine
-from check_ssh_exchange.probe.fault import ProbeError
+from check_ssh_exchange.probe.errors import ProbeError
 from check_ssh_exchange.probe.hosted import Host
-from check_ssh_exchange.probe.policy import Policy
-from check_ssh_exchange.probe.resolve import resolve
-from check_ssh_exchange.probe.run import Connect, Run
+from check_ssh_exchange.probe.measurement import Measurement
+from check_ssh_exchange.probe.run import Run
 from check_ssh_exchange.report import Report
 
 RESOLVERS = 32  # names asked for at once; getaddrinfo blocks a thread each
@@ -31,52 +29,46 @@ class Prober:
         self._threads = ThreadPoolExecutor(RESOLVERS, "resolver")
         self.in_flight = 0
 
-    async def addresses(self, target: Target, plan: Plan) -> list[Address]:
-        """Return a target's addresses within the plan's timeout. Raises NameUnresolved or ProbeError."""
-        arguments = (target.host, target.port, plan.family, plan.timeout)
-        if is_literal(target.host):
-            return resolve(*arguments)
+    async def resolve(self, measurement: Measurement) -> list[Address]:
+        """Return the target's addresses within the plan's timeout. Raises NameUnresolved or ProbeError."""
+        host, timeout = measurement.target.host, measurement.plan.timeout
+        if is_literal(host):
+            return measurement.resolve()
         try:
-            async with asyncio.timeout(plan.timeout + GRACE):  # the threads may all be waiting for a dead name server
-                return await self._loop.run_in_executor(self._threads, resolve, *arguments)
+            async with asyncio.timeout(timeout + GRACE):  # the threads may all be waiting for a dead name server
+                return await self._loop.run_in_executor(self._threads, measurement.resolve)
         except TimeoutError:
-            raise ProbeError(f"no resolver was free for {target.host} within {plan.timeout:.3g} s") from None
+            raise ProbeError(f"no resolver was free for {host} within {timeout:.3g} s") from None
 
-    async def run(
-        self, target: Target, plan: Plan, addresses: list[Address], policy: Policy, resolved_in: float, seconds: float
-    ) -> Report:
-        """Carry out a plan within `seconds` and return what was measured. Never raises ProbeError: a report says it."""
+    async def run(self, measurement: Measurement, policy: Policy) -> Report:
+        """Carry out a measurement whose target is resolved. Never raises ProbeError: the report says it."""
         self.in_flight += 1
         try:
-            if plan.depth in (Depth.KEX, Depth.LOGIN):
-                return await self._log_in(target, plan, addresses, policy, resolved_in, seconds)
-            run = Run(self._engine, target, plan, addresses, policy, Connection, resolved_in)
-            return await self._ended(run, seconds)
+            if measurement.plan.depth in (Depth.KEX, Depth.LOGIN):
+                return await self._log_in(measurement, policy)
+            return await self._report(measurement, measurement.make_run(self._engine, policy))
         finally:
             self.in_flight -= 1
 
-    async def _log_in(
-        self, target: Target, plan: Plan, addresses: list[Address], policy: Policy, resolved_in: float, seconds: float
-    ) -> Report:
+    async def _log_in(self, measurement: Measurement, policy: Policy) -> Report:
         from check_ssh_exchange.probe.login import Client, Credentials
 
-        begun = time.monotonic()
         try:
             # Not in a resolver's thread: those may all be waiting for a dead name server.
-            credentials = await asyncio.to_thread(Credentials, plan)
-        except ProbeError as fault:
-            return Report(target.host, target.port, plan.depth, plan.handshakes, addresses[0].text, fault=str(fault))
-        client = Client(target, plan, credentials, self._host)
-        connect: Connect = client.connection
-        run = Run(self._engine, target, plan, addresses, policy, connect, resolved_in)
+            credentials = await asyncio.to_thread(Credentials, measurement.plan)
+        except ProbeError as error:
+            return measurement.failed(error)
+        client = Client(measurement.target, measurement.plan, credentials, self._host)
         try:
-            report = await self._ended(run, seconds - (time.monotonic() - begun))
+            run = measurement.make_run(self._engine, policy, client.connection)
+            report = await self._report(measurement, run)
             await client.leave()
             return report
         finally:
             client.close()
 
-    async def _ended(self, run: Run, seconds: float) -> Report:
+    async def _report(self, measurement: Measurement, run: Run) -> Report:
+        seconds = measurement.seconds_left
         done = asyncio.Event()
         run.on_done = lambda _: done.set()
         try:
@@ -86,7 +78,7 @@ class Prober:
                 await done.wait()
             return run.report()
         except TimeoutError:
-            return run.report()._replace(fault=f"the run did not end within {seconds:.3g} s")
+            return measurement.failed(ProbeError(f"the run did not end within {seconds:.3g} s"))
         finally:
             run.stop()
 

@@ -3,8 +3,9 @@
 from typing import NamedTuple
 
 from check_ssh_exchange.diagnosis.diagnosis import Diagnosis
+from check_ssh_exchange.diagnosis.evaluate import Outcome
+from check_ssh_exchange.plugin.states import Verdict
 from check_ssh_exchange.report import Report
-from check_ssh_exchange.verdict import Verdict
 
 
 class Result(NamedTuple):
@@ -21,11 +22,24 @@ class Result(NamedTuple):
     is_background: bool
     at: float
     took: float
-    report: Report
-    diagnosis: Diagnosis
-    verdict: Verdict
+    outcome: Outcome
     summary: str
     ended: float = 0.0
+
+    @property
+    def report(self) -> Report:
+        """Return what was measured."""
+        return self.outcome.report
+
+    @property
+    def diagnosis(self) -> Diagnosis:
+        """Return the cause and its evidence."""
+        return self.outcome.diagnosis
+
+    @property
+    def verdict(self) -> Verdict:
+        """Return the state by the module's expectations."""
+        return self.outcome.verdict
 
     @property
     def is_ok(self) -> bool:
@@ -33,8 +47,8 @@ class Result(NamedTuple):
         return int(self.verdict.state) == 0
 
     @property
-    def outcome(self) -> tuple[str, str]:
-        """Return the state and the cause; a result with the outcome of the one before it is not news."""
+    def finding(self) -> tuple[str, str]:
+        """Return the state and the cause; a result with the finding of the one before it is not news."""
         return (str(self.verdict.state), self.diagnosis.cause)
 
 

@@ -2,10 +2,9 @@
 
 import asyncio
 
-from check_ssh_exchange.probe.connection import Address
+from check_ssh_exchange.probe.measurement import Measurement
 from check_ssh_exchange.report import Report
 
-from .attempt import Attempt
 from .budget.reservation import Reservation
 from .budget.server_state import ServerState, release
 from .prober import Prober
@@ -21,21 +20,12 @@ class Runner:
         self._prober = prober
         self._resting: set[asyncio.Task[None]] = set()
 
-    async def run(
-        self, attempt: Attempt, addresses: list[Address], states: list[ServerState], reservation: Reservation
-    ) -> Report:
-        """Make the run of an attempt in the time that is left; takes over the locks of `states`."""
+    async def run(self, measurement: Measurement, states: list[ServerState], reservation: Reservation) -> Report:
+        """Make the run of a resolved measurement in the time that is left; takes over the locks of `states`."""
         reservation.take()
         report: Report | None = None
         try:
-            report = await self._prober.run(
-                attempt.request.target,
-                attempt.plan,
-                addresses,
-                reservation.policy(),
-                attempt.resolved_in,
-                attempt.left,
-            )
+            report = await self._prober.run(measurement, reservation.policy())
             return report
         finally:
             rest = asyncio.create_task(self._rest(reservation, states, report))

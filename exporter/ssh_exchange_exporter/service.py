@@ -49,7 +49,7 @@ class Service:
 
     def _on_result(self, result: Result, before: Result | None) -> None:
         # A dead host fails the same way every minute: only a change is logged and kept.
-        is_news = result.outcome != before.outcome if before else not result.is_ok
+        is_news = result.finding != before.finding if before else not result.is_ok
         if is_news or not result.is_background:
             self.recent.add(result)
         level = logging.INFO if is_news else logging.DEBUG

@@ -1,11 +1,11 @@
 """Results made by hand and judged as the program judges them."""
 
-from check_ssh_exchange.diagnosis.diagnosis import diagnose
+from check_ssh_exchange.diagnosis.diagnosis import Diagnosis
+from check_ssh_exchange.diagnosis.evaluate import evaluate
 from check_ssh_exchange.ending import Depth, Ending
 from check_ssh_exchange.remote.options import parse
-from check_ssh_exchange.remote.status_line import summary
-from check_ssh_exchange.report import Handshake, Report
-from check_ssh_exchange.verdict import judge
+from check_ssh_exchange.remote.status_line import line
+from check_ssh_exchange.report import Fault, FaultKind, Handshake, Report
 from ssh_exchange_exporter.result import Result
 from tests.runs import EXCEEDED, run
 
@@ -29,21 +29,23 @@ HEALTHY = timed(run("SSSSS", by="9.2"))
 THROTTLED = timed(run("SStSt", "S", says=EXCEEDED, by="9.2"))
 BANNED = timed(run("SSiii", "i", icmp=(3, 13, "192.0.2.254"), by="9.2"))
 STALLED = timed(run("qqqqq"))
-EVERY_ENDING = timed(run("ScrtbqkRiuxnp", "S", witness="S", asked="n", by="9.2"))
+EVERY_ENDING = timed(run("ScrtbqkRiuxnp", "S", second="S", asked="n", by="9.2"))
 NAMELESS = Report(
     host="nowhere.example",
     port=22,
     depth=Depth.KEXINIT,
     asked=5,
-    fault="nowhere.example does not resolve: name or service not known",
-    fault_cause="name_resolution",
+    fault=Fault(FaultKind.NAME_RESOLUTION, "nowhere.example does not resolve: name or service not known"),
 )
 
 
 def probed(report: Report, target: str = "host.example:22", number: int = 1, **changed: object) -> Result:
     """The result of a probe that began twelve seconds before NOW."""
-    diagnosis = diagnose(report)
-    verdict = judge(report, diagnosis, parse(["-H", "host.example"]).expected)
-    line = f"SSH {str(verdict.state).upper()} - {summary(report, diagnosis, verdict)}"
-    result = Result(number, target, "default", True, NOW - 12, report.took, report, diagnosis, verdict, line)
+    outcome = evaluate(report, None, parse(["-H", "host.example"]).expectations)
+    result = Result(number, target, "default", True, NOW - 12, report.took, outcome, line(outcome))
     return result._replace(**changed)  # type: ignore[arg-type]
+
+
+def with_diagnosis(result: Result, diagnosis: Diagnosis) -> Result:
+    """The result with another diagnosis."""
+    return result._replace(outcome=result.outcome._replace(diagnosis=diagnosis))

@@ -7,10 +7,9 @@ from types import MappingProxyType
 
 import pytest
 
-from check_ssh_exchange.diagnosis.diagnosis import diagnose
+from check_ssh_exchange.diagnosis.evaluate import evaluate
 from check_ssh_exchange.ending import Ending
 from check_ssh_exchange.report import Report
-from check_ssh_exchange.verdict import judge
 from ssh_exchange_exporter.background.targets import BackgroundTarget, Fleet, TargetSpec
 from ssh_exchange_exporter.configuration.module import Module
 from ssh_exchange_exporter.configuration.target import parse_target
@@ -28,9 +27,8 @@ def spec(text: str, interval: float = 60.0, labels: Mapping[str, str] = MappingP
 
 
 def result(number: int, report: Report, *, is_background: bool = True) -> Result:
-    diagnosis = diagnose(report)
-    verdict = judge(report, diagnosis, MODULE.expectations())
-    return Result(number, "host", "default", is_background, 1000.0, 0.1, report, diagnosis, verdict, "SSH")
+    outcome = evaluate(report, None, MODULE.expectations())
+    return Result(number, "host", "default", is_background, 1000.0, 0.1, outcome, "SSH")
 
 
 def fleet_of(count: int, interval: float = 60.0) -> Fleet:

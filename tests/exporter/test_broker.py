@@ -42,6 +42,11 @@ def served(place: Path, configuration: str, work: Callable[[Service], Awaitable[
     return asyncio.run(main())
 
 
+def sentence(response: ProbeResponse) -> str:
+    fault = response.result.report.fault
+    return "" if fault is None else fault.sentence
+
+
 async def probe(service: Service, target: str, module: str = "default", seconds: float = LONG) -> ProbeResponse:
     request = ProbeRequest(parse_target(target), target, module, service.configuration.modules[module])
     return await service.broker.probe(request, seconds)
@@ -57,8 +62,9 @@ def test_a_run_that_is_refused_costs_the_handshakes_it_has_made(tmp_path: Path) 
         responses = served(tmp_path, f"{budget}modules: {{large: {{handshakes: 20, timeout: 20s}}}}", work)
         assert len(server.peers) == 1
     assert [response.kind for response in responses] == [FRESH, DEFERRED, DEFERRED]
-    said = responses[0].result.report.fault or ""
-    assert said.endswith("use handshakes: 15, or exempt: true when the server exempts this address")
+    fault = responses[0].result.report.fault
+    assert fault is not None
+    assert fault.sentence.endswith("use handshakes: 15, or exempt: true when the server exempts this address")
 
 
 @pytest.mark.parametrize("source", ["0:0:0:0:0:0:0:1", "::0001"])
@@ -108,7 +114,7 @@ def test_a_machine_out_of_descriptors_is_told_in_a_sentence_and_the_server_is_fr
         closed.bind(("127.0.0.1", 0))
         target = f"127.0.0.1:{closed.getsockname()[1]}"
         without, again = served(tmp_path, "{}", work)
-    assert "no file descriptor left" in (without.result.report.fault or "")
+    assert "no file descriptor left" in sentence(without)
     assert again.result.report.counts[Ending.REFUSED] == 5
 
 
@@ -132,7 +138,7 @@ def test_a_probe_that_waited_for_another_does_not_call_a_slow_server_a_dead_one(
         one, other = served(tmp_path, modules, work)
     assert one.result.report.completed == 2
     assert other.result.report.counts[Ending.BANNER_TIMEOUT] == 0
-    assert "another probe of this server was under way" in (other.result.report.fault or "")
+    assert "another probe of this server was under way" in sentence(other)
     assert other.kind is UNAVAILABLE
 
 
@@ -196,7 +202,7 @@ def test_a_request_over_budget_without_an_earlier_result_gets_a_placeholder(tmp_
         assert len(server.peers) == 0
     assert (response.kind, response.result.number) == (DEFERRED, 0)
     assert response.wait == pytest.approx(50, abs=1)
-    assert (response.result.report.fault or "").startswith("the budget for this server is spent")
+    assert sentence(response).startswith("the budget for this server is spent")
 
 
 def test_a_background_target_counts_only_what_was_probed(tmp_path: Path) -> None:

@@ -44,9 +44,11 @@ def test_the_default_module_is_there_beside_others_and_can_be_changed(tmp_path: 
 def test_a_default_module_does_what_the_plugin_does_without_options() -> None:
     plugin = parse(["-H", "host"])
     assert Module().plan(10.0) == plugin.plan
-    ours, theirs = Module().expectations(), plugin.expected
-    assert (ours.critical, ours.states, ours.versions) == (theirs.critical, theirs.states, theirs.versions)
-    assert ours.warning == {label: spec for label, spec in theirs.warning.items() if label != "early_close_window"}
+    ours, theirs = Module().expectations(), plugin.expectations
+    assert (ours.states, ours.versions) == (theirs.states, theirs.versions)
+    assert ours.thresholds.critical == theirs.thresholds.critical
+    in_both = {label: spec for label, spec in theirs.thresholds.warning.items() if label != "early_close_window"}
+    assert ours.thresholds.warning == in_both
 
 
 def test_a_module_becomes_the_plan_and_the_expectations_that_it_says(tmp_path: Path) -> None:
@@ -77,12 +79,12 @@ modules:
     assert plan.login == Login("probe", str(tmp_path / "key"), None)
     assert module.plan(1000.0).timeout == 60.5
     expected = module.expectations()
-    assert expected.warning == {"early_close": "0", "banner_p50": "2.5", "failed": "10"}
-    assert expected.critical == {"early_close": "~:", "banner_p50": "5"}
+    assert expected.thresholds.warning == {"early_close": "0", "banner_p50": "0:2.5", "failed": "10"}
+    assert expected.thresholds.critical == {"early_close": "~:", "banner_p50": "5"}
     assert expected.states == {"closed": "ok", "maxstartups": "critical"}
     assert expected.versions == ("OpenSSH_9.2p1",)
     assert "failed" in expected.explicit
-    assert module.slow_after == 2.5
+    assert expected.slow_after == 2.5
 
 
 @pytest.mark.parametrize(
@@ -90,7 +92,7 @@ modules:
 )
 def test_slow_begins_where_the_warning_range_of_the_median_banner_ends(spec: object, seconds: float) -> None:
     module = Module.model_validate({"thresholds": {"warning": {"banner_p50": spec}}})
-    assert module.slow_after == seconds
+    assert module.expectations().slow_after == seconds
 
 
 @pytest.mark.parametrize(

@@ -152,7 +152,7 @@ SHAKES = st.builds(
     kex=st.none() | st.floats(0, 1e5),
     login=st.none() | st.floats(0, 1e5),
     wave=st.integers(0, 30),
-    is_witness=st.booleans(),
+    is_second_source=st.booleans(),
     spoke_first=st.booleans(),
 )
 
@@ -161,7 +161,8 @@ SHAKES = st.builds(
 @given(st.lists(SHAKES, max_size=40))
 def test_any_report_makes_a_page_whose_bars_lie_inside_of_the_drawing(shakes: list[Handshake]) -> None:
     report = Report("host", 22, Depth.KEXINIT, len(shakes), handshakes=tuple(shakes))
-    result = probed(HEALTHY)._replace(report=report)
+    healthy = probed(HEALTHY)
+    result = healthy._replace(outcome=healthy.outcome._replace(report=report))
     page = Page(probe_page(result, NOW))
     assert len(outlines(page)) + _left_out(page) == len(shakes)
     for element in page.elements:

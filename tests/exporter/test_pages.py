@@ -12,8 +12,9 @@ import pytest
 
 from check_ssh_exchange.diagnosis.cause import PHRASES, Cause, Confidence
 from check_ssh_exchange.diagnosis.diagnosis import Diagnosis
+from check_ssh_exchange.diagnosis.remedies import Remedy, Where
 from check_ssh_exchange.ending import Ending
-from check_ssh_exchange.report import Algorithms, Report
+from check_ssh_exchange.report import Algorithms, Fault, FaultKind, Report, Shortfall, ShortfallKind
 from ssh_exchange_exporter.pages.html import CONTENT_SECURITY_POLICY, Markup, escape, frame, join, tag
 from ssh_exchange_exporter.pages.landing import FLEET_LIMIT, landing
 from ssh_exchange_exporter.pages.probe_page import probe_page
@@ -22,7 +23,7 @@ from ssh_exchange_exporter.result import FleetRow, Result
 from tests.runs import run
 
 from .markup import Page
-from .probed import BANNED, EVERY_ENDING, HEALTHY, NAMELESS, NOW, STALLED, THROTTLED, probed
+from .probed import BANNED, EVERY_ENDING, HEALTHY, NAMELESS, NOW, STALLED, THROTTLED, probed, with_diagnosis
 
 HOSTILE = "\"'><img src=x onerror=alert(1)><script>alert(2)</script></td></title></svg></style>&lt;\u202e\x1b"
 HARMLESS = "Harmless"  # as it is when capitalised
@@ -78,18 +79,18 @@ def full_result(poison: str) -> Result:
             one._replace(text="said", detail="seen", identification="SSH-2.0-x") for one in EVERY_ENDING.handshakes
         ),
         algorithms=Algorithms(("kex",), ("key",), ("cipher",), ("mac",)),
-        fault="fault",
-        notes=("note",),
-        control="control",
+        fault=Fault(FaultKind.LOCAL, "fault"),
+        control=True,
         host_key="key",
-        held_back="held",
-        window=(3, 9),
     )
-    diagnosis = Diagnosis(Cause.PROXY, Confidence.LIKELY, ("evidence",), ("alternative",), ("remedy",), address="here")
-    clean = probed(report)._replace(diagnosis=diagnosis)
+    remedies = (Remedy(Where.SERVER, "remedy"),)
+    diagnosis = Diagnosis(Cause.PROXY, Confidence.LIKELY, ("evidence",), ("alternative",), remedies, address="here")
+    plain = with_diagnosis(probed(report), diagnosis)
+    clean = plain._replace(outcome=plain.outcome._replace(notes=("note",)))
     result = infected(clean, poison)
     assert isinstance(result, Result)
-    return result._replace(verdict=result.verdict._replace(state=clean.verdict.state))  # a word of ours
+    verdict = result.verdict._replace(state=clean.verdict.state)  # a word of the program
+    return result._replace(outcome=result.outcome._replace(verdict=verdict))
 
 
 def poisoned_landing(poison: str) -> str:
@@ -279,13 +280,13 @@ def test_evidence_alternatives_remedies_and_runbook_are_there() -> None:
     assert diagnosis.evidence
     assert diagnosis.alternatives
     assert {*diagnosis.evidence, *diagnosis.alternatives} <= {one.words for one in page.all("li")}
-    assert [one.words for one in page.all("pre")] == list(diagnosis.remedies)
-    assert diagnosis.runbook in [one.words for one in page.all("code")]
+    assert [one.words for one in page.all("pre")] == [str(remedy) for remedy in diagnosis.remedies]
+    assert f"docs/runbook/{diagnosis.cause}.md" in [one.words for one in page.all("code")]
 
 
 @pytest.mark.parametrize("cause", [cause for cause in Cause if cause is not Cause.HEALTHY])
 def test_the_runbook_that_a_page_names_exists(cause: Cause) -> None:
-    page = Page(probe_page(probed(STALLED, diagnosis=Diagnosis(cause, Confidence.LIKELY)), NOW))
+    page = Page(probe_page(with_diagnosis(probed(STALLED), Diagnosis(cause, Confidence.LIKELY)), NOW))
     (path,) = [one.words for one in page.all("code") if one.words.startswith("docs/")]
     assert (pathlib.Path(__file__).parents[2] / path).is_file()
 
@@ -302,20 +303,21 @@ def test_every_handshake_has_a_row_with_its_phases_in_milliseconds() -> None:
 def test_a_probe_without_handshakes_says_why() -> None:
     page = history(NAMELESS)
     assert NAMELESS.fault is not None
-    assert NAMELESS.fault in page.words
+    assert NAMELESS.fault.sentence in page.words
     assert "nothing to draw" in page.words
     assert not page.all("table")
 
 
 def test_fault_and_notes_are_shown() -> None:
-    page = history(HEALTHY._replace(fault="no descriptors left", notes=("three at once", "less time")))
-    for words in ("no descriptors left", "three at once", "less time"):
+    shortfalls = (Shortfall(ShortfallKind.DESCRIPTORS, 3), Shortfall(ShortfallKind.FURTHER_TEST, reason="no time"))
+    page = history(HEALTHY._replace(fault=Fault(FaultKind.LOCAL, "no descriptors left"), shortfalls=shortfalls))
+    for words in ("no descriptors left", "at most 3 at once", "a further test was not possible: no time"):
         assert words in page.words
 
 
 def test_a_fault_that_the_summary_cuts_is_shown_in_full() -> None:
     fault = "no descriptors left, " * 40
-    assert fault.strip() in history(HEALTHY._replace(fault=fault)).words
+    assert fault.strip() in history(HEALTHY._replace(fault=Fault(FaultKind.LOCAL, fault))).words
 
 
 def test_links_of_the_page_of_a_probe_lead_one_folder_up() -> None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from check_ssh_exchange.demo import ThrottlingServer
-from check_ssh_exchange.perfdata import LABELS
+from check_ssh_exchange.diagnosis.figures import LABELS
 from tests.lab import daemons, zoo
 from tests.lab.fake_sshd import FIN, HEALTHY, KEXINIT, FakeSshd, send
 

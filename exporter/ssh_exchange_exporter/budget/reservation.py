@@ -1,21 +1,21 @@
 """What one run takes from the budgets of its servers, and what it puts back."""
 
-import re
 import time
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator
 
 from check_ssh_exchange.diagnosis import budget
 from check_ssh_exchange.ending import Depth, Ending
-from check_ssh_exchange.measure import policy as policy_of
-from check_ssh_exchange.plan import Plan
+from check_ssh_exchange.plan import Followup, Plan, Policy
 from check_ssh_exchange.probe.connection import Address
-from check_ssh_exchange.probe.policy import Policy
-from check_ssh_exchange.report import Followup, Handshake, Report, Server
+from check_ssh_exchange.report import Handshake, Report, Server
 
 from ..prober import source_towards
 from .server_state import ServerState, ServerStates, plain
 from .source_budget import SourceBudget
+
+# What a user may change, as the configuration spells it.
+KEYS = budget.Spelling("handshakes: {}", "concurrency: {}", "exempt: true")
 
 FAILED_LOGIN = 5  # handshakes that a failed login costs with OpenSSH (srclimit.c, PerSourcePenalties authfail:5)
 
@@ -75,24 +75,20 @@ class Reservation:
 
     def policy(self) -> Policy:
         """Return the policy of the plugin, with the follow-ups that the budgets cover."""
-        ours = policy_of(self._plan)
-
-        def refusal(server: Server | None, addresses: int) -> str | None:
-            why = ours.refusal(server, addresses)
-            return why and as_keys(why)
+        ours = budget.policy(self._plan, KEYS)
 
         def followups(report: Report) -> tuple[Followup, ...]:
             return tuple(followup for followup in ours.followups(report) if self._affords(followup, report))
 
-        return Policy(refusal, followups)
+        return Policy(ours.refusal, followups)
 
     def _affords(self, followup: Followup, report: Report) -> bool:
         # A follow-up goes to an address that served the run, else to the first (probe/run.py).
         served = (handshake.address for handshake in report.handshakes if handshake.ending is Ending.COMPLETED)
         address = plain(next(served, report.address or ""))
-        if followup is Followup.CONTROL or address not in self._states:
+        if followup is Followup.CONTROL_PORT or address not in self._states:
             return True
-        source = plain(self._plan.sources[1]) if followup is Followup.WITNESS else self._sources[address]
+        source = plain(self._plan.sources[1]) if followup is Followup.SECOND_SOURCE else self._sources[address]
         said = (handshake for handshake in report.handshakes if plain(handshake.address) == address)
         server = servers_of(said).get(address)
         is_limited = budget.limit(server, self._plan.depth, is_exempt=self._plan.exempt) is not None
@@ -115,11 +111,6 @@ class Reservation:
                 self._states[address].server = server
 
 
-def as_keys(sentence: str) -> str:
-    """Return a sentence of the plugin with its options as the configuration's keys."""
-    return re.sub(r"--(handshakes|concurrency) (\d+)", r"\1: \2", sentence).replace("--exempt", "exempt: true")
-
-
 def costs(report: Report) -> Counter[tuple[str, str]]:
     """Return how many handshakes a run has cost, by server address and source address.
 
@@ -140,7 +131,5 @@ def servers_of(handshakes: Iterable[Handshake]) -> dict[str, Server]:
     found = {}
     for handshake in handshakes:
         if handshake.identification is not None:
-            _, protocol, version = handshake.identification.split("-", 2)
-            software, _, comments = version.partition(" ")
-            found[plain(handshake.address)] = Server(handshake.identification, protocol, software, comments)
+            found[plain(handshake.address)] = Server.of(handshake.identification)
     return found

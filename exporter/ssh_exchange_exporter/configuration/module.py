@@ -1,18 +1,19 @@
 """A module: how to probe, and what to expect of the server."""
 
-import math
 from importlib.util import find_spec
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, ValidationInfo, field_validator, model_validator
 
 from check_ssh_exchange.diagnosis.cause import Cause
-from check_ssh_exchange.diagnosis.diagnosis import SLOW_AFTER
+from check_ssh_exchange.diagnosis.figures import DEFAULT_CRITICAL, DEFAULT_WARNING, LABELS
+from check_ssh_exchange.diagnosis.verdict import Expectations
 from check_ssh_exchange.ending import Depth, Ending
-from check_ssh_exchange.perfdata import LABELS
 from check_ssh_exchange.plan import DEFAULT_HANDSHAKES, Login, Plan
-from check_ssh_exchange.plugin.thresholds import DEFAULT_CRITICAL, DEFAULT_WARNING, STATES, parse_range
-from check_ssh_exchange.verdict import Expectations
+from check_ssh_exchange.plugin import states
+from check_ssh_exchange.plugin.thresholds import Thresholds as PluginThresholds
+from check_ssh_exchange.plugin.thresholds import parse_range
+from check_ssh_exchange.report import Family
 
 from . import files
 from .duration import Duration, between
@@ -22,7 +23,7 @@ from .strict import Strict as Part
 MAX_HANDSHAKES = 1000
 MAX_TIMEOUT = 600.0
 
-_FAMILIES = {"any": "any", "all": "any", "ip4": "ipv4", "ip6": "ipv6"}
+_FAMILIES = {"any": Family.ANY, "all": Family.ANY, "ip4": Family.IPV4, "ip6": Family.IPV6}
 # The window of remembered runs belongs to the plugin's state file. Prometheus has avg_over_time.
 _LABELS = tuple(label for label in LABELS if label != "early_close_window")
 _WORDS = tuple(dict.fromkeys([str(word) for word in (*Ending, *Cause)]))
@@ -49,8 +50,8 @@ def _word(text: str) -> str:
 
 
 def _state(given: object) -> object:
-    if not isinstance(given, str) or given.lower() not in STATES:
-        raise ValueError(f"should be {', '.join(STATES[:-1])} or {STATES[-1]}")
+    if not isinstance(given, str) or given.lower() not in states.WORDS:
+        raise ValueError(f"should be {', '.join(states.WORDS[:-1])} or {states.WORDS[-1]}")
     return given.lower()
 
 
@@ -154,23 +155,14 @@ class Module(Part):
         )
 
     def expectations(self) -> Expectations:
-        """Return what the plugin would have been told to expect."""
+        """Return what the plugin's options would say."""
         warning, critical = self.thresholds.warning, self.thresholds.critical
         # Only counters of endings make a difference by being explicit, and no default is one of these.
         return Expectations(
-            warning=warning,
-            critical=critical,
+            thresholds=PluginThresholds(warning, critical),
             states=self.states,
             versions=self.expected_version,
             explicit=frozenset(warning) | frozenset(critical),
+            window=None,
+            exempt=self.exempt,
         )
-
-    @property
-    def slow_after(self) -> float:
-        """Return the median banner time in seconds above which a server is slow: where its warning range ends."""
-        spec = self.thresholds.warning["banner_p50"]
-        end = spec.rpartition(":")[2]
-        if spec.startswith("@") or not end:
-            return SLOW_AFTER
-        value = float(end)
-        return value if math.isfinite(value) else SLOW_AFTER

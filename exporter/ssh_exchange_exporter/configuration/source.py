@@ -6,6 +6,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Strict
 
+from check_ssh_exchange.report import Family
+
 
 def _literal(text: str) -> str:
     try:
@@ -18,6 +20,6 @@ def _literal(text: str) -> str:
 SourceAddress = Annotated[str, Strict(), AfterValidator(_literal)]
 
 
-def families_of(sources: Iterable[str]) -> frozenset[str]:
-    """Return the families of addresses in the engine's words, ipv4 and ipv6."""
-    return frozenset("ipv6" if ":" in source else "ipv4" for source in sources)
+def families_of(sources: Iterable[str]) -> frozenset[Family]:
+    """Return the families of addresses."""
+    return frozenset(Family.IPV6 if ":" in source else Family.IPV4 for source in sources)

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from urllib.parse import urlencode
 
 from check_ssh_exchange.report import quantile
-from check_ssh_exchange.verdict import _guessed as cause_phrase
 
 from ..result import FleetRow, Result
 from .html import NAME, Attributes, Markup, badge, frame, join, link, table, tag
@@ -117,7 +116,7 @@ def _fleet_row(row: FleetRow, now: float) -> Markup:
         return tag("tr", None, tag("th", {"scope": "row"}, row.target, below), *cells)
     banners = result.report.durations("banner")
     cells += [
-        tag("td", {"class": "said"}, cause_phrase(result.diagnosis)),
+        tag("td", {"class": "said"}, result.diagnosis.phrase),
         _figure(share(result.report.early_close_ratio), "early"),
         _figure(duration(quantile(banners, 0.5) if banners else None), "banner"),
         tag("td", {"class": "time"}, age(now - result.at)),
@@ -154,7 +153,7 @@ def _recent_row(result: Result, now: float) -> Markup:
         None,
         tag("th", {"scope": "row"}, link(f"history/{result.number}", result.target), origin),
         tag("td", None, badge(_state(result))),
-        tag("td", {"class": "said"}, cause_phrase(result.diagnosis), tag("small", None, result.summary)),
+        tag("td", {"class": "said"}, result.diagnosis.phrase, tag("small", None, result.summary)),
         tag("td", {"class": "module"}, result.module),
         tag("td", {"class": "time"}, age(now - result.at)),
         tag("td", {"class": "number"}, duration(result.took)),

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from check_ssh_exchange.diagnosis.cause import PHRASES, Cause, Confidence
-from check_ssh_exchange.remote.status_line import MAX_SUMMARY
+from check_ssh_exchange.plugin.output import MAX_SUMMARY
 from check_ssh_exchange.report import PHASES, Handshake, Report
 
 from ..moment import moment
@@ -26,7 +26,7 @@ def probe_page(result: Result, now: float) -> str:
         _listed("Evidence", diagnosis.evidence),
         _listed("It could also be", diagnosis.alternatives),
         _remedies(result),
-        _listed("Notes", _notes(report)),
+        _listed("Notes", result.outcome.notes),
         _facts(result, now),
     ]
     parts = [
@@ -45,7 +45,7 @@ def _section(heading: str, *children: Child) -> Markup:
 
 def _verdict(result: Result) -> Markup:
     state = str(result.verdict.state)
-    report = result.report
+    fault = result.report.fault
     sure = tag("span", {"class": "sure"}, CONFIDENCE_WORDS[result.diagnosis.confidence])
     # The confidence of having no explanation says nothing.
     is_named = result.diagnosis.cause is not Cause.UNEXPLAINED
@@ -57,8 +57,7 @@ def _verdict(result: Result) -> Markup:
         tag("p", None, "Confidence: ", sure) if is_named else None,
         tag("p", None, result.summary),
         # A fault is the summary, cut to the length of a status line.
-        tag("p", None, "Not carried out: ", report.fault) if len(report.fault or "") > MAX_SUMMARY else None,
-        tag("p", None, "Held back: ", report.held_back) if report.held_back else None,
+        tag("p", None, "Not carried out: ", fault.sentence) if fault and len(fault.sentence) > MAX_SUMMARY else None,
     )
 
 
@@ -67,22 +66,13 @@ def _listed(heading: str, sentences: Iterable[str]) -> Markup:
     return _section(heading, tag("ul", None, *items)) if items else Markup()
 
 
-def _notes(report: Report) -> list[str]:
-    notes = list(report.notes)
-    if report.control:
-        notes.append(f"control port: {report.control}")
-    if report.window:
-        closes, accepted = report.window
-        notes.append(f"including earlier runs: {closes} of {counted(accepted, 'accepted connection')} closed early")
-    return notes
-
-
 def _remedies(result: Result) -> Markup:
     diagnosis = result.diagnosis
     if diagnosis.cause is Cause.HEALTHY:
         return Markup()
-    commands = [tag("pre", None, tag("code", None, remedy)) for remedy in diagnosis.remedies]
-    runbook = tag("p", None, "Runbook, in the project's repository: ", tag("code", None, diagnosis.runbook))
+    commands = [tag("pre", None, tag("code", None, str(remedy))) for remedy in diagnosis.remedies]
+    page = f"docs/runbook/{diagnosis.cause}.md"
+    runbook = tag("p", None, "Runbook, in the project's repository: ", tag("code", None, page))
     return _section("What to do", *commands, runbook)
 
 
@@ -137,7 +127,7 @@ def _row(one: Handshake, phases: Sequence[str], *, has_words: bool) -> Markup:
     swatch: Attributes = {"class": f"swatch e-{one.ending}", "width": 10, "height": 10, "aria-hidden": "true"}
     said = [tag("code", None, one.text) if one.text else None, tag("small", None, one.detail) if one.detail else None]
     role = one.role if one.role != "burst" or one.wave < 2 else f"burst, wave {one.wave}"
-    role += " (second source)" if one.is_witness else " (client spoke first)" if one.spoke_first else ""
+    role += " (second source)" if one.is_second_source else " (client spoke first)" if one.spoke_first else ""
     numbers = [getattr(one, phase) for phase in phases]
     return tag(
         "tr",

@@ -58,20 +58,20 @@ def groups(handshakes: Sequence[Handshake]) -> list[Group]:
     """Return the handshakes by purpose and wave, in the order of their starts."""
     found: dict[tuple[str, int, bool, bool], list[Handshake]] = {}
     for one in handshakes:
-        found.setdefault((one.role, one.wave, one.is_witness, one.spoke_first), []).append(one)
+        found.setdefault((one.role, one.wave, one.is_second_source, one.spoke_first), []).append(one)
     waves = len({key[1] for key in found if key[0] == "burst"})
     made = [Group(_name(key, members, waves), key[0], tuple(members)) for key, members in found.items()]
     return sorted(made, key=lambda group: group.span[0])
 
 
 def _name(key: tuple[str, int, bool, bool], members: Sequence[Handshake], waves: int) -> str:
-    role, wave, is_witness, spoke_first = key
+    role, wave, is_second_source, spoke_first = key
     count = len(members)
     if role == "burst":
         return f"Burst, wave {wave}: {count:,} at once" if waves > 1 else f"Burst: {count:,} at once"
     if role == "baseline":
         return "Baseline: one handshake" if count == 1 else f"Baseline: {counted(count, 'handshake')}, one per address"
-    if is_witness:
+    if is_second_source:
         return f"Recheck: from {members[0].source}"
     if spoke_first:
         return "Recheck: client spoke first"

@@ -1,8 +1,8 @@
-"""The figures of a run under their public labels, in their public order."""
+"""The figures of a run under their public labels, in their public order: what perfdata and thresholds name."""
 
-from .ending import TIMEOUTS, Depth, Ending
-from .report import Report, quantile
-from .values import NamedTuple
+from ..ending import TIMEOUTS, Depth, Ending
+from ..plugin.perfdata import Figure
+from ..report import Report, Role, quantile
 
 # Counters of one ending each, under its own word.
 ENDING_LABELS = (
@@ -30,18 +30,15 @@ UNITS: dict[str, str] = {
 }
 LABELS = tuple(UNITS)
 
-
-class Figure(NamedTuple):
-    """A measured value in the unit of its label: a count, a percentage, seconds."""
-
-    label: str
-    value: float
+DEFAULT_WARNING = {"early_close": "0", "banner_p50": "1", "early_close_window": "1"}
+DEFAULT_CRITICAL = {"early_close": "50", "banner_p50": "5"}
 
 
-def figures(report: Report, startups: int | None = None) -> list[Figure]:
+def figures(report: Report, startups: int | None = None, window: tuple[int, int] | None = None) -> list[Figure]:
     """Return what was measured, in order; what was not measured is left out.
 
-    `startups` is the diagnosis' estimate of the unauthenticated connections that others hold.
+    `startups` is the estimate of the unauthenticated connections that others hold, `window` the early closes and the
+    accepted connections of the remembered window.
     """
     values: dict[str, float | None] = dict.fromkeys(LABELS)
     counts = report.counts
@@ -62,18 +59,10 @@ def figures(report: Report, startups: int | None = None) -> list[Figure]:
         if ordered:
             values[f"{phase}_p50"] = quantile(ordered, 0.5)
             values[f"{phase}_max"] = ordered[-1]
-    served = (handshake for handshake in report.of_role("baseline") if handshake.ending is Ending.COMPLETED)
+    served = (handshake for handshake in report.of_role(Role.BASELINE) if handshake.ending is Ending.COMPLETED)
     baseline = [handshake.banner for handshake in served if handshake.banner is not None]
     values["baseline_banner"] = baseline[0] if baseline else None
     values["startups_estimate"] = startups
-    if report.window is not None and report.window[1]:
-        values["early_close_window"] = 100 * report.window[0] / report.window[1]
+    if window is not None and window[1]:
+        values["early_close_window"] = 100 * window[0] / window[1]
     return [Figure(label, value) for label, value in values.items() if value is not None]
-
-
-def fixed(value: float) -> str:
-    """Return a number as the plugin interface wants it: fixed-point, microseconds at the finest."""
-    if value - value != 0:  # nagiosplugin finds NaN inside of every range, and no consumer reads "nans"
-        raise ValueError(f"{value} is no figure")
-    text = f"{value:.6f}"
-    return text.rstrip("0").rstrip(".")

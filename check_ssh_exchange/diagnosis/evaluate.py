@@ -1,0 +1,88 @@
+"""The one way from a report to an answer: evaluate(report, history, expectations) -> Outcome. Pure."""
+
+from ..plugin.states import Verdict
+from ..report import Report
+from ..values import NamedTuple
+from . import history as past
+from .cause import Cause, Confidence
+from .diagnosis import Diagnosis
+from .explain import diagnose
+from .figures import figures
+from .history import History
+from .verdict import Expectations, judge, judge_held_back, shortfall_note
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..plugin.perfdata import Figure
+    from .history import Clock
+
+
+class Outcome(NamedTuple):
+    """All that a run says: what was measured, why, and how it is judged.
+
+    `history` is what the next run should know. `window` counts early closes and accepted connections of the window,
+    this run included; None without a history to count in. `is_held_back`: no handshake was made, so that a penalty can
+    run out. `notes` are sentences about this run beside the diagnosis: changes of the server, what was not done.
+    """
+
+    report: Report
+    diagnosis: Diagnosis
+    verdict: Verdict
+    history: History = History()
+    window: tuple[int, int] | None = None
+    is_held_back: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def figures(self) -> "list[Figure]":
+        """Return the figures under their public labels, in their order."""
+        startups = self.diagnosis.startups
+        return figures(self.report, startups.likeliest if startups else None, self.window)
+
+
+def evaluate(
+    report: Report, history: History | None, expectations: Expectations, clock: "Clock | None" = None
+) -> Outcome:
+    """Return what a run says, with what earlier runs saw at hand.
+
+    `history` is None where nothing is remembered between runs: then nothing is compared and no window is counted.
+    `clock` writes a moment (seconds since the epoch) as evidence names it, by default as that number.
+    """
+    say = clock or epoch
+    if not report.handshakes and report.fault is None:
+        return _held_back(report, history or History(), expectations, say)
+    diagnosis = diagnose(report, expectations.max_startups, expectations.slow_after)
+    notes = [shortfall_note(shortfall, report) for shortfall in report.shortfalls]
+    window = None
+    if history is not None and report.fault is None:
+        notes += past.changes(history, report)
+        diagnosis = past.with_past(diagnosis, history, report, say)
+        history = past.remember(history, report, diagnosis, report.at, expectations.window or 0.0)
+        if expectations.window is not None:
+            window = history.window(report.at, expectations.window)
+            if expectations.is_window_outside(window):
+                diagnosis = past.with_window(diagnosis, history, report, window, say)
+        if history.wait_until > report.at and not expectations.exempt:
+            notes.append(f"no further try before {say(history.wait_until)}, so that a penalty can run out")
+    history = history or History()
+    verdict = judge(report, diagnosis, expectations, window, history)
+    return Outcome(report, diagnosis, verdict, history, window, notes=tuple(dict.fromkeys(notes)))
+
+
+def _held_back(report: Report, history: History, expectations: Expectations, say: "Clock") -> Outcome:
+    """Return the outcome of a run that was not begun, because a penalty may still hold."""
+    from .remedies import remedies_for
+
+    sentence = (
+        f"a penalty against our address seemed to hold at {say(history.wait_until - history.wait)}, "
+        f"no try before {say(history.wait_until)} so that it can run out"
+    )
+    diagnosis = Diagnosis(Cause.PENALTY, Confidence.POSSIBLE, (sentence,), remedies=remedies_for(Cause.PENALTY, report))
+    window = history.window(report.at, expectations.window or 0.0)
+    verdict = judge_held_back(report, sentence, expectations, window, history)
+    return Outcome(report, diagnosis, verdict, history, window, is_held_back=True)
+
+
+def epoch(when: float) -> str:
+    """Return a moment as seconds since the epoch."""
+    return f"{when:.0f} s since the epoch"

@@ -1,0 +1,189 @@
+"""The state that a run leads to, by what the user expects of the server."""
+
+from collections.abc import Iterator
+
+from ..ending import EARLY_CLOSES, TIMEOUTS, Ending
+from ..plugin.nagios import Critical, Ok, State, Unknown, Warn
+from ..plugin.states import STATE_OF_WORD, Result, Verdict, verdict_of
+from ..plugin.thresholds import Thresholds
+from ..report import FaultKind, Report, Role, Shortfall, ShortfallKind
+from ..text import printable
+from ..values import NamedTuple
+from .cause import Cause, Confidence
+from .diagnosis import Diagnosis
+from .explain import SLOW_AFTER
+from .figures import DEFAULT_CRITICAL, DEFAULT_WARNING, UNITS, figures
+from .history import NO_HISTORY, History
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..plugin.perfdata import Figure
+    from .maxstartups import MaxStartups
+
+DEFAULT_WINDOW = 3600.0  # seconds
+INCOMPLETE = "not every handshake was made"
+DEFAULT_THRESHOLDS = Thresholds(DEFAULT_WARNING, DEFAULT_CRITICAL)
+
+
+class Expectations(NamedTuple):
+    """What the user expects of the server, and what he knows of it.
+
+    `states` maps an ending or a cause to the word of the state it leads to. `explicit` holds the labels whose ranges
+    the user has set. `window` is in seconds, None for none; `exempt`: the server exempts our address from penalties.
+    """
+
+    thresholds: Thresholds = DEFAULT_THRESHOLDS
+    states: dict[str, str] = {}
+    versions: tuple[str, ...] = ()
+    protocol: str | None = None
+    explicit: frozenset[str] = frozenset()
+    max_startups: "MaxStartups | None" = None
+    window: float | None = DEFAULT_WINDOW
+    exempt: bool = False
+
+    @property
+    def slow_after(self) -> float:
+        """Return the median banner time (seconds) above which a server is slow: where its warning range ends."""
+        end = self.thresholds.upper_end("banner_p50")
+        return SLOW_AFTER if end is None else end
+
+    def is_window_outside(self, window: tuple[int, int]) -> bool:
+        """Return whether the early closes of the window are outside their warning or their critical range."""
+        early, accepted = window
+        return accepted > 0 and self.thresholds.state("early_close_window", 100 * early / accepted) is not Ok
+
+
+def judge(
+    report: Report,
+    diagnosis: Diagnosis,
+    expectations: Expectations,
+    window: tuple[int, int] | None = None,
+    history: History = NO_HISTORY,
+) -> Verdict:
+    """Return the state of a run and the reasons for it that its cause does not already say."""
+    if report.fault is not None:
+        # We could not do what was asked; what is known so far is shown, and says nothing about the server.
+        is_named = report.fault.kind is FaultKind.NAME_RESOLUTION
+        word = expectations.states.get(diagnosis.cause, "unknown") if is_named else "unknown"
+        return Verdict(STATE_OF_WORD[word], (report.fault.sentence,))
+    excused = _excused(report, diagnosis, expectations)
+    results = list(_figures(report, diagnosis, expectations, excused, window, history))
+    if len(report.handshakes) - len(report.of_role(Role.RECHECK)) < report.asked:
+        results.append(
+            Result(Unknown, shortfall_note(report.shortfalls[-1], report) if report.shortfalls else INCOMPLETE)
+        )
+    results += _words(report, diagnosis, expectations, excused)
+    return verdict_of([*results, *_identity(report, expectations)])
+
+
+def judge_held_back(
+    report: Report, sentence: str, expectations: Expectations, window: tuple[int, int], history: History
+) -> Verdict:
+    """Return the state of a run that was not begun: the penalty's, CRITICAL unless the user has set another."""
+    if Cause.PENALTY in expectations.states:
+        result = Result(STATE_OF_WORD[expectations.states[Cause.PENALTY]])
+        return verdict_of([result])
+    no_diagnosis = Diagnosis(Cause.PENALTY, Confidence.POSSIBLE)
+    outside = _figures(
+        report, no_diagnosis, expectations, _excused(report, no_diagnosis, expectations), window, history
+    )
+    return verdict_of([Result(Critical, sentence), *outside])
+
+
+def _figures(
+    report: Report,
+    diagnosis: Diagnosis,
+    expectations: Expectations,
+    excused: frozenset[Ending],
+    window: tuple[int, int] | None,
+    history: History,
+) -> Iterator[Result]:
+    """Yield a result for each figure outside its range."""
+    startups = diagnosis.startups.likeliest if diagnosis.startups else None
+    is_excused = {
+        "early_close": bool(report.early_closes) and excused >= EARLY_CLOSES,
+        "early_close_window": _is_window_excused(diagnosis, history, expectations),
+    }
+    for figure in figures(report, startups, window):
+        state = expectations.thresholds.state(figure.label, figure.value)
+        if state is not Ok and not is_excused.get(figure.label):
+            yield Result(state, _violation(figure, state, expectations, report))
+
+
+def _is_window_excused(diagnosis: Diagnosis, history: History, expectations: Expectations) -> bool:
+    """Return whether the user has set the state of what closed early in the window: the cause, or all its endings."""
+    states = expectations.states
+    endings = history.early_endings
+    return (
+        diagnosis.cause in states
+        or history.early_cause in states
+        or (bool(endings) and all(ending in states for ending in endings))
+    )
+
+
+def _violation(figure: "Figure", state: "State", expectations: Expectations, report: Report) -> str:
+    if UNITS[figure.label] != "s" and report.completed < len(report.handshakes):
+        return ""  # the cause says it in better words
+    return expectations.thresholds.violation(figure, UNITS[figure.label], state)
+
+
+def _excused(report: Report, diagnosis: Diagnosis, expectations: Expectations) -> frozenset[Ending]:
+    """Return the endings whose state the user has set, all of them when it is the cause's state that is set."""
+    states = expectations.states
+    if diagnosis.cause in states:
+        return frozenset(Ending)
+    absent = EARLY_CLOSES - {handshake.ending for handshake in report.handshakes}
+    return frozenset(ending for ending in Ending if ending in states) | absent
+
+
+def _words(
+    report: Report, diagnosis: Diagnosis, expectations: Expectations, excused: frozenset[Ending]
+) -> Iterator[Result]:
+    """Yield the results that come from the cause and the endings."""
+    states = expectations.states
+    present = [ending for ending, count in report.counts.items() if count]
+    for word in (diagnosis.cause, *present):
+        if word in states:
+            yield Result(STATE_OF_WORD[states[word]])
+    if diagnosis.cause is Cause.INCOMPATIBLE and report.completed and diagnosis.cause not in states:
+        yield Result(Critical, diagnosis.evidence[0])
+    if not excused.issuperset(present):
+        if not report.serves_us:
+            yield Result(Critical)
+        elif _has_unjudged(report, expectations, excused):
+            yield Result(Warn)
+
+
+def _has_unjudged(report: Report, expectations: Expectations, excused: frozenset[Ending]) -> bool:
+    # Early closes are judged by their ratio. A handshake that failed otherwise beside served ones has no threshold by
+    # default, and must not pass as healthy unless the user has set a range on a counter of it.
+    if expectations.explicit & {"failed", "completed"}:
+        return False
+    others = {h.ending for h in report.handshakes} - EARLY_CLOSES - {Ending.COMPLETED} - excused
+    if "timeout" in expectations.explicit:
+        others -= TIMEOUTS
+    return not others <= expectations.explicit
+
+
+def _identity(report: Report, expectations: Expectations) -> Iterator[Result]:
+    server = report.server
+    if server is None:
+        return
+    versions = expectations.versions
+    if versions and not {server.software, server.version} & set(versions):
+        wanted = " or ".join(f'"{printable(version)}"' for version in versions)
+        yield Result(Critical, f'the server is "{server.version}", expected {wanted}')
+    if expectations.protocol is not None and server.protocol != expectations.protocol:
+        yield Result(Critical, f"the protocol is {server.protocol}, expected {printable(expectations.protocol)}")
+
+
+def shortfall_note(shortfall: Shortfall, report: Report) -> str:
+    """Return the sentence about what a run did less than was asked."""
+    match shortfall.kind:
+        case ShortfallKind.TIME:
+            missing = f"{shortfall.number} of the {report.asked} handshakes asked for"
+            return f"time was up before {missing} were made: raise --timeout"
+        case ShortfallKind.DESCRIPTORS:
+            return f"at most {shortfall.number} at once: {shortfall.reason}"
+        case ShortfallKind.FURTHER_TEST:
+            return f"a further test was not possible: {shortfall.reason}"
