@@ -22,23 +22,25 @@ VALUES = {"", "ending", "plan", "report", "text", "values"}
 MAY_IMPORT: dict[str, set[str]] = {
     "": set(),
     "values": set(),
+    "text": set(),
     "interrupt": set(),
     "ending": set(),
-    "text": set(),
     "report": {"ending", "values"},
-    "plan": {"ending", "values"},
-    "perfdata": {"ending", "values", "report"},
+    "plan": {"ending", "report", "values"},
+    "plugin": {"interrupt", "text", "values"},
     "wire": {"", "ending", "values"},
-    "diagnosis": VALUES,
-    "plugin": {*VALUES, "diagnosis", "perfdata"},
+    "diagnosis": {*VALUES, "plugin"},
     "probe": {*VALUES, "interrupt", "wire"},
     "measure": {*VALUES, "interrupt", "diagnosis", "probe"},
-    "verdict": {*VALUES, "diagnosis", "perfdata", "plugin"},
-    "remote": {*VALUES, "diagnosis", "interrupt", "measure", "perfdata", "plugin", "verdict"},
+    "remote": {*VALUES, "diagnosis", "interrupt", "measure", "plugin"},
     "demo": {*VALUES, "diagnosis", "remote", "wire"},
     "__main__": {"remote"},
 }
-PURE = {"values", "text", "ending", "report", "perfdata", "wire", "diagnosis"}
+PURE = {"values", "text", "ending", "report", "plan", "wire", "diagnosis"}
+# The kit's values; its other modules are a plugin's process, command line and files.
+PURE_IN_PLUGIN = {"output", "perfdata", "states", "thresholds"}
+# What only the SSH rooms may speak of: the kit serves any plugin.
+WORDS_OF_SSH = ("ssh", "handshake", "banner", "kexinit", "maxstartups")
 IMPURE_MODULES = {
     "asyncio", "concurrent", "ctypes", "fcntl", "http", "io", "logging", "multiprocessing", "pathlib", "random",
     "select", "selectors", "shutil", "signal", "socket", "socketserver", "ssl", "subprocess", "sys", "tempfile",
@@ -57,12 +59,13 @@ sys.stdout.write(output + "loaded: " + " ".join(sorted(sys.modules)))
 
 
 class Import(NamedTuple):
-    """One imported module: its whole name, and where the statement stands."""
+    """One imported module: its whole name, where the statement stands, and what it takes from there."""
 
     name: str
     line: int
     is_at_module_level: bool
     is_for_types: bool
+    parts: tuple[str, ...] = ()
 
 
 def is_type_checking(node: ast.AST) -> bool:
@@ -84,7 +87,8 @@ def imports(path: Path) -> Iterator[Import]:
         for child in ast.iter_child_nodes(node):
             if isinstance(child, ast.Import | ast.ImportFrom):
                 for name in names(child):
-                    yield Import(name, child.lineno, top, typed)
+                    parts = tuple(alias.name for alias in child.names) if isinstance(child, ast.ImportFrom) else ()
+                    yield Import(name, child.lineno, top, typed, parts)
             else:
                 inside = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
                 yield from walk(child, top and not inside, typed or is_type_checking(child))
@@ -125,6 +129,95 @@ def test_imports_go_down_and_never_up() -> None:
         f"{where}:{found.line} imports {found.name}"
         for where, own, found in every_import(set(MAY_IMPORT))
         if found.name.split(".")[0] == PACKAGE and room(found.name) not in MAY_IMPORT[own] | {own}
+    ]
+    assert wrong == []
+
+
+def graph() -> dict[str, set[str]]:
+    """Every module of the project and those of it that it imports, for types and inside functions too."""
+    places = [PACKAGE, "exporter/ssh_exchange_exporter", "tests", "faults", "bench"]
+    paths = [path for place in places for path in sorted((ROOT / place).rglob("*.py"))]
+    names = {path: name_of(path) for path in paths}
+    known = set(names.values())
+    edges: dict[str, set[str]] = {}
+    for path, name in names.items():
+        found = {imported.name for imported in imports(path)}
+        # `from .. import kernel` names a module or a value; `from ..probe import run` the module `probe.run`.
+        found |= {f"{one.name}.{part}" for one in imports(path) for part in one.parts}
+        edges[name] = {one.removesuffix(".__init__") for one in found} & known - {name}
+    return edges
+
+
+def name_of(path: Path) -> str:
+    name = path.relative_to(ROOT).as_posix().removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+    return name.removeprefix("exporter.")
+
+
+def circles(edges: dict[str, set[str]]) -> list[list[str]]:
+    """Return the groups of modules that import each other, directly or by others (Tarjan's components)."""
+    index: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+    found = []
+
+    def visit(name: str) -> None:
+        index[name] = low[name] = len(index)
+        stack.append(name)
+        for other in edges[name]:
+            if other not in index:
+                visit(other)
+                low[name] = min(low[name], low[other])
+            elif other in stack:
+                low[name] = min(low[name], index[other])
+        if low[name] == index[name]:
+            group = stack[stack.index(name) :]
+            del stack[stack.index(name) :]
+            if len(group) > 1:
+                found.append(sorted(group))
+
+    for name in edges:
+        if name not in index:
+            visit(name)
+    return found
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    edges = graph()
+    assert "check_ssh_exchange.wire.kexinit" in edges["check_ssh_exchange.wire.exchange"]
+    assert "tests.lab.zoo" in edges["faults.limits"]
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == [["b", "c"]]
+    assert circles(edges) == []
+
+
+def test_tests_faults_and_bench_share_the_lab_and_make_no_ring() -> None:
+    rooms = {"lab": "tests.lab", "tests": "tests", "faults": "faults", "bench": "bench"}
+
+    def room_of_module(name: str) -> str:
+        return next((room for room, prefix in rooms.items() if name == prefix or name.startswith(f"{prefix}.")), "")
+
+    edges: dict[str, set[str]] = {room: set() for room in rooms}
+    for name, others in graph().items():
+        if own := room_of_module(name):
+            edges[own] |= {room for other in others if (room := room_of_module(other))} - {own}
+    assert edges["lab"] == set()
+    assert circles(edges) == []
+
+
+def test_the_kit_knows_nothing_of_ssh() -> None:
+    wrong = []
+    for path in sorted((ROOT / PACKAGE / "plugin").glob("*.py")):
+        tree = ast.parse(path.read_bytes())
+        names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+        names |= {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+        wrong += [f"{path.name}: {name}" for name in names if any(word in name.lower() for word in WORDS_OF_SSH)]
+    assert wrong == []
+
+
+def test_the_kits_values_are_pure() -> None:
+    wrong = [
+        f"{where}:{found.line} imports {found.name}"
+        for where, _, found in every_import({"plugin"})
+        if Path(where).stem in PURE_IN_PLUGIN and found.name.split(".")[0] in IMPURE_MODULES | {"os"}
     ]
     assert wrong == []
 

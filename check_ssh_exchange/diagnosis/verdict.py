@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from ..ending import EARLY_CLOSES, TIMEOUTS, Ending
 from ..plugin.nagios import Critical, Ok, State, Unknown, Warn
+from ..plugin.perfdata import Figure, violation
 from ..plugin.states import STATE_OF_WORD, Result, Verdict, verdict_of
 from ..plugin.thresholds import Thresholds
 from ..report import FaultKind, Report, Role, Shortfall, ShortfallKind
@@ -17,7 +18,6 @@ from .history import NO_HISTORY, History
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..plugin.perfdata import Figure
     from .maxstartups import MaxStartups
 
 DEFAULT_WINDOW = 3600.0  # seconds
@@ -121,10 +121,10 @@ def _is_window_excused(diagnosis: Diagnosis, history: History, expectations: Exp
     )
 
 
-def _violation(figure: "Figure", state: "State", expectations: Expectations, report: Report) -> str:
+def _violation(figure: Figure, state: "State", expectations: Expectations, report: Report) -> str:
     if UNITS[figure.label] != "s" and report.completed < len(report.handshakes):
         return ""  # the cause says it in better words
-    return expectations.thresholds.violation(figure, UNITS[figure.label], state)
+    return violation(figure, UNITS[figure.label], expectations.thresholds, state)
 
 
 def _excused(report: Report, diagnosis: Diagnosis, expectations: Expectations) -> frozenset[Ending]:

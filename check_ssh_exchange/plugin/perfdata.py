@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping
 
 from ..values import NamedTuple
-from .thresholds import NONE, Thresholds, shortest
+from .nagios import State
+from .thresholds import NONE, Thresholds, position, shortest
 
 
 class Figure(NamedTuple):
@@ -26,6 +27,12 @@ def _item(figure: Figure, unit: str, thresholds: Thresholds) -> str:
     warning, critical = (shortest(ranges.get(label, "")) for ranges in (thresholds.warning, thresholds.critical))
     most = "100" if unit == "%" else ""
     return f"{label}={fixed(figure.value)}{unit};{warning};{critical};0;{most}".rstrip(";")
+
+
+def violation(figure: Figure, unit: str, thresholds: Thresholds, state: State) -> str:
+    """Return the sentence about a figure that has this state by its range: `banner_p50 is 1.2 s (outside 1)`."""
+    where = position(thresholds.range_of(figure.label, state))
+    return f"{figure.label} is {fixed(figure.value)}{unit and ' '}{unit} ({where})"
 
 
 def fixed(value: float) -> str:

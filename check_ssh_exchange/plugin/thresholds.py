@@ -8,10 +8,6 @@ from ..values import NamedTuple
 from .nagios import Critical, Ok, Range, State, Warn
 from .states import WORDS
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from .perfdata import Figure
-
 # The plugin guidelines' range. nagiosplugin's own parser also takes "", "1_000", Arabic digits and "5:6:7"; none of
 # these means anything to readers of our warn and crit fields, so only what the guidelines describe passes.
 # Python makes no int of more than 4300 digits.
@@ -33,12 +29,9 @@ class Thresholds(NamedTuple):
                 return state
         return Ok
 
-    def violation(self, figure: "Figure", unit: str, state: State) -> str:
-        """Return the sentence about a figure that has this state: `banner_p50 is 1.2 s (outside 1)`."""
-        from .perfdata import fixed
-
-        spec = (self.critical if state is Critical else self.warning)[figure.label]
-        return f"{figure.label} is {fixed(figure.value)}{unit and ' '}{unit} ({_position(spec)})"
+    def range_of(self, label: str, state: State) -> str:
+        """Return the range that gives a label this state, WARNING or CRITICAL; raises KeyError for none."""
+        return (self.critical if state is Critical else self.warning)[label]
 
     def upper_end(self, label: str) -> float | None:
         """Return where a label's warning range ends; None without an end, or for a range turned round."""
@@ -55,7 +48,7 @@ def _range(spec: str) -> Range:
     return Range(spec)
 
 
-def _position(spec: str) -> str:
+def position(spec: str) -> str:
     """Return where a value lies that is outside of a range: `outside 1:5`, and `inside 0 to 5` for `@5`."""
     if not spec.startswith("@"):
         return f"outside {spec}"
