@@ -32,7 +32,7 @@ class SourceBudget:
         return self._bucket.is_full(now)
 
     def covers(self, handshakes: int, now: float, requester: Hashable = None) -> bool:
-        """Return whether a run of so many handshakes may be made; one above the capacity needs a full bucket.
+        """Return whether a run of this many handshakes may be made; one above the capacity needs a full bucket.
 
         With `requester`, the handshakes of requests that wait before it are left to them.
         """

@@ -31,7 +31,7 @@ class TokenBucket:
         return not self._is_paused and self.level(now) >= self.capacity
 
     def has(self, tokens: float, now: float) -> bool:
-        """Return whether there are so many tokens."""
+        """Return whether the bucket has at least this many tokens."""
         return self.level(now) + EPSILON >= tokens
 
     def seconds_until(self, tokens: float, now: float) -> float:
@@ -46,7 +46,7 @@ class TokenBucket:
         return is_enough
 
     def overdraw(self, tokens: float, now: float) -> None:
-        """Take tokens, whether there are so many or not."""
+        """Take tokens even where the bucket has fewer."""
         self._level = self.level(now) - tokens
         self._at = max(self._at, now)
 

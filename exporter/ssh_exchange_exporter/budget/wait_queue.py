@@ -28,7 +28,7 @@ class WaitQueue:
         self._waiting: dict[Hashable, Waiter] = {}
 
     def put(self, requester: Hashable, handshakes: float, now: float, reserved_for: float | None = None) -> None:
-        """Add a request that needs so many handshakes; one that waits already keeps its place.
+        """Add a request and the handshakes it needs; one that waits already keeps its place.
 
         They stay reserved for `reserved_for` seconds. None: a first request reserves nothing (the client may not
         return); a repeated one reserves them for twice the observed interval.
