@@ -25,7 +25,7 @@ def test_requests_share_a_task_until_it_ends() -> None:
         other, is_shared = flights.join("other", lambda: work(3))
         assert not is_shared
         release.set()
-        assert await asyncio.gather(first, again, other) == (1, 1, 3)
+        assert [await first, await again, await other] == [1, 1, 3]
         later, is_shared = flights.join("key", lambda: work(4))
         assert not is_shared
         assert await later == 4
