@@ -1,5 +1,6 @@
 """What a burst says of the server: whether we alone hit its limit, and how many others it holds."""
 
+import math
 import random
 
 import pytest
@@ -73,3 +74,65 @@ def test_an_estimate_is_made_for_maxstartups_only() -> None:
     assert diagnose(run("SSSSt", "S", second="S", says=EXCEEDED, by="9.2")).startups is None
     assert diagnose(run("ccccc")).startups is None
     assert diagnose(run("SStSt", "S", says=EXCEEDED, by="9.2")).startups is not None
+
+
+# --- arithmetic of large runs
+
+
+def exact(tries: list[tuple[int, bool]], setting: MaxStartups) -> tuple[int, int, int]:
+    """The estimate by its definition, try by try: the likeliest number and the ends of the 95 % interval."""
+
+    def chance(held: int, own: int) -> float:
+        return maxstartups.drop_percent(held + own, setting) / 100
+
+    def likelihood(held: int) -> float:
+        return math.prod(chance(held, own) if dropped else 1 - chance(held, own) for own, dropped in tries)
+
+    def at_most(held: int, most: int) -> float:
+        chances = [1.0]
+        for own, _ in tries:
+            drop = chance(held, own)
+            pairs = zip([*chances, 0.0], [0.0, *chances], strict=True)
+            chances = [kept * (1 - drop) + dropped * drop for kept, dropped in pairs]
+        return sum(chances[: most + 1])
+
+    held = range(setting.full + 1)
+    dropped = sum(dropped for _, dropped in tries)
+    likeliest = max(held, key=likelihood)
+    low = next(n for n in held if 1 - at_most(n, dropped - 1) >= 0.025 and likelihood(n) > 0)
+    high = max((n for n in held if n >= likeliest and at_most(n, dropped) > 0.025), default=likeliest)
+    return likeliest, min(low, likeliest), high
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_estimate_is_that_of_its_definition(seed: int) -> None:
+    chance = random.Random(seed)
+    setting = maxstartups.parse(chance.choice(["10:30:100", "10:30:60", "5:30:20"]))
+    held = chance.randrange(setting.start, setting.full)
+    tries = [
+        (own, chance.randrange(100) < maxstartups.drop_percent(held + own, setting)) for own in [0] + [*range(8)] * 3
+    ]
+    if any(dropped for _, dropped in tries):
+        assert maxstartups.estimate(tries, setting) == exact(tries, setting)
+
+
+@pytest.mark.parametrize("setting", ["10:30:100", "10:30:20000", "5000:10:20000"])
+def test_the_work_of_an_estimate_does_not_grow_with_the_number_of_tries(setting: str) -> None:
+    # Counted in evaluations of the drop formula, not in seconds: 10,000 tries need few more than 1,000.
+    known, counts, calls = maxstartups.parse(setting), [], []
+    original = maxstartups.drop_percent
+
+    def counted(startups: int, setting: MaxStartups) -> int:
+        calls.append(startups)
+        return original(startups, setting)
+
+    for tries in (1000, 10_000):
+        chance = random.Random(3)
+        made = [(n % 200, chance.random() < 0.4) for n in range(tries)]
+        calls.clear()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(maxstartups, "drop_percent", counted)
+            assert maxstartups.estimate(made, known) is not None or setting == "10:30:100"
+        counts.append(len(calls))
+    assert counts[1] <= 1.2 * counts[0]
+    assert counts[1] < 300_000

@@ -267,6 +267,36 @@ def test_an_option_chooses_the_family_of_a_name(
     assert endings(told) == [("baseline", family, ending), *4 * [("burst", family, ending)]]
 
 
+@pytest.fixture
+def ipv4_only(net: Namespace) -> Iterator[None]:
+    """A monitor whose kernel has IPv6 switched off, as in many containers."""
+    setting = "net.ipv6.conf.all.disable_ipv6"
+    net.client.run("sysctl", "-q", "-w", f"{setting}=1")
+    try:
+        yield
+    finally:
+        net.client.run("sysctl", "-q", "-w", f"{setting}=0")
+        net.client.run("ip", "-6", "address", "replace", f"{net.client.ipv6[0]}/64", "dev", network.LINK)
+        net.client.run("ip", "-6", "address", "replace", f"{net.client.ipv6[1]}/64", "dev", network.LINK)
+
+
+@pytest.mark.usefixtures("ipv4_only")
+def test_an_address_that_this_machine_cannot_use_hides_nothing_of_the_others(net: Namespace, v4: zoo.Server) -> None:
+    with net.client.files(hosts=HOSTS, nsswitch_conf=NSSWITCH):
+        code, told = document(net, "both.test", v4.port)
+        closed_code, closed = document(net, "both.test", zoo.free_port())
+        all_code, every = document(net, "both.test", v4.port, "--all-addresses")
+        alone = probe(net, "2001:db8::2", v4.port)
+    assert (code, told["counts"]["completed"]) == (0, 5)
+    assert (closed_code, closed["diagnosis"]["cause"]) == (2, "not_listening")
+    assert (closed["counts"]["refused"], closed["counts"]["unreachable"]) == (5, 1)
+    assert all_code == 1
+    fates = sorted((one["address"], one["ending"]) for one in asked(every))
+    assert fates == [*5 * [("192.0.2.2", "completed")], ("2001:db8::2", "unreachable")]
+    assert every["diagnosis"]["cause"] == "address_family"
+    assert (alone.code, alone.line.partition(": ")[0]) == (3, "SSH UNKNOWN - cannot connect to 2001:db8::2")
+
+
 def test_all_addresses_are_probed_and_listed(net: Namespace, server: zoo.Server, v4: zoo.Server) -> None:
     with net.client.files(hosts=HOSTS, nsswitch_conf=NSSWITCH):
         code, told = document(net, "both.test", server.port, "--all-addresses")

@@ -85,6 +85,8 @@ def parse_range(spec: str) -> str:
 def shortest(spec: str) -> str:
     """Return a range in its shortest form (`0:5` is `5`); "" as it is."""
     # Icinga's metric writers keep plain numbers only, so a range that is one is written as one.
+    if ":" not in spec:
+        return spec
     match = re.fullmatch(_RANGE, spec)
     if match is None or match["end"] is None or match["start"] == "~" or float(match["start"] or 0) != 0:
         return spec

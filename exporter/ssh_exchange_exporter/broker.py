@@ -11,8 +11,9 @@ from check_ssh_exchange.report import Report
 
 from .attempt import Attempt
 from .budget.reservation import Reservation, servers_of
-from .budget.server_state import ServerKey, ServerState, ServerStates, plain, release
+from .budget.server_state import ServerKey, ServerState, ServerStates, release
 from .in_flight import InFlight
+from .ip_address import plain
 from .judging import Judge
 from .last_results import LastResults, without_trace
 from .own_metrics import OwnMetrics

@@ -17,14 +17,14 @@ from check_ssh_exchange import __version__
 
 from . import log
 from .configuration.configuration import Configuration, load
-from .configuration.fault import ConfigurationFault
+from .configuration.errors import ConfigurationError
 from .flags import PORT
 from .service import Service, files_of
 from .web.app import Endpoints
 from .web.listener import Listener
 from .web.middleware import access_control, prepare_response
-from .web.sockets import CannotListen, bind, from_systemd
-from .web.web_config import LiveWebConfig, WebConfigFault
+from .web.sockets import ListenError, bind, from_systemd
+from .web.web_config import LiveWebConfig
 
 LOG = logging.getLogger(__package__)
 
@@ -43,13 +43,13 @@ def check(flags: argparse.Namespace) -> int:
     try:
         configuration = load(flags.config_file)
         for files in files_of(configuration):
-            errors += [error for found in files.faults.values() for error in found]
-    except ConfigurationFault as fault:
+            errors += [error for found in files.errors.values() for error in found]
+    except ConfigurationError as fault:
         errors += fault.errors
     if flags.web_config:
         try:
             LiveWebConfig(flags.web_config)
-        except WebConfigFault as fault:
+        except ConfigurationError as fault:
             errors += fault.errors
     for error in errors:
         print(error, file=sys.stderr)
@@ -66,11 +66,11 @@ def serve(flags: argparse.Namespace) -> int:
         configuration = load(flags.config_file)
         live = LiveWebConfig(flags.web_config) if flags.web_config else None
         sockets = listening(flags)
-    except (ConfigurationFault, WebConfigFault) as fault:
+    except ConfigurationError as fault:
         for error in fault.errors:
             LOG.error("cannot start", extra={"fields": {"error": error}})
         return 1
-    except (CannotListen, ValueError) as error:
+    except (ListenError, ValueError) as error:
         LOG.error("cannot start", extra={"fields": {"error": str(error)}})
         return 1
     sys.setswitchinterval(SWITCH_INTERVAL)
@@ -83,7 +83,7 @@ def serve(flags: argparse.Namespace) -> int:
 
 
 def listening(flags: argparse.Namespace) -> list[socket.socket]:
-    """Return the sockets to listen on. Raises CannotListen, or ValueError for an invalid address."""
+    """Return the sockets to listen on. Raises ListenError, or ValueError for an invalid address."""
     if flags.systemd_socket:
         return from_systemd(dict(os.environ))
     return [bound for text in flags.listen or [f":{PORT}"] for bound in bind(text)]
@@ -149,7 +149,7 @@ def looked(live: LiveWebConfig | None) -> tuple[str, ...]:
     if live is None:
         return ()
     live.look()
-    return live.fault.errors if live.fault else ()
+    return live.error.errors if live.error else ()
 
 
 async def reload_all(service: Service, live: LiveWebConfig | None) -> None:

@@ -11,7 +11,7 @@ from .broker import ProbeBroker
 from .budget.server_state import ServerStates
 from .configuration.allowed import Allowed
 from .configuration.configuration import Configuration, Group, load
-from .configuration.fault import ConfigurationFault
+from .configuration.errors import ConfigurationError
 from .configuration.target import parse_target
 from .configuration.target_files import FileTarget, TargetFiles
 from .own_metrics import OwnMetrics
@@ -79,7 +79,7 @@ class Service:
             try:
                 configuration = await asyncio.to_thread(load, self.path)
                 files = await asyncio.to_thread(files_of, configuration)
-            except ConfigurationFault as fault:
+            except ConfigurationError as fault:
                 errors += fault.errors
             if errors:
                 self.own.loaded(is_good=False)
@@ -113,7 +113,7 @@ class Service:
         self.scheduler.wake()
 
     def _tell_faults(self) -> None:
-        faults = {path: errors for files in self._files for path, errors in files.faults.items()}
+        faults = {path: errors for files in self._files for path, errors in files.errors.items()}
         for path, errors in faults.items():
             if self._faults.get(path) != errors:
                 for error in errors:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ssh_exchange_exporter.configuration.configuration import Configuration, load
-from ssh_exchange_exporter.configuration.fault import ConfigurationFault
+from ssh_exchange_exporter.configuration.errors import ConfigurationError
 
 EXAMPLE = Path(__file__).parents[2] / "exporter" / "example.yml"
 
@@ -21,8 +21,8 @@ def configured(directory: Path, text: str) -> Configuration:
 
 
 def errors(directory: Path, text: str | bytes) -> list[str]:
-    """The errors of a file, with its directory left out."""
+    """Return the errors of a file, without its directory."""
     path = write(directory, text)
-    with pytest.raises(ConfigurationFault) as caught:
+    with pytest.raises(ConfigurationError) as caught:
         load(path)
     return [error.replace(path, "config.yml") for error in caught.value.errors]

@@ -1,4 +1,4 @@
-"""The configuration file: what it may say, and what becomes of it."""
+"""The configuration file: its keys, its defaults, and the plans made from it."""
 
 import time
 from pathlib import Path
@@ -13,14 +13,13 @@ from check_ssh_exchange.plan import Login
 from check_ssh_exchange.remote.options import parse
 from ssh_exchange_exporter.configuration.configuration import Configuration, load
 from ssh_exchange_exporter.configuration.module import Module
-from ssh_exchange_exporter.configuration.yaml_file import parse as parse_yaml
-from ssh_exchange_exporter.configuration.yaml_file import read
-from ssh_exchange_exporter.configuration.yaml_text import yaml_of
+from ssh_exchange_exporter.configuration.yaml_document import dump
+from ssh_exchange_exporter.configuration.yaml_document import parse as parse_yaml
 
 from .configured import EXAMPLE, configured, errors, write
 
 
-def test_without_a_file_an_empty_file_or_empty_keys_the_defaults_stand(tmp_path: Path) -> None:
+def test_without_a_file_with_an_empty_one_or_empty_keys_the_defaults_apply(tmp_path: Path) -> None:
     default = load(None)
     assert default == Configuration()
     assert configured(tmp_path, "") == default
@@ -33,7 +32,7 @@ def test_without_a_file_an_empty_file_or_empty_keys_the_defaults_stand(tmp_path:
     assert default.max_in_flight == 256
 
 
-def test_the_default_module_is_there_beside_others_and_can_be_changed(tmp_path: Path) -> None:
+def test_the_default_module_always_exists_and_can_be_changed(tmp_path: Path) -> None:
     assert configured(tmp_path, "modules: {a: {handshakes: 2}}").modules == {
         "default": Module(),
         "a": Module(handshakes=2),
@@ -51,7 +50,7 @@ def test_a_default_module_does_what_the_plugin_does_without_options() -> None:
     assert ours.thresholds.warning == in_both
 
 
-def test_a_module_becomes_the_plan_and_the_expectations_that_it_says(tmp_path: Path) -> None:
+def test_a_module_becomes_a_plan_and_expectations(tmp_path: Path) -> None:
     write(tmp_path, "", "key")
     module = configured(
         tmp_path,
@@ -104,7 +103,7 @@ def test_ip_protocol_picks_the_family(word: str, family: str, is_all: bool) -> N
     assert (plan.family, plan.all_addresses) == (family, is_all)
 
 
-def test_an_identity_is_used_at_the_depths_that_have_a_use_for_it() -> None:
+def test_an_identity_is_used_at_the_depths_that_need_it() -> None:
     login = {"user": "u", "identity_file": "/i", "known_hosts_file": "/k"}
     used = {depth: Module.model_validate({"depth": depth, "login": login}).plan(1.0).login for depth in Depth}
     assert used == {
@@ -115,11 +114,13 @@ def test_an_identity_is_used_at_the_depths_that_have_a_use_for_it() -> None:
     }
 
 
-def test_many_handshakes_are_legal_and_left_to_the_budget() -> None:
+def test_many_handshakes_are_valid_and_limited_by_the_budget() -> None:
     assert Module(handshakes=1000).plan(1.0).handshakes == 1000
 
 
-def test_paths_begin_at_the_directory_of_the_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_relative_paths_start_at_the_directory_of_the_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     odd = tmp_path / "etc [x]"
     odd.mkdir()
     write(odd, "", "key")
@@ -137,32 +138,31 @@ def test_anchors_and_merges_share_what_modules_have_in_common(tmp_path: Path) ->
     assert modules["c"] == modules["a"]
     wrong = "modules:\n  a: &a\n    handshakes: 0\n  b:\n    <<: *a\n"
     assert errors(tmp_path, wrong) == [
-        "config.yml:3: modules.a.handshakes: should be at least 1",
-        "config.yml:3: modules.b.handshakes: should be at least 1",
+        "config.yml:3: modules.a.handshakes: must be at least 1",
+        "config.yml:3: modules.b.handshakes: must be at least 1",
     ]
 
 
 def test_yaml_is_that_of_version_1_2() -> None:
-    value, _ = parse_yaml(
+    document = parse_yaml(
         "x", "a: yes\nb: 017\nc: 0o17\nd: 1e3\ne: 2024-01-01\nf: .inf\ng: ~\nh: 0x1f\n12: 1\n'<<': 5\n"
     )
     infinite = float("inf")
-    assert value == {
+    assert document.value == {
         "a": "yes", "b": 17, "c": 15, "d": 1000.0, "e": "2024-01-01", "f": infinite, "g": None, "h": 31, "12": 1,
         "<<": 5,
     }  # fmt: skip
 
 
-def test_read_returns_the_value_and_knows_the_lines(tmp_path: Path) -> None:
-    path = write(tmp_path, "a:\n  b:\n    - 1\n    - c: 2\n")
-    value, locator = read(path)
-    assert value == {"a": {"b": [1, {"c": 2}]}}
-    assert [locator.line(place) for place in (("a",), ("a", "b"), ("a", "b", 0), ("a", "b", 1, "c", "d"), ())] == [
+def test_a_document_knows_the_line_of_each_path_or_of_its_nearest_parent() -> None:
+    document = parse_yaml("x", "a:\n  b:\n    - 1\n    - c: 2\n")
+    assert document.value == {"a": {"b": [1, {"c": 2}]}}
+    assert [document.line(place) for place in (("a",), ("a", "b"), ("a", "b", 0), ("a", "b", 1, "c", "d"), ())] == [
         1, 2, 3, 4, 1,
     ]  # fmt: skip
 
 
-def test_the_same_target_may_come_twice_with_other_labels(tmp_path: Path) -> None:
+def test_a_target_may_be_given_twice_with_different_labels(tmp_path: Path) -> None:
     text = "background:\n- {targets: [a], labels: {x: '1'}}\n- {targets: [a], labels: {x: '2'}}\n- {targets: [a]}\n"
     assert len(configured(tmp_path, text).background) == 3
 
@@ -212,16 +212,17 @@ VALUES = st.recursive(
 
 @settings(deadline=None)
 @given(st.dictionaries(KEYS, VALUES, max_size=4))
-def test_what_is_written_as_yaml_is_read_as_it_was(value: dict[str, object]) -> None:
-    text = yaml_of(value)
+def test_dumped_values_are_parsed_as_equal_ones(value: dict[str, object]) -> None:
+    text = dump(value)
     assert text.replace("\n", "").isprintable()
-    assert parse_yaml("x", text)[0] == value
+    assert parse_yaml("x", text).value == value
 
 
-def test_a_module_name_of_any_printable_letters_is_written_and_read(tmp_path: Path) -> None:
-    name = "\U0001f512" * 127 + ":"
-    found = Configuration.model_validate({"modules": {name: {"handshakes": 2}}})
-    assert configured(tmp_path, found.to_yaml()) == found
+def test_a_module_name_of_any_printable_characters_is_written_and_read(tmp_path: Path) -> None:
+    for name in ("\U0001f512" * 127 + ":", "\U0001f512" * 127, "\u00fc: #"):
+        found = Configuration.model_validate({"modules": {name: {"handshakes": 2, "expected_version": "\u202e"}}})
+        assert configured(tmp_path, found.to_yaml()) == found
+        assert found.to_yaml().replace("\n", "").isprintable()
 
 
 def test_two_thousand_modules_are_read_and_shown_in_time(tmp_path: Path) -> None:
@@ -232,6 +233,3 @@ def test_two_thousand_modules_are_read_and_shown_in_time(tmp_path: Path) -> None
     found.to_yaml()
     assert len(found.modules) == 2001
     assert time.process_time() - begun < 30
-
-
-# --- durations

@@ -1,4 +1,4 @@
-"""Durations, targets and what is allowed, as texts."""
+"""Durations, targets and allowed targets, as text."""
 
 import os
 from pathlib import Path
@@ -25,13 +25,13 @@ def test_a_duration_is_read_as_prometheus_reads_it(text: object, seconds: float)
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [(text, "should be a duration, as in 30s, 1h30m or 500ms")
+    [(text, "must be a duration, as in 30s, 1h30m or 500ms")
      for text in ("", "s", "1s1m", "-1s", "1 s", "1S", "10s\n", "\u0661s", "1" * 20 + "s",
                   None, True, float("inf"), -1)]
     + [("5", "as in 5s"), (90, "as in 1m30s"), ("0.5s", "as in 500ms"), ("1.5h", "as in 1h30m"),
        ("0.0001s", "as in 1ms"), (0.25, "as in 250ms")],
 )  # fmt: skip
-def test_what_is_no_duration_is_refused_with_what_would_be_one(text: object, words: str) -> None:
+def test_an_invalid_duration_is_refused_with_a_valid_one(text: object, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         seconds_of(text)
 
@@ -67,48 +67,48 @@ def test_a_target_is_a_host_and_a_port(text: str, host: str, port: int) -> None:
     ("text", "sentence"),
     [
         ("", "the target is empty"),
-        (" a", "the target has a space or a control character in it"),
-        ("a\n", "the target has a space or a control character in it"),
-        ("a\0b", "the target has a space or a control character in it"),
-        ("a\u202eb", "the target has a space or a control character in it"),
-        ("a\ud800b", "the target has a space or a control character in it"),
+        (" a", "the target contains a space or a control character"),
+        ("a\n", "the target contains a space or a control character"),
+        ("a\0b", "the target contains a space or a control character"),
+        ("a\u202eb", "the target contains a space or a control character"),
+        ("a\ud800b", "the target contains a space or a control character"),
         ("ssh://a:22", "leave out ssh:// and write a:22"),
         ("root@a:22", "leave out the user root@ and write a:22"),
-        ("a:", "nothing is no port from 1 to 65535"),
-        ("a:0", "0 is no port from 1 to 65535"),
-        ("a:65536", "65536 is no port from 1 to 65535"),
-        ("a:-1", "-1 is no port from 1 to 65535"),
-        ("a:+1", "+1 is no port from 1 to 65535"),
-        ("a:\u0662", r"\xd9\xa2 is no port from 1 to 65535"),
-        ("a:000022", "000022 is no port from 1 to 65535"),
-        ("a:ssh", "ssh is no port from 1 to 65535"),
-        (":22", ":22 names no host"),
-        ("[a]:22", "[a]:22 is no [IPv6 address]:port"),
-        ("[::1", "[::1 is no [IPv6 address]:port"),
-        ("[::1]22", "[::1]22 is no [IPv6 address]:port"),
-        ("[::1]:", "nothing is no port from 1 to 65535"),
-        ("[:]", ": is no host, host:port or IPv6 address"),
-        ("a:1:2", "a:1:2 is no host, host:port or IPv6 address"),
-        ("1::2::3", "1::2::3 is no host, host:port or IPv6 address"),
-        ("fe80::1%", "nothing is no scope id of an IPv6 address"),
-        ("fe80::1%" + "x" * 16, f"{'x' * 16} is no scope id of an IPv6 address"),
-        ("a..b", "a..b is no valid host name"),
-        ("-a", "-a is no valid host name"),
-        ("a/b", "a/b is no valid host name"),
-        ("a,b", "a,b is no valid host name"),
-        ("a" * 64, f"{'a' * 64} is no valid host name"),
+        ("a:", "the port after the colon is missing"),
+        ("a:0", "0 is not a valid port (1 to 65535)"),
+        ("a:65536", "65536 is not a valid port (1 to 65535)"),
+        ("a:-1", "-1 is not a valid port (1 to 65535)"),
+        ("a:+1", "+1 is not a valid port (1 to 65535)"),
+        ("a:\u0662", r"\xd9\xa2 is not a valid port (1 to 65535)"),
+        ("a:000022", "000022 is not a valid port (1 to 65535)"),
+        ("a:ssh", "ssh is not a valid port (1 to 65535)"),
+        (":22", ":22 has no host"),
+        ("[a]:22", "[a]:22 is not a valid [IPv6 address]:port"),
+        ("[::1", "[::1 is not a valid [IPv6 address]:port"),
+        ("[::1]22", "[::1]22 is not a valid [IPv6 address]:port"),
+        ("[::1]:", "the port after the colon is missing"),
+        ("[:]", ": is not a valid host, host:port or IPv6 address"),
+        ("a:1:2", "a:1:2 is not a valid host, host:port or IPv6 address"),
+        ("1::2::3", "1::2::3 is not a valid host, host:port or IPv6 address"),
+        ("fe80::1%", "% is not a valid scope id"),
+        ("fe80::1%" + "x" * 16, f"{'x' * 16} is not a valid scope id"),
+        ("a..b", "a..b is not a valid host name"),
+        ("-a", "-a is not a valid host name"),
+        ("a/b", "a/b is not a valid host name"),
+        ("a,b", "a,b is not a valid host name"),
+        ("a" * 64, f"{'a' * 64} is not a valid host name"),
         ("\u00fc" * 64, None),
-        ("127.1", "127.1 is no host name and no IPv4 address"),
-        ("2130706433", "2130706433 is no host name and no IPv4 address"),
-        ("0x7f000001", "0x7f000001 is no host name and no IPv4 address"),
-        ("127.0.0.01", "127.0.0.01 is no host name and no IPv4 address"),
-        ("300.1.1.1", "300.1.1.1 is no host name and no IPv4 address"),
+        ("127.1", "127.1 is neither a valid host name nor an IPv4 address"),
+        ("2130706433", "2130706433 is neither a valid host name nor an IPv4 address"),
+        ("0x7f000001", "0x7f000001 is neither a valid host name nor an IPv4 address"),
+        ("127.0.0.01", "127.0.0.01 is neither a valid host name nor an IPv4 address"),
+        ("300.1.1.1", "300.1.1.1 is neither a valid host name nor an IPv4 address"),
         (".".join(["abcdefg"] * 32), "the host name is longer than 253 characters"),
         ("a" * 1_000_000, "the target is longer than 300 characters"),
     ],
     ids=str,
 )
-def test_what_is_no_target_is_refused_in_a_sentence(text: str, sentence: str | None) -> None:
+def test_an_invalid_target_is_refused_with_a_sentence(text: str, sentence: str | None) -> None:
     with pytest.raises(ValueError) as caught:
         parse_target(text)
     assert sentence is None or str(caught.value) == sentence
@@ -122,7 +122,7 @@ def test_any_text_is_a_target_or_refused(text: str) -> None:
     try:
         host, port = parse_target(text)
     except ValueError as error:
-        assert str(error).isprintable()  # noqa: PT017  # any text may be refused, and need not
+        assert str(error).isprintable()  # noqa: PT017  # any text may be refused, but need not be
     else:
         assert host
         assert 0 < port < 65536
@@ -161,7 +161,7 @@ def test_entries_allow_by_name_suffix_address_and_network() -> None:
     assert not allowed.holds("bastion.example")
 
 
-def test_mapped_addresses_and_networks_are_those_of_ipv4() -> None:
+def test_mapped_addresses_and_networks_are_ipv4() -> None:
     assert Allowed(["::ffff:10.0.0.0/104"]).holds("10.9.9.9")
     assert not Allowed(["::ffff:10.0.0.0/104"]).holds("11.0.0.0")
     assert not Allowed(["::/0"]).holds("::ffff:10.0.0.1")
@@ -172,18 +172,18 @@ def test_mapped_addresses_and_networks_are_those_of_ipv4() -> None:
 @pytest.mark.parametrize(
     ("entry", "sentence"),
     [
-        ("10.0.0.1/8", "10.0.0.1/8 has bits set behind its prefix, write 10.0.0.0/8"),
-        ("10.0.0.0/33", "10.0.0.0/33 is no network, as in 10.0.0.0/8 or 2001:db8::/32"),
-        ("host:22", "host:22 is no network, as in 10.0.0.0/8 or 2001:db8::/32"),
-        ("fe80::1%eth0", "fe80::1%eth0 has a scope id, which networks do not have"),
-        ("*", "* has its * elsewhere than in front, as in *.example.com"),
-        ("a.*.b", "a.*.b has its * elsewhere than in front, as in *.example.com"),
-        ("", " is no network, address, name or *.suffix"),
-        ("10.1", "10.1 is no network, address, name or *.suffix"),
-        ("a b", "a b is no network, address, name or *.suffix"),
+        ("10.0.0.1/8", "must not have bits set beyond its prefix; write 10.0.0.0/8"),
+        ("10.0.0.0/33", "must be a network, as in 10.0.0.0/8 or 2001:db8::/32"),
+        ("host:22", "must be a network, as in 10.0.0.0/8 or 2001:db8::/32"),
+        ("fe80::1%eth0", "must not have a scope id"),
+        ("*", "must have its * at the start only, as in *.example.com"),
+        ("a.*.b", "must have its * at the start only, as in *.example.com"),
+        ("", "must be a network, an address, a name or a *.suffix"),
+        ("10.1", "must be a network, an address, a name or a *.suffix"),
+        ("a b", "must be a network, an address, a name or a *.suffix"),
     ],
 )
-def test_what_is_no_entry_is_refused_in_a_sentence(entry: str, sentence: str) -> None:
+def test_an_invalid_entry_is_refused_with_a_sentence(entry: str, sentence: str) -> None:
     with pytest.raises(ValueError) as caught:
         Allowed(["ok", entry])
     assert str(caught.value) == sentence

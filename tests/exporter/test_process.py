@@ -1,4 +1,4 @@
-"""The exporter as a process: flags, reloads, target files, its end, its log, and systemd."""
+"""The exporter as a process: flags, reloads, target files, shutdown, logs, and systemd."""
 
 import json
 import os
@@ -28,7 +28,7 @@ Reload = Callable[[Program], None]
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """The program until it ends by itself."""
+    """Run the program until it exits by itself."""
     return subprocess.run(
         [sys.executable, "-m", "ssh_exchange_exporter", *arguments],
         capture_output=True,
@@ -41,7 +41,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 # --- flags
 
 
-def test_a_good_configuration_is_checked_without_serving(tmp_path: Path) -> None:
+def test_a_valid_configuration_is_checked_without_serving(tmp_path: Path) -> None:
     (tmp_path / "good.yml").write_text("max_in_flight: 3\n")
     done = run("--config.check", f"--config.file={tmp_path / 'good.yml'}")
     assert (done.returncode, done.stdout, done.stderr) == (0, "configuration is valid\n", "")
@@ -57,7 +57,7 @@ def test_a_check_names_every_error_of_every_file(tmp_path: Path) -> None:
     for part in (
         "targets.json",
         "a space",
-        "c:0" if "c:0" in done.stderr else "0 is no port",
+        "c:0" if "c:0" in done.stderr else "0 is not a valid port",
         "web.yml",
         "unknown_key",
     ):
@@ -68,12 +68,12 @@ def test_a_check_names_every_error_of_every_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("configuration", "parts"),
     [
-        (BROKEN, ["config.yml", "handshakes", "depth", "should be banner, kexinit, kex or login", "mystery"]),
+        (BROKEN, ["config.yml", "handshakes", "depth", "must be banner, kexinit, kex or login", "mystery"]),
         (None, ["config.yml", "no such file"]),
         ("modules: [", ["config.yml"]),
     ],
 )
-def test_a_bad_configuration_is_told_by_a_check_and_at_the_start(
+def test_an_invalid_configuration_is_reported_by_a_check_and_at_startup(
     tmp_path: Path, configuration: str | None, parts: list[str]
 ) -> None:
     path = tmp_path / "config.yml"
@@ -99,7 +99,7 @@ def test_a_bad_configuration_is_told_by_a_check_and_at_the_start(
         ("word", "unrecognized arguments: word"),
     ],
 )
-def test_a_flag_that_is_none_is_told_with_the_usage(flag: str, sentence: str) -> None:
+def test_an_invalid_flag_is_reported_with_the_usage(flag: str, sentence: str) -> None:
     done = run(flag)
     assert (done.returncode, done.stdout) == (2, "")
     assert "usage: ssh_exchange_exporter" in done.stderr
@@ -107,14 +107,14 @@ def test_a_flag_that_is_none_is_told_with_the_usage(flag: str, sentence: str) ->
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.1:99999", "::1:10922", "192.0.2.77:0"])
-def test_an_address_that_cannot_be_listened_on_is_told(address: str) -> None:
+def test_an_unusable_listen_address_is_reported(address: str) -> None:
     done = run(f"--web.listen-address={address}")
     assert done.returncode == 1
     assert re.search(rf'level=error msg="cannot start" error=.*{re.escape(address)}', done.stderr)
     assert done.stderr.count("\n") == 1
 
 
-def test_the_version_is_told() -> None:
+def test_the_version_is_printed() -> None:
     assert re.fullmatch(r"ssh_exchange_exporter [0-9][0-9a-z.+]*\n", run("--version").stdout)
 
 
@@ -167,7 +167,7 @@ def test_a_reload_keeps_counters_and_one_that_fails_keeps_everything(tmp_path: P
             assert program.completed(targets[1]) >= 1
 
 
-def test_a_reload_by_post_answers_with_every_error(tmp_path: Path) -> None:
+def test_a_reload_by_post_returns_all_errors(tmp_path: Path) -> None:
     with running(tmp_path, "") as program:
         assert program.get("/-/reload", method="POST").text == "reloaded\n"
         (tmp_path / "config.yml").write_text(BROKEN)
@@ -181,7 +181,7 @@ def test_a_reload_by_post_answers_with_every_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("reload", [by_post, by_signal])
-def test_a_reload_changes_nothing_where_the_web_configuration_is_bad(tmp_path: Path, reload: Reload) -> None:
+def test_a_reload_changes_nothing_if_the_web_configuration_is_invalid(tmp_path: Path, reload: Reload) -> None:
     (tmp_path / "web.yml").write_text("{}")
     with running(tmp_path, "modules: {first: {}}", f"--web.config.file={tmp_path / 'web.yml'}") as program:
         (tmp_path / "config.yml").write_text("modules: {second: {}}")
@@ -228,11 +228,11 @@ def test_target_files_are_watched(tmp_path: Path) -> None:
             assert program.completed(second) >= 1
 
 
-# --- the end
+# --- shutdown
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_ends_in_time_with_probes_under_way(tmp_path: Path, number: signal.Signals) -> None:
+def test_it_exits_in_time_with_probes_in_flight(tmp_path: Path, number: signal.Signals) -> None:
     with FakeSshd([]) as silent, ThreadPoolExecutor() as pool:
         target = f"127.0.0.1:{silent.port}"
         text = "modules: {default: {timeout: 5m, exempt: true}, other: {timeout: 5m, exempt: true}}\n"
@@ -263,7 +263,7 @@ PROBES_IN_FLIGHT = "ssh_exchange_exporter_probes_in_flight"
 # --- logs and systemd
 
 
-def test_each_log_line_is_json_when_asked(tmp_path: Path) -> None:
+def test_each_log_line_is_json_with_the_json_format(tmp_path: Path) -> None:
     with FakeSshd() as gone:
         dead = f"127.0.0.1:{gone.port}"
     with running(tmp_path, "", "--log.format=json") as program:
@@ -273,10 +273,10 @@ def test_each_log_line_is_json_when_asked(tmp_path: Path) -> None:
         assert program.stop() == 0
     lines = [json.loads(line) for line in program.log.splitlines()]
     assert all({"ts", "level", "msg"} <= line.keys() for line in lines)
-    told = {line["msg"]: line for line in lines}
-    assert told["probe"]["target"] == dead
+    logged = {line["msg"]: line for line in lines}
+    assert logged["probe"]["target"] == dead
     assert "mystery" in "".join(line.get("error", "") for line in lines)
-    assert told["stopped"]["level"] == "info"
+    assert logged["stopped"]["level"] == "info"
 
 
 def test_the_log_level_leaves_lines_out(tmp_path: Path) -> None:
@@ -292,7 +292,7 @@ def test_the_log_level_leaves_lines_out(tmp_path: Path) -> None:
 
 @contextmanager
 def notified(name: str) -> Iterator[socket.socket]:
-    """A socket as systemd has it for Type=notify."""
+    """Yield a socket such as the one systemd opens for Type=notify."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as bound:
         bound.bind(name)
         bound.settimeout(SECONDS)
@@ -300,7 +300,7 @@ def notified(name: str) -> Iterator[socket.socket]:
 
 
 @pytest.mark.parametrize("is_abstract", [False, True])
-def test_systemd_is_told_when_it_is_ready_and_when_it_stops(tmp_path: Path, *, is_abstract: bool) -> None:
+def test_systemd_is_notified_of_ready_and_stopping(tmp_path: Path, *, is_abstract: bool) -> None:
     name = f"\0notify-{os.getpid()}" if is_abstract else str(tmp_path / "notify")
     with (
         notified(name) as systemd,
@@ -312,7 +312,7 @@ def test_systemd_is_told_when_it_is_ready_and_when_it_stops(tmp_path: Path, *, i
         assert systemd.recv(100) == b"STOPPING=1"
 
 
-def test_history_keeps_as_many_probes_as_asked_for(tmp_path: Path) -> None:
+def test_history_keeps_as_many_probes_as_the_limit(tmp_path: Path) -> None:
     with (
         FakeSshd(HEALTHY) as server,
         running(tmp_path, "modules: {default: {exempt: true}}", "--history.limit=2") as program,

@@ -1,4 +1,4 @@
-"""Where the exporter listens: addresses as in Go, and what systemd passes."""
+"""Listening sockets: from addresses as in Go, and from systemd."""
 
 import asyncio
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ssh_exchange_exporter.web.sockets import CannotListen, bind, from_systemd, parse_address
+from ssh_exchange_exporter.web.sockets import ListenError, bind, from_systemd, parse_address
 
 from .served import (
     ask,
@@ -43,7 +43,7 @@ from .served import (
 )
 def test_an_address_is_read_as_in_go(text: str, parsed: tuple[str | None, int] | None) -> None:
     if parsed is None:
-        with pytest.raises(CannotListen, match=r"^cannot listen on "):
+        with pytest.raises(ListenError, match=r"^cannot listen on "):
             parse_address(text)
     else:
         assert parse_address(text) == parsed
@@ -73,7 +73,7 @@ def test_every_address_means_both_families() -> None:
 
 
 @pytest.mark.skipif(not has_ipv6(), reason="needs IPv6")
-def test_several_addresses_are_served_by_one_door() -> None:
+def test_several_addresses_are_served_together() -> None:
     sockets = bind("127.0.0.1:0") + bind("[::1]:0") + bind("localhost:0")
 
     async def test() -> None:
@@ -86,14 +86,14 @@ def test_several_addresses_are_served_by_one_door() -> None:
     run(test)
 
 
-def test_an_address_in_use_is_told_in_a_sentence() -> None:
+def test_an_unusable_address_is_reported_in_a_sentence() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        with pytest.raises(CannotListen) as fault:
+        with pytest.raises(ListenError) as error:
             bind(f"127.0.0.1:{taken.getsockname()[1]}")
-        assert "Address already in use" in str(fault.value)
-    with pytest.raises(CannotListen, match=r"cannot listen on '192\.0\.2\.1:0': "):
+        assert "Address already in use" in str(error.value)
+    with pytest.raises(ListenError, match=r"cannot listen on '192\.0\.2\.1:0': "):
         bind("192.0.2.1:0")
-    with pytest.raises(CannotListen, match="not a host name"):
+    with pytest.raises(ListenError, match="not a valid host name"):
         bind(f"{'a' * 64}.example:0")
 
 
@@ -116,17 +116,17 @@ def test_connections_of_a_unix_socket_are_served(tmp_path: Path) -> None:
 PASSED = """
 import os, sys
 os.environ["LISTEN_PID"] = str(os.getpid())
-from ssh_exchange_exporter.web.sockets import CannotListen, from_systemd
+from ssh_exchange_exporter.web.sockets import ListenError, from_systemd
 try:
     for each in from_systemd(os.environ):
         print(each.getsockname()[1], each.get_inheritable(), each.gettimeout())
-except CannotListen as fault:
-    print(fault)
+except ListenError as error:
+    print(error)
 """
 
 
 def with_passed(sockets: list[socket.socket]) -> list[str]:
-    """What a process says that was given the sockets as descriptors from 3."""
+    """Return the output of a process that is started with the sockets as descriptors from 3."""
 
     def place() -> None:
         high = [os.dup2(each.fileno(), 100 + number) for number, each in enumerate(sockets)]
@@ -147,17 +147,17 @@ def with_passed(sockets: list[socket.socket]) -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_sockets_of_systemd_are_taken() -> None:
+def test_sockets_of_systemd_are_used() -> None:
     sockets = bind("127.0.0.1:0") + bind("127.0.0.1:0")
     assert with_passed(sockets) == [f"{each.getsockname()[1]} False 0.0" for each in sockets]
     for each in sockets:
         each.close()
 
 
-def test_what_systemd_passes_must_be_listening() -> None:
+def test_sockets_of_systemd_must_be_listening() -> None:
     with socket.socket() as idle, socket.socket(type=socket.SOCK_DGRAM) as datagrams:
         for each in (idle, datagrams):
-            assert "no listening stream socket" in with_passed([each])[0] or "Protocol not" in with_passed([each])[0]
+            assert "not a listening stream socket" in with_passed([each])[0] or "Protocol not" in with_passed([each])[0]
 
 
 @pytest.mark.parametrize(
@@ -171,6 +171,6 @@ def test_what_systemd_passes_must_be_listening() -> None:
         {"LISTEN_FDS": "99999", "LISTEN_PID": str(os.getpid())},
     ],
 )
-def test_without_passed_sockets_there_is_a_sentence(environ: dict[str, str]) -> None:
-    with pytest.raises(CannotListen, match="systemd has passed no socket"):
+def test_missing_sockets_of_systemd_are_reported_in_a_sentence(environ: dict[str, str]) -> None:
+    with pytest.raises(ListenError, match="systemd passed no socket"):
         from_systemd(environ)

@@ -1,4 +1,4 @@
-"""Lists of targets in files, as they are and while they change."""
+"""Target files: their format, their errors, and their changes."""
 
 import json
 import os
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ssh_exchange_exporter.configuration.fault import ConfigurationFault
+from ssh_exchange_exporter.configuration.errors import ConfigurationError
 from ssh_exchange_exporter.configuration.target_files import FileTarget, TargetFiles, read_targets
 
 A = '[{"targets": ["a", "b:23"], "labels": {"site": "fra"}}, {"targets": ["::1"]}]'
@@ -20,7 +20,7 @@ def write(path: Path, text: str) -> str:
 
 
 def errors(path: str) -> list[str]:
-    with pytest.raises(ConfigurationFault) as caught:
+    with pytest.raises(ConfigurationError) as caught:
         read_targets(path)
     return [error.replace(path, Path(path).name) for error in caught.value.errors]
 
@@ -31,43 +31,43 @@ def test_targets_and_labels_are_read_from_json_and_yaml(tmp_path: Path, name: st
 
 
 def test_block_yaml_is_read_and_an_empty_file_has_no_targets(tmp_path: Path) -> None:
-    text = "# ours\n- targets:\n  - a\n  - b:23\n  labels:\n    site: fra\n- targets: ['::1']\n"
+    text = "# a comment\n- targets:\n  - a\n  - b:23\n  labels:\n    site: fra\n- targets: ['::1']\n"
     assert read_targets(write(tmp_path / "t.yml", text)) == OF_A
     assert read_targets(write(tmp_path / "e.yml", "")) == []
     assert read_targets(write(tmp_path / "e.json", "[]")) == []
 
 
-def test_meta_labels_are_dropped_whatever_they_hold(tmp_path: Path) -> None:
+def test_meta_labels_are_dropped_with_any_value(tmp_path: Path) -> None:
     text = '[{"targets": ["a"], "labels": {"__meta_x": "1", "__param_module": "m", "rack": "7"}}]'
     assert read_targets(write(tmp_path / "t.json", text)) == [FileTarget("a", {"rack": "7"})]
 
 
 MISTAKES = [
-    ("t.txt", "", "t.txt: should end in .json, .yml or .yaml"),
-    ("t.json", "", "t.json:1: is no valid JSON: expecting value (column 1)"),
-    ("t.json", '[\n{"targets": ["a"', "t.json:2: is no valid JSON: expecting ',' delimiter (column 17)"),
+    ("t.txt", "", "t.txt: must end in .json, .yml or .yaml"),
+    ("t.json", "", "t.json:1: is not valid JSON: expecting value (column 1)"),
+    ("t.json", '[\n{"targets": ["a"', "t.json:2: is not valid JSON: expecting ',' delimiter (column 17)"),
     ("t.json", "[" * 200_000, "t.json: is nested too deeply"),
-    ("t.json", "[" + "1" * 5000 + "]", "t.json: is no valid JSON: a number has too many digits"),
-    ("t.json", "null", "t.json: should be a list"),
-    ("t.json", '{"targets": []}', "t.json: should be a list"),
-    ("t.json", "[1]", "t.json: [0]: should be a mapping of keys to values"),
+    ("t.json", "[" + "1" * 5000 + "]", "t.json: is not valid JSON: a number has too many digits"),
+    ("t.json", "null", "t.json: must be a list"),
+    ("t.json", '{"targets": []}', "t.json: must be a list"),
+    ("t.json", "[1]", "t.json: [0]: must be a mapping of keys to values"),
     ("t.json", '[{"labels": {}}]', "t.json: [0].targets: is missing"),
-    ("t.json", '[{"targets": ["a"]}, {"targets": "a"}]', "t.json: [1].targets: should be a list"),
-    ("t.json", '[{"targets": ["a", 5]}]', "t.json: [0].targets[1]: should be a text: put it in quotes"),
+    ("t.json", '[{"targets": ["a"]}, {"targets": "a"}]', "t.json: [1].targets: must be a list"),
+    ("t.json", '[{"targets": ["a", 5]}]', "t.json: [0].targets[1]: must be text: put it in quotes"),
     ("t.json", '[{"targets": ["a@b"]}]', "t.json: [0].targets[0]: leave out the user a@ and write b"),
-    ("t.json", '[{"target": [], "targets": []}]', "t.json: [0].target: is no key that is known here; targets is"),
-    ("t.json", '[{"targets": ["a"], "targets": ["b"]}]', 't.json: the key "targets" is given twice'),
+    ("t.json", '[{"target": [], "targets": []}]', "t.json: [0].target: unknown key; did you mean targets?"),
+    ("t.json", '[{"targets": ["a"], "targets": ["b"]}]', 't.json: duplicate key "targets"'),
     ("t.json", '[{"targets": [], "labels": {"cause": "a"}}]',
-     "t.json: [0].labels.cause: is the name of a label that the exporter sets itself"),
+     "t.json: [0].labels.cause: is reserved: the exporter sets this label itself"),
     ("t.json", '[{"targets": [], "labels": {"a": "\\ud800"}}]',
-     "t.json: [0].labels.a: has half a surrogate pair, of which no metric can be made"),
-    ("t.json", '[{"targets": [], "labels": {"a": 1}}]', "t.json: [0].labels.a: should be a text: put it in quotes"),
+     "t.json: [0].labels.a: contains an unpaired surrogate and cannot be encoded as UTF-8"),
+    ("t.json", '[{"targets": [], "labels": {"a": 1}}]', "t.json: [0].labels.a: must be text: put it in quotes"),
     ("t.yml", "- targets:\n  - a\n  - b c\n",
-     "t.yml:3: [0].targets[1]: the target has a space or a control character in it"),
-    ("t.yml", "- targets: [a]\n  labels:\n    phase: x", "t.yml:3: [0].labels.phase: is the name of a label that the "
-     "exporter sets itself"),
-    ("t.yml", "- targets: [a]\n  targets: [b]", "t.yml:2: [0].targets: is given twice, first in line 1"),
-    ("t.yml", "- targets: [a", "t.yml:1: is no valid YAML: expected ',' or ']', but got '<stream end>' "
+     "t.yml:3: [0].targets[1]: the target contains a space or a control character"),
+    ("t.yml", "- targets: [a]\n  labels:\n    phase: x", "t.yml:3: [0].labels.phase: is reserved: the exporter "
+     "sets this label itself"),
+    ("t.yml", "- targets: [a]\n  targets: [b]", "t.yml:2: [0].targets: duplicate key; first given in line 1"),
+    ("t.yml", "- targets: [a", "t.yml:1: is not valid YAML: expected ',' or ']', but got '<stream end>' "
      "(while parsing a flow sequence)"),
 ]  # fmt: skip
 
@@ -77,7 +77,7 @@ def test_a_mistake_is_named_with_its_place(tmp_path: Path, name: str, text: str,
     assert errors(write(tmp_path / name, text)) == [error]
 
 
-def test_all_mistakes_of_a_file_come_at_once(tmp_path: Path) -> None:
+def test_all_errors_of_a_file_are_reported_at_once(tmp_path: Path) -> None:
     text = "- targets: [a@b]\n- targets: [1]\n  labels: {le: x}\n- target: []\n"
     assert [error.split(": ")[:2] for error in errors(write(tmp_path / "t.yml", text))] == [
         ["t.yml:1", "[0].targets[0]"],
@@ -89,10 +89,10 @@ def test_all_mistakes_of_a_file_come_at_once(tmp_path: Path) -> None:
 
 
 def test_files_that_are_too_large_are_refused(tmp_path: Path) -> None:
-    assert errors(write(tmp_path / "t.json", " " * ((16 << 20) + 1))) == ["t.json: is larger than 16 MiB"]
-    assert errors(write(tmp_path / "t.yml", " " * ((2 << 20) + 1))) == ["t.yml: is larger than 2 MiB"]
+    assert errors(write(tmp_path / "t.json", " " * ((16 << 20) + 1))) == ["t.json: must be at most 16 MiB"]
+    assert errors(write(tmp_path / "t.yml", " " * ((2 << 20) + 1))) == ["t.yml: must be at most 2 MiB"]
     many = json.dumps([{"targets": ["a"] * 100_001}])
-    assert errors(write(tmp_path / "m.json", many)) == ["m.json: has 100001 targets, at most 100000 are allowed"]
+    assert errors(write(tmp_path / "m.json", many)) == ["m.json: must have at most 100000 targets; it has 100001"]
 
 
 def test_a_hundred_thousand_targets_in_json_are_read_in_time(tmp_path: Path) -> None:
@@ -109,16 +109,16 @@ def test_a_hundred_thousand_targets_in_json_are_read_in_time(tmp_path: Path) -> 
 
 def test_files_are_found_by_pattern_read_when_new_and_read_again_when_changed(tmp_path: Path) -> None:
     files = TargetFiles([str(tmp_path / "*.json"), str(tmp_path / "x.yml")])
-    assert files.look()  # x.yml is named and not there
+    assert files.look()  # x.yml is named and missing
     assert files.targets() == []
-    assert files.faults == {str(tmp_path / "x.yml"): (f"{tmp_path}/x.yml: there is no such file",)}
+    assert files.errors == {str(tmp_path / "x.yml"): (f"{tmp_path}/x.yml: cannot be read: no such file or directory",)}
     assert not files.look()
     write(tmp_path / "a.json", A)
     write(tmp_path / "x.yml", "- targets: [x]")
     write(tmp_path / "other.txt", A)
     assert files.look()
     assert files.targets() == [*OF_A, FileTarget("x", {})]
-    assert files.faults == {}
+    assert files.errors == {}
     assert not files.look()
     write(tmp_path / "a.json", '[{"targets": ["changed"]}]')
     assert files.look()
@@ -138,7 +138,7 @@ def test_a_file_that_is_replaced_by_one_of_the_same_size_and_time_is_read_again(
     assert files.targets() == [FileTarget("b", {})]
 
 
-def test_the_targets_of_a_file_that_vanished_go(tmp_path: Path) -> None:
+def test_the_targets_of_a_deleted_file_are_removed(tmp_path: Path) -> None:
     files = TargetFiles([str(tmp_path / "*.json")])
     write(tmp_path / "a.json", A)
     write(tmp_path / "b.json", "[{")
@@ -146,10 +146,10 @@ def test_the_targets_of_a_file_that_vanished_go(tmp_path: Path) -> None:
     (tmp_path / "a.json").unlink()
     (tmp_path / "b.json").unlink()
     assert files.look()
-    assert (files.targets(), files.faults) == ([], {})
+    assert (files.targets(), files.errors) == ([], {})
 
 
-def test_a_half_written_file_keeps_its_last_good_targets_until_it_is_whole(tmp_path: Path) -> None:
+def test_a_half_written_file_keeps_its_last_valid_targets_until_it_is_complete(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     files = TargetFiles([str(path)])
     write(path, A)
@@ -157,39 +157,39 @@ def test_a_half_written_file_keeps_its_last_good_targets_until_it_is_whole(tmp_p
     write(path, A[:40])
     assert files.look()
     assert files.targets() == OF_A
-    (error,) = files.faults[str(path)]
-    assert error.startswith(f"{path}:1: is no valid JSON: ")
+    (error,) = files.errors[str(path)]
+    assert error.startswith(f"{path}:1: is not valid JSON: ")
     assert not files.look()
     with path.open("a") as file:
         file.write(A[40:].replace("::1", "::2"))
     assert files.look()
-    assert files.faults == {}
+    assert files.errors == {}
     assert files.targets() == [*OF_A[:2], FileTarget("::2", {})]
 
 
-def test_a_file_that_was_never_good_has_a_fault_and_no_targets_and_the_others_stand(tmp_path: Path) -> None:
+def test_a_file_that_was_never_valid_has_an_error_and_no_targets_and_the_others_are_used(tmp_path: Path) -> None:
     write(tmp_path / "a.json", A)
     write(tmp_path / "b.json", "")
     files = TargetFiles([str(tmp_path / "*.json")])
     assert files.look()
     assert files.targets() == OF_A
-    assert list(files.faults) == [str(tmp_path / "b.json")]
+    assert list(files.errors) == [str(tmp_path / "b.json")]
 
 
-def test_pipes_and_directories_are_faults_and_stop_nothing(tmp_path: Path) -> None:
+def test_pipes_and_directories_are_errors_and_the_other_files_are_used(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.json")
     (tmp_path / "b.json").mkdir()
     write(tmp_path / "c.json", A)
     files = TargetFiles([str(tmp_path / "*.json")])
     assert files.look()
     assert files.targets() == OF_A
-    assert list(files.faults.values()) == [
-        (f"{tmp_path}/a.json: is no regular file",),
-        (f"{tmp_path}/b.json: is no regular file",),
+    assert list(files.errors.values()) == [
+        (f"{tmp_path}/a.json: must be a regular file",),
+        (f"{tmp_path}/b.json: must be a regular file",),
     ]
 
 
-def test_a_file_touched_and_otherwise_the_same_changes_nothing(tmp_path: Path) -> None:
+def test_a_touched_file_with_the_same_content_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     write(path, A)
     files = TargetFiles([str(path)])

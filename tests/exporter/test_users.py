@@ -1,4 +1,4 @@
-"""Basic authentication: right, wrong, unknown and odd; as dear for strangers as for users, and never an exception."""
+"""Basic authentication: right, wrong and malformed credentials, at the same cost for known and unknown users."""
 
 import asyncio
 import base64
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import bcrypt
 import pytest
 
-from ssh_exchange_exporter.web.users import MOST_REMEMBERED, MOST_WAITING, Users, is_hash
+from ssh_exchange_exporter.web.users import MAX_REMEMBERED, MAX_WAITING, Users, is_hash
 
 
 def hashed(password: bytes, cost: int = 4) -> str:
@@ -30,7 +30,7 @@ def users() -> Iterator[Users]:
 
 @pytest.fixture
 def comparisons(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    """The hashes bcrypt compared with."""
+    """Record the hashes that bcrypt compares with."""
     seen: list[bytes] = []
     compare = bcrypt.checkpw
 
@@ -85,16 +85,16 @@ def test_only_a_user_with_the_password_is_admitted(users: Users, header: str | N
     assert verdict(users, header) is admitted
 
 
-def test_without_users_everybody_is_admitted() -> None:
+def test_without_users_every_request_is_admitted() -> None:
     assert verdict(Users({}), None)
     assert verdict(Users({}), "nonsense")
 
 
-def test_a_hash_that_cannot_be_compared_with_admits_nobody() -> None:
+def test_an_unusable_hash_admits_nobody() -> None:
     assert not verdict(Users({"ann": "$2b$04$" + "!" * 53}), basic("ann", "secret"))
 
 
-def test_an_unknown_user_costs_one_comparison_with_the_dearest_cost(comparisons: list[bytes]) -> None:
+def test_an_unknown_user_costs_one_comparison_at_the_highest_cost(comparisons: list[bytes]) -> None:
     users = Users({"ann": hashed(b"secret", 4), "bob": hashed(b"secret", 5)})
     assert not verdict(users, basic("eve", "secret"))
     assert not verdict(users, basic("bob", "wrong"))
@@ -115,20 +115,20 @@ def test_an_unknown_user_takes_as_long_as_a_known_one() -> None:
     assert 0.3 < known / unknown < 3
 
 
-def test_a_verdict_is_remembered_whether_right_or_wrong(users: Users, comparisons: list[bytes]) -> None:
+def test_right_and_wrong_credentials_are_remembered(users: Users, comparisons: list[bytes]) -> None:
     for header in (basic("ann", "secret"), basic("ann", "wrong"), basic("eve", "secret")) * 3:
         verdict(users, header)
     assert len(comparisons) == 3
 
 
-def test_guesses_do_not_push_out_those_who_know(users: Users, comparisons: list[bytes]) -> None:
+def test_guesses_do_not_displace_right_credentials(users: Users, comparisons: list[bytes]) -> None:
     assert verdict(users, basic("ann", "secret"))
-    for number in range(MOST_REMEMBERED + 1):
+    for number in range(MAX_REMEMBERED + 1):
         assert not verdict(users, basic("ann", f"guess {number}"))
     done = len(comparisons)
     assert verdict(users, basic("ann", "secret"))
     assert len(comparisons) == done
-    assert not verdict(users, basic("ann", "guess 0"))  # the oldest guess is forgotten
+    assert not verdict(users, basic("ann", "guess 0"))  # the oldest guess was forgotten
     assert len(comparisons) == done + 1
 
 
@@ -140,17 +140,17 @@ def test_the_same_credentials_at_once_are_compared_once(users: Users, comparison
     assert len(comparisons) == 1
 
 
-def test_no_more_than_so_many_wait(users: Users, comparisons: list[bytes]) -> None:
+def test_the_number_of_waiting_requests_is_limited(users: Users, comparisons: list[bytes]) -> None:
     async def many() -> list[bool]:
         guesses = [asyncio.create_task(users.admits(basic("ann", f"wrong {number}"))) for number in range(500)]
         await asyncio.gather(*guesses)
         return [await users.admits(basic("ann", "secret"))]
 
     assert asyncio.run(many()) == [True]
-    assert len(comparisons) == MOST_WAITING + 1
+    assert len(comparisons) == MAX_WAITING + 1
 
 
-def test_the_loop_goes_on_while_passwords_are_compared() -> None:
+def test_the_event_loop_runs_while_passwords_are_compared() -> None:
     users = Users({"ann": hashed(b"secret", 11)})
 
     async def ticks_meanwhile() -> int:
@@ -164,7 +164,7 @@ def test_the_loop_goes_on_while_passwords_are_compared() -> None:
     assert asyncio.run(ticks_meanwhile()) > 10
 
 
-def test_a_request_that_is_given_up_leaves_the_turn_to_the_next(users: Users) -> None:
+def test_a_cancelled_request_does_not_block_the_next(users: Users) -> None:
     async def given_up() -> bool:
         waiting = [asyncio.create_task(users.admits(basic("ann", f"wrong {number}"))) for number in range(10)]
         await asyncio.sleep(0)
@@ -176,7 +176,7 @@ def test_a_request_that_is_given_up_leaves_the_turn_to_the_next(users: Users) ->
     assert asyncio.run(given_up())
 
 
-def test_after_its_end_nobody_unknown_is_admitted(users: Users) -> None:
+def test_after_close_only_remembered_credentials_are_admitted(users: Users) -> None:
     assert verdict(users, basic("ann", "secret"))
     users.close()
     assert verdict(users, basic("ann", "secret"))

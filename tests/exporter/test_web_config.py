@@ -1,4 +1,4 @@
-"""The web configuration file: promtool's verdict is ours, every error is told at once, changes are taken over."""
+"""The web configuration file: promtool accepts what the exporter accepts, and all errors are reported at once."""
 
 import shutil
 import ssl
@@ -8,8 +8,9 @@ from pathlib import Path
 import bcrypt
 import pytest
 
+from ssh_exchange_exporter.configuration.errors import ConfigurationError
 from ssh_exchange_exporter.web.tls import is_allowed
-from ssh_exchange_exporter.web.web_config import WebConfig, WebConfigFault, load
+from ssh_exchange_exporter.web.web_config import WebConfig, load
 
 from .certificates import authority, certificate
 
@@ -31,7 +32,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return where
 
 
-# As promtool judges, so do we.
+# promtool and the exporter accept and refuse the same.
 SAME = {
     "empty": "",
     "null": "null\n",
@@ -110,14 +111,14 @@ SAME = {
     "key_twice": "http_server_config: {http2: true}\nhttp_server_config: {http2: true}\n",
 }
 
-# promtool takes these and we do not (the reason), or the other way round where Debian 12's promtool is too old.
+# promtool accepts these and the exporter does not (with the reason).
 STRICTER = {
-    "tls10": (TLS + "  min_version: TLS10\n", "today's OpenSSL does not speak it"),
-    "tls11": (TLS + "  max_version: TLS11\n", "today's OpenSSL does not speak it"),
+    "tls10": (TLS + "  min_version: TLS10\n", "current OpenSSL does not support it"),
+    "tls11": (TLS + "  max_version: TLS11\n", "current OpenSSL does not support it"),
     "min_above_max": (TLS + "  min_version: TLS13\n  max_version: TLS12\n", "nobody could connect"),
-    "unverified": (TLS + "  client_auth_type: RequestClientCert\n", "Python cannot take it unverified"),
-    "unverified_any": (TLS + "  client_auth_type: RequireAnyClientCert\n", "Python cannot take it unverified"),
-    "unverified_old": (TLS + "  client_auth_type: RequireClientCert\n", "Python cannot take it unverified"),
+    "unverified": (TLS + "  client_auth_type: RequestClientCert\n", "Python cannot accept it unverified"),
+    "unverified_any": (TLS + "  client_auth_type: RequireAnyClientCert\n", "Python cannot accept it unverified"),
+    "unverified_old": (TLS + "  client_auth_type: RequireClientCert\n", "Python cannot accept it unverified"),
     "ca_without_pem": (
         TLS + "  client_ca_file: server.key\n  client_auth_type: RequireAndVerifyClientCert\n",
         "nobody could connect",
@@ -132,6 +133,7 @@ STRICTER = {
     "hash_long": (f"basic_auth_users: {{a: {HASH}xxx}}\n", "nobody could log in"),
     "header_lines": ('http_server_config: {headers: {X-XSS-Protection: "1\\r\\nA: b"}}\n', "it would end the header"),
 }
+# Newer than the promtool of Debian 12.
 NEWER = {
     "rate": "rate_limit: {interval: 1s, burst: 3}\n",
     "sans": TLS
@@ -139,7 +141,7 @@ NEWER = {
 }
 
 
-def promtool_takes(directory: Path, text: str) -> bool:
+def promtool_accepts(directory: Path, text: str) -> bool:
     (directory / "web.yml").write_text(text)
     return subprocess.run(["promtool", "check", "web-config", "web.yml"], cwd=directory, timeout=30).returncode == 0
 
@@ -148,8 +150,8 @@ def errors(directory: Path, text: str) -> tuple[str, ...]:
     (directory / "web.yml").write_text(text)
     try:
         load(directory / "web.yml").context()
-    except WebConfigFault as fault:
-        return tuple(error.removeprefix(f"{directory}/") for error in fault.errors) or ("a fault without a sentence",)
+    except ConfigurationError as error:
+        return tuple(line.removeprefix(f"{directory}/") for line in error.errors) or ("an error without a sentence",)
     return ()
 
 
@@ -158,12 +160,12 @@ needs_promtool = pytest.mark.skipif(shutil.which("promtool") is None, reason="ne
 
 @needs_promtool
 @pytest.mark.parametrize("name", SAME)
-def test_the_verdict_is_promtools(directory: Path, name: str) -> None:
-    assert (errors(directory, SAME[name]) == ()) == promtool_takes(directory, SAME[name])
+def test_promtool_and_the_exporter_agree(directory: Path, name: str) -> None:
+    assert (errors(directory, SAME[name]) == ()) == promtool_accepts(directory, SAME[name])
 
 
 @pytest.mark.parametrize("is_possible", [True, False])
-def test_a_curve_is_chosen_or_this_python_is_said_to_be_unable_to(
+def test_a_curve_that_this_python_cannot_set_is_an_error(
     directory: Path, monkeypatch: pytest.MonkeyPatch, *, is_possible: bool
 ) -> None:
     def set_ecdh_curve(_: ssl.SSLContext, name: str) -> None:
@@ -172,24 +174,24 @@ def test_a_curve_is_chosen_or_this_python_is_said_to_be_unable_to(
             raise ssl.SSLError("unknown group")
 
     monkeypatch.setattr(ssl.SSLContext, "set_ecdh_curve", set_ecdh_curve)
-    said = "web.yml:4: tls_server_config.curve_preferences: this Python cannot choose X25519: leave it out"
+    said = "web.yml:4: tls_server_config.curve_preferences: this Python cannot set X25519; leave it out"
     assert errors(directory, TLS + "  curve_preferences: [X25519]\n") == (() if is_possible else (said,))
 
 
 @needs_promtool
 @pytest.mark.parametrize("name", STRICTER)
-def test_promtool_takes_what_we_cannot(directory: Path, name: str) -> None:
+def test_promtool_accepts_what_the_exporter_cannot_use(directory: Path, name: str) -> None:
     text, _ = STRICTER[name]
     assert errors(directory, text)
-    assert promtool_takes(directory, text)
+    assert promtool_accepts(directory, text)
 
 
 @pytest.mark.parametrize("name", NEWER)
-def test_keys_newer_than_debians_promtool_are_taken(directory: Path, name: str) -> None:
+def test_keys_newer_than_the_promtool_of_debian_are_accepted(directory: Path, name: str) -> None:
     assert errors(directory, NEWER[name]) == ()
 
 
-def test_every_error_is_told_at_once_with_its_line(directory: Path) -> None:
+def test_all_errors_are_reported_at_once_with_their_lines(directory: Path) -> None:
     text = (
         "tls_server_config:\n  cert_file: server.pem\n  min_version: TLS9\n  nonsense: 1\n"
         "http_server_config:\n  http2: maybe\n  headers:\n    X-Frame-Options: DENY\n"
@@ -214,27 +216,36 @@ def test_every_error_is_told_at_once_with_its_line(directory: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        (TLS + "  client_auth_type: RequestClientCert\n", "cannot take a certificate unverified"),
-        ("tls_server_config: {cert_file: none.pem, key_file: no.key}\n", "key_file: cannot be read: No such file"),
-        ("tls_server_config: {cert_file: server.pem, key_file: locked.key}\n", "key_file: is encrypted"),
-        ("tls_server_config: {cert_file: server.pem, key_file: stranger.key}\n", "does not belong to the certificate"),
+        (TLS + "  client_auth_type: RequestClientCert\n", "cannot accept a certificate unverified"),
+        (
+            "tls_server_config: {cert_file: none.pem, key_file: no.key}\n",
+            "key_file: cannot be read: no such file",
+        ),
+        (
+            "tls_server_config: {cert_file: server.pem, key_file: locked.key}\n",
+            "key_file: must not be encrypted",
+        ),
+        (
+            "tls_server_config: {cert_file: server.pem, key_file: stranger.key}\n",
+            "does not match the certificate",
+        ),
         (TLS + "  client_allowed_sans: [a]\n", "client_allowed_sans: needs client_auth_type"),
-        (TLS + "  client_allowed_sans: []\n", "an empty list would let nobody in"),
-        (TLS + "  cert: x\n", "give cert or cert_file, not both"),
+        (TLS + "  client_allowed_sans: []\n", "client_allowed_sans: must not be empty"),
+        (TLS + "  cert: x\n", "cert: must not be given together with cert_file"),
         ("rate_limit: {interval: 1s}\n", "rate_limit.burst: must be at least 1"),
-        ("a: &a [*a]\n", "nested too deep"),
-        ("? [a]\n: b\n", "a key must be a word"),
+        ("a: &a [*a]\n", "is nested too deeply"),
+        ("? [a]\n: b\n", "has a key that is not text"),
     ],
 )
 def test_an_error_says_what_is_wrong(directory: Path, text: str, sentence: str) -> None:
     assert sentence in "\n".join(errors(directory, text))
 
 
-def test_a_file_that_is_not_utf8_or_not_there_is_a_fault(tmp_path: Path) -> None:
+def test_a_missing_file_and_one_that_is_not_utf8_are_errors(tmp_path: Path) -> None:
     (tmp_path / "web.yml").write_bytes(b"a: \xff\n")
-    with pytest.raises(WebConfigFault, match="not UTF-8"):
+    with pytest.raises(ConfigurationError, match=r"web\.yml:1: is not valid UTF-8"):
         load(tmp_path / "web.yml")
-    with pytest.raises(WebConfigFault, match="cannot be read: No such file"):
+    with pytest.raises(ConfigurationError, match="cannot be read: no such file"):
         load(tmp_path / "other.yml")
 
 
@@ -243,7 +254,7 @@ def loaded(directory: Path, text: str) -> WebConfig:
     return load(directory / "web.yml")
 
 
-def test_certificates_may_stand_in_the_file_itself(directory: Path) -> None:
+def test_certificates_may_be_in_the_file_itself(directory: Path) -> None:
     def block(name: str) -> str:
         return "|\n" + "".join(f"    {line}\n" for line in (directory / name).read_text().splitlines())
 
@@ -270,7 +281,7 @@ def test_the_context_is_as_configured(directory: Path) -> None:
     assert len(context.get_ca_certs()) == 1
 
 
-def test_ciphers_of_tls_1_3_alone_leave_nothing_of_tls_1_2(directory: Path) -> None:
+def test_ciphers_of_tls_1_3_alone_turn_tls_1_2_off(directory: Path) -> None:
     context = loaded(directory, TLS + "  cipher_suites: [TLS_AES_128_GCM_SHA256]\n").context()
     assert context is not None
     assert context.minimum_version == ssl.TLSVersion.TLSv1_3
@@ -279,7 +290,7 @@ def test_ciphers_of_tls_1_3_alone_leave_nothing_of_tls_1_2(directory: Path) -> N
 @pytest.mark.parametrize(
     ("text", "seconds"), [("1s", 1.0), ("1m30s", 90.0), ("250ms", 0.25), ("1.5h", 5400.0), ("0", 0.0)]
 )
-def test_an_interval_is_written_as_in_go(directory: Path, text: str, seconds: float) -> None:
+def test_an_interval_is_read_as_in_go(directory: Path, text: str, seconds: float) -> None:
     assert loaded(directory, f"rate_limit: {{interval: {text}, burst: 1}}\n").rate_limit.interval == seconds
 
 
@@ -296,7 +307,7 @@ def test_an_interval_is_written_as_in_go(directory: Path, text: str, seconds: fl
         ("IP Address", "not an address", False),
     ],
 )
-def test_a_client_is_known_by_an_exact_alternative_name(kind: str, name: str, allowed: bool) -> None:
+def test_a_client_is_allowed_by_an_exact_alternative_name(kind: str, name: str, allowed: bool) -> None:
     names = ["prometheus.example", "a@b.example", "spiffe://x/y", "127.0.0.1", "::1"]
     assert is_allowed({"subjectAltName": ((kind, name),)}, names) is allowed
     assert not is_allowed({}, names)

@@ -1,4 +1,4 @@
-"""A changed web configuration or certificate is taken over, a bad one is not."""
+"""A changed web configuration or certificate is used if it is valid; otherwise the last valid one stays."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ HASH = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
 TLS = "tls_server_config:\n  cert_file: server.pem\n  key_file: server.key\n"
 
 
-def test_a_change_is_taken_over_and_a_bad_one_is_not(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_valid_change_is_used_and_an_invalid_one_is_not(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "web.yml"
     path.write_text(f"basic_auth_users: {{ann: {HASH}}}\nrate_limit: {{interval: 1s, burst: 2}}\n")
     live = LiveWebConfig(path)
@@ -24,23 +24,23 @@ def test_a_change_is_taken_over_and_a_bad_one_is_not(tmp_path: Path, caplog: pyt
     path.write_text("basic_auth_users: {ann: oops}\n")
     live.look()
     assert live.users is users
-    assert live.fault is not None
+    assert live.error is not None
     assert "basic_auth_users.ann" in caplog.text
     caplog.clear()
     live.look()
-    assert not caplog.text  # said once
+    assert not caplog.text  # logged once
     path.write_text(
         f"basic_auth_users: {{ann: {HASH}}}\nrate_limit: {{interval: 1s, burst: 2}}\n"
         "http_server_config: {headers: {X-Frame-Options: deny}}\n"
     )
     live.look()
-    assert live.fault is None
+    assert live.error is None
     assert live.headers == {"X-Frame-Options": "deny"}
-    assert live.users is users  # and with them the verdicts that are remembered
+    assert live.users is users  # and with them the remembered results
     assert live.rate is rate
 
 
-def test_a_file_emptied_on_the_way_to_its_new_content_lets_nobody_in(tmp_path: Path) -> None:
+def test_a_file_emptied_before_it_is_written_does_not_turn_off_authentication(tmp_path: Path) -> None:
     path = tmp_path / "web.yml"
     path.write_text(f"basic_auth_users: {{ann: {HASH}}}\n")
     live = LiveWebConfig(path)
@@ -66,17 +66,17 @@ def test_certificates_are_read_again_when_they_change(tmp_path: Path) -> None:
     context = live.context
     live.look()
     assert live.context is context
-    shutil.copy(second.cert, tmp_path / "server.pem")  # the key is still to follow
+    shutil.copy(second.cert, tmp_path / "server.pem")  # before the key is replaced
     live.look()
     assert live.context is context
-    assert live.fault is not None
+    assert live.error is not None
     shutil.copy(second.key, tmp_path / "server.key")
     live.look()
     assert live.context is not context
-    assert live.fault is None
+    assert live.error is None
 
 
-def test_a_file_behind_another_link_is_a_changed_file(tmp_path: Path) -> None:
+def test_a_link_to_another_file_is_a_change(tmp_path: Path) -> None:
     text = f"basic_auth_users: {{a: {HASH}}}\n"
     for name, same_size in (("old.yml", "#" * (len(text) - 1) + "\n"), ("new.yml", text)):
         (tmp_path / name).write_text(same_size)
@@ -89,14 +89,14 @@ def test_a_file_behind_another_link_is_a_changed_file(tmp_path: Path) -> None:
     assert live.users.hashes == {"a": HASH}
 
 
-def test_a_file_that_was_missing_is_looked_for(tmp_path: Path) -> None:
+def test_a_missing_certificate_is_read_once_it_exists(tmp_path: Path) -> None:
     pair = certificate(tmp_path, "first", authority(tmp_path), "DNS:localhost")
     (tmp_path / "web.yml").write_text("{}\n")
     live = LiveWebConfig(tmp_path / "web.yml")
     (tmp_path / "web.yml").write_text(TLS)
     live.look()
     assert live.context is None
-    assert live.fault is not None
+    assert live.error is not None
     copied(pair, "server")
     live.look()
     assert live.context is not None

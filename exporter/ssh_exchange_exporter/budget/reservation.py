@@ -10,8 +10,9 @@ from check_ssh_exchange.plan import Followup, Plan, Policy
 from check_ssh_exchange.probe.connection import Address
 from check_ssh_exchange.report import Handshake, Report, Server
 
+from ..ip_address import plain
 from ..prober import source_towards
-from .server_state import ServerState, ServerStates, plain
+from .server_state import ServerState, ServerStates
 from .source_budget import SourceBudget
 
 # What a user may change, as the configuration spells it.

@@ -1,10 +1,8 @@
 """State per server: its lock, the budget of each source address, the software seen last and the last result."""
 
 import asyncio
-import ipaddress
 import time
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import NamedTuple
 
 from check_ssh_exchange.report import Server
@@ -14,17 +12,6 @@ from ..result import Result
 from .source_budget import SourceBudget
 
 MAX_SERVERS = 20_000
-
-
-@lru_cache(4096)
-def plain(address: str) -> str:
-    """Return an address in one spelling, as the other end sees it; what is not an address stays as it is."""
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    # ::ffff:192.0.2.1 goes over IPv4, and the server sees IPv4.
-    return str((isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped) or found)
 
 
 class ServerKey(NamedTuple):

@@ -1,21 +1,18 @@
-"""Which targets may be probed: networks, addresses, names and suffixes of names."""
+"""Which targets may be probed: networks, addresses, names and name suffixes."""
 
 import ipaddress
 from collections.abc import Sequence
 
+from ..ip_address import Address, Network, parse, parse_network
 from .target import name_of
-
-_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-_MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
 
 
 class Allowed:
-    """The entries of `allowed_targets`; without any, everything is allowed. Raises ValueError with a sentence."""
+    """The entries of `allowed_targets`; without entries, everything is allowed. Raises ValueError with a sentence."""
 
     def __init__(self, entries: Sequence[str]) -> None:
         self.is_everything = not entries
-        self._networks: list[_Network] = []
+        self._networks: list[Network] = []
         self._names: set[str] = set()
         self._suffixes: set[str] = set()
         for entry in entries:
@@ -25,11 +22,11 @@ class Allowed:
         if "/" in entry or ":" in entry:
             self._networks.append(_network_of(entry))
         elif entry.startswith("*."):
-            self._suffixes.add(_name_or_fault(entry[2:], entry))
+            self._suffixes.add(_checked_name(entry[2:]))
         elif "*" in entry:
-            raise ValueError(f"{entry} has its * elsewhere than in front, as in *.example.com")
+            raise ValueError("must have its * at the start only, as in *.example.com")
         else:
-            name = _name_or_fault(entry, entry)
+            name = _checked_name(entry)
             address = _address_of(name)
             if address is None:
                 self._names.add(name)
@@ -38,11 +35,11 @@ class Allowed:
 
     @property
     def has_networks(self) -> bool:
-        """Whether a name that is not listed may still be allowed by its addresses."""
+        """Whether a name that is not listed can still be allowed by its addresses."""
         return bool(self._networks)
 
     def names(self, host: str) -> bool:
-        """Whether a host is allowed as it is written: a name by its name, an address by its network."""
+        """Return whether a host is allowed as written: a name by the listed names, an address by the networks."""
         if self.is_everything:
             return True
         address = _address_of(host)
@@ -55,11 +52,11 @@ class Allowed:
         return name in self._names or any(end in self._suffixes for end in _ends_of(name))
 
     def holds(self, address_text: str) -> bool:
-        """Whether an address is in an allowed network; a scope id does not matter."""
+        """Return whether an address is in an allowed network; a scope id is ignored."""
         address = _address_of(address_text)
         return self.is_everything or (address is not None and self._covers(address))
 
-    def _covers(self, address: _Address) -> bool:
+    def _covers(self, address: Address) -> bool:
         return any(address in network for network in self._networks)
 
 
@@ -68,32 +65,25 @@ def _ends_of(name: str) -> list[str]:
     return [".".join(labels[at:]) for at in range(1, len(labels))]
 
 
-def _name_or_fault(text: str, entry: str) -> str:
+def _checked_name(text: str) -> str:
     try:
         return name_of(text)
     except ValueError:
-        raise ValueError(f"{entry} is no network, address, name or *.suffix") from None
+        raise ValueError("must be a network, an address, a name or a *.suffix") from None
 
 
-def _address_of(text: str) -> _Address | None:
-    try:
-        address = ipaddress.ip_address(text.removeprefix("[").removesuffix("]").partition("%")[0])
-    except ValueError:
-        return None
-    # ::ffff:10.0.0.1 reaches 10.0.0.1; as an IPv6 address it would pass a list that leaves the IPv4 address out.
-    return (isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped) or address
+def _address_of(text: str) -> Address | None:
+    # Folded to IPv4: ::ffff:10.0.0.1 reaches 10.0.0.1, and as IPv6 it would pass a list without that address.
+    return parse(text.removeprefix("[").removesuffix("]").partition("%")[0])
 
 
-def _network_of(entry: str) -> _Network:
+def _network_of(entry: str) -> Network:
     if "%" in entry:
-        raise ValueError(f"{entry} has a scope id, which networks do not have")
+        raise ValueError("must not have a scope id")
     try:
-        network = ipaddress.ip_network(entry, strict=False)
+        written = ipaddress.ip_interface(entry)
     except ValueError:
-        raise ValueError(f"{entry} is no network, as in 10.0.0.0/8 or 2001:db8::/32") from None
-    if ipaddress.ip_interface(entry).ip != network.network_address:
-        raise ValueError(f"{entry} has bits set behind its prefix, write {network}")
-    if isinstance(network, ipaddress.IPv6Network) and network.subnet_of(_MAPPED):
-        inner = network.network_address.ipv4_mapped
-        return ipaddress.IPv4Network((int(inner or 0), network.prefixlen - 96))
-    return network
+        raise ValueError("must be a network, as in 10.0.0.0/8 or 2001:db8::/32") from None
+    if written.ip != written.network.network_address:
+        raise ValueError(f"must not have bits set beyond its prefix; write {written.network}")
+    return parse_network(entry)

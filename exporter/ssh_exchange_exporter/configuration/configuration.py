@@ -1,25 +1,22 @@
-"""The whole configuration file: its keys and defaults, read with every error at once."""
+"""The whole configuration file: its keys and defaults. Reading it reports all errors at once."""
 
 import itertools
 import os
 from collections.abc import Iterator
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, Strict, ValidationError, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, Strict, ValidationInfo, field_validator
 
 from check_ssh_exchange.diagnosis.budget import PENALTY_FREE
 
-from . import files
 from .allowed import Allowed
 from .duration import Duration, between
-from .fault import ConfigurationFault
-from .labels import Labels
+from .fields import Labels, Pattern
+from .file import read_text
 from .module import Module
-from .strict import Strict as Part
-from .strict import errors_of
 from .target import TargetText
-from .yaml_file import MAX_BYTES, Locator, Place, read_text, scan
-from .yaml_text import yaml_of
+from .validation import Section, unknown, validate
+from .yaml_document import MAX_BYTES, Document, Place, dump, parse
 
 DEFAULT_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 MAX_BUCKETS = 64
@@ -33,22 +30,17 @@ def _entry(text: str) -> str:
 
 def _module_name(text: str) -> str:
     if not text.isprintable() or not 1 <= len(text) <= 128:
-        raise ValueError("should be a name of 1 to 128 printable characters")
+        raise ValueError("must be a name of 1 to 128 printable characters")
     return text
-
-
-def _pattern(path: str, info: ValidationInfo) -> str:
-    return files.pattern(path, "" if info.context is None else info.context["directory"])
 
 
 Entry = Annotated[str, Strict(), AfterValidator(_entry)]
 ModuleName = Annotated[str, Strict(), AfterValidator(_module_name)]
-Pattern = Annotated[str, Strict(), AfterValidator(_pattern)]
 Bound = Annotated[float, Strict(), Field(gt=0)]
 
 
-class Group(Part):
-    """Targets that the exporter probes by itself, every `interval` seconds."""
+class Group(Section):
+    """Targets that the exporter probes in the background, every `interval` seconds."""
 
     targets: tuple[TargetText, ...] = ()
     target_files: tuple[Pattern, ...] = ()
@@ -60,19 +52,19 @@ class Group(Part):
     @classmethod
     def _known(cls, given: str, info: ValidationInfo) -> str:
         if info.context is not None and given not in info.context["modules"]:
-            raise ValueError(f"there is no module {given}")
+            raise ValueError(unknown("module", given, info.context["modules"]))
         return given
 
 
-class Budget(Part):
-    """How many handshakes a server gets at once and, after these, a second (a source's own budget)."""
+class Budget(Section):
+    """What one source address may do to one server: `handshakes` at once, and then `per_second`."""
 
     handshakes: Annotated[int, Strict(), Field(ge=1, le=10_000)] = PENALTY_FREE
     per_second: Annotated[float, Strict(), Field(gt=0, le=10_000)] = 1.0
 
 
-class Configuration(Part):
-    """Everything that the configuration file can say; `modules` always has a `default`."""
+class Configuration(Section):
+    """All keys of the configuration file; `modules` always has a `default`."""
 
     modules: dict[ModuleName, Module] = Field(default_factory=dict, validate_default=True)
     background: tuple[Group, ...] = ()
@@ -91,28 +83,23 @@ class Configuration(Part):
     def _rising(cls, given: tuple[float, ...]) -> tuple[float, ...]:
         for before, bound in itertools.pairwise(given):
             if bound <= before:
-                raise ValueError(f"should rise, and {bound:g} comes after {before:g}")
+                raise ValueError(f"must be in ascending order; {bound:g} comes after {before:g}")
         return given
 
     def to_yaml(self) -> str:
-        """Return the configuration with every default; `load` makes an equal one of it."""
-        return yaml_of(self.model_dump(mode="json", exclude_none=True))
+        """Return the configuration with every default; `load` reads an equal one from it."""
+        return dump(self.model_dump(mode="json", exclude_none=True))
 
 
 def load(path: str | None) -> Configuration:
-    """Return the configuration of a file (None: the defaults); raises ConfigurationFault with every error in it."""
+    """Return the configuration of a file (None: the defaults); raises ConfigurationError with every error in it."""
     if path is None:
         return Configuration()
-    given, locator, errors = scan(path, read_text(path, MAX_BYTES))
-    context = {"directory": os.path.dirname(os.path.abspath(path)), "modules": {"default", *_modules_in(given)}}
-    errors += _repeated(given, locator)
-    try:
-        configuration = Configuration.model_validate(given, context=context)
-    except ValidationError as error:
-        errors += errors_of(error, Configuration, locator)
-    if errors:
-        raise ConfigurationFault(text for _, text in sorted(errors, key=lambda error: error[0]))
-    return configuration
+    document = parse(path, read_text(path, MAX_BYTES))
+    modules = list(dict.fromkeys(["default", *_modules_in(document.value)]))
+    for place, sentence in _duplicates(document):
+        document.add(place, sentence)
+    return validate(document, Configuration, {"directory": os.path.dirname(os.path.abspath(path)), "modules": modules})
 
 
 def _modules_in(given: object) -> list[str]:
@@ -120,8 +107,9 @@ def _modules_in(given: object) -> list[str]:
     return list(modules) if isinstance(modules, dict) else []
 
 
-def _repeated(given: object, locator: Locator) -> Iterator[tuple[int, str]]:
-    """Yield an error for each target that is given twice with the same labels: they would be one series."""
+def _duplicates(document: Document) -> Iterator[tuple[Place, str]]:
+    """Yield an error for each target that is given twice with the same labels: both would be one series."""
+    given = document.value
     first: dict[tuple[str, frozenset[tuple[str, str]]], Place] = {}
     background = given.get("background") if isinstance(given, dict) else None
     for group_at, group in enumerate(background if isinstance(background, list) else []):
@@ -133,5 +121,5 @@ def _repeated(given: object, locator: Locator) -> Iterator[tuple[int, str]]:
             place = ("background", group_at, "targets", target_at)
             earlier = first.setdefault((str(target), frozenset(pairs)), place)
             if earlier != place and isinstance(target, str):
-                words = f"{target} is given twice with the same labels, first in line {locator.line(earlier)}"
-                yield locator.line(place) or 0, locator.at(place, words)
+                line = document.line(earlier)
+                yield place, f"duplicate target {target} with the same labels; first given in line {line}"

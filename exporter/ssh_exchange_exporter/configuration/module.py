@@ -1,4 +1,4 @@
-"""A module: how to probe, and what to expect of the server."""
+"""A module: how to probe a server, and what to expect of it."""
 
 from importlib.util import find_spec
 from typing import Annotated, Literal, Self
@@ -15,10 +15,9 @@ from check_ssh_exchange.plugin.thresholds import Thresholds as PluginThresholds
 from check_ssh_exchange.plugin.thresholds import parse_range
 from check_ssh_exchange.report import Family
 
-from . import files
 from .duration import Duration, between
-from .source import SourceAddress, families_of
-from .strict import Strict as Part
+from .fields import SourceAddress, families_of, readable
+from .validation import Section, unknown
 
 MAX_HANDSHAKES = 1000
 MAX_TIMEOUT = 600.0
@@ -31,27 +30,28 @@ _WORDS = tuple(dict.fromkeys([str(word) for word in (*Ending, *Cause)]))
 
 def _label(text: str) -> str:
     if text not in _LABELS:
-        raise ValueError(f"is no figure of a run; these are: {', '.join(_LABELS)}")
+        raise ValueError(unknown("perfdata label", text, _LABELS))
     return text
 
 
 def _range(given: object) -> str:
     if isinstance(given, int | float) and not isinstance(given, bool):
         given = f"{given:.15f}".rstrip("0").rstrip(".") if isinstance(given, float) else str(given)
-    if not isinstance(given, str):
-        raise ValueError("should be a Nagios range, as in 5, 1:5, ~:5, 5: or @1:5")
-    return parse_range(given)
+    try:
+        return parse_range(given if isinstance(given, str) else "")
+    except ValueError:
+        raise ValueError("must be a Nagios range, as in 5, 1:5, ~:5, 5: or @1:5") from None
 
 
 def _word(text: str) -> str:
     if text not in _WORDS:
-        raise ValueError(f"is no ending and no cause; these are: {', '.join(_WORDS)}")
+        raise ValueError(unknown("ending or cause", text, _WORDS))
     return text
 
 
 def _state(given: object) -> object:
     if not isinstance(given, str) or given.lower() not in states.WORDS:
-        raise ValueError(f"should be {', '.join(states.WORDS[:-1])} or {states.WORDS[-1]}")
+        raise ValueError(f"must be {', '.join(states.WORDS[:-1])} or {states.WORDS[-1]}")
     return given.lower()
 
 
@@ -61,7 +61,7 @@ def _listed(given: object) -> object:
 
 def _depth(given: object) -> object:
     if given not in tuple(Depth):
-        raise ValueError("should be banner, kexinit, kex or login")
+        raise ValueError("must be banner, kexinit, kex or login")
     if given in (Depth.KEX, Depth.LOGIN) and find_spec("asyncssh") is None:
         raise ValueError(f"{given} needs the Python module asyncssh: pip install 'check_ssh_exchange[login]'")
     return given
@@ -75,8 +75,8 @@ State = Annotated[str, BeforeValidator(_state)]
 Text = Annotated[str, Strict(), Field(min_length=1, max_length=255)]
 
 
-class Thresholds(Part):
-    """Nagios ranges by figure, the plugin's defaults among them; `~:` takes a default away."""
+class Thresholds(Section):
+    """Nagios ranges by perfdata label, on top of the plugin's defaults; `~:` turns a default off."""
 
     warning: Ranges = Field(default_factory=dict, validate_default=True)
     critical: Ranges = Field(default_factory=dict, validate_default=True)
@@ -88,8 +88,8 @@ class Thresholds(Part):
         return {**{label: spec for label, spec in defaults.items() if label in _LABELS}, **given}
 
 
-class Identity(Part):
-    """Whom to log in as, with which key, and which host keys to accept. Relative paths are the configuration file's."""
+class Identity(Section):
+    """User, key and accepted host keys of a login. Relative paths start at the configuration file's directory."""
 
     user: Text | None = None
     identity_file: Text | None = None
@@ -98,11 +98,11 @@ class Identity(Part):
     @field_validator("identity_file", "known_hosts_file")
     @classmethod
     def _readable(cls, given: str | None, info: ValidationInfo) -> str | None:
-        return given if given is None or info.context is None else files.readable(given, info.context["directory"])
+        return readable(given, info)
 
 
-class Module(Part):
-    """How to probe and what to expect; `timeout` in seconds, `concurrency` None: as many at once as the plugin."""
+class Module(Section):
+    """How to probe and what to expect. `timeout` is in seconds; `concurrency` None means the plugin's default."""
 
     handshakes: Annotated[int, Strict(), Field(ge=1, le=MAX_HANDSHAKES)] = DEFAULT_HANDSHAKES
     concurrency: Annotated[int, Strict(), Field(ge=1, le=MAX_HANDSHAKES)] | None = None
@@ -120,21 +120,21 @@ class Module(Part):
     @classmethod
     def _different(cls, given: tuple[str, ...]) -> tuple[str, ...]:
         if len(set(given)) < len(given):
-            raise ValueError(f"has {given[0]} twice")
+            raise ValueError("must be different addresses")
         if len(families_of(given)) > 1:
-            raise ValueError("should be addresses of one family")
+            raise ValueError("must be addresses of one family")
         return given
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if len(families_of(self.source_addresses) | ({_FAMILIES[self.ip_protocol]} - {"any"})) > 1:
-            raise ValueError("source_addresses and ip_protocol do not have one address family in common")
+            raise ValueError("source_addresses and ip_protocol must have an address family in common")
         if self.depth is Depth.LOGIN and not (self.login.user and self.login.identity_file):
             raise ValueError("depth login needs login.user and login.identity_file")
         return self
 
     def plan(self, timeout: float, *, trace: bool = False) -> Plan:
-        """Return the plan of one run of at most `timeout` seconds, and no more than the module's own."""
+        """Return the plan of one run that takes at most `timeout` seconds, and at most the module's own timeout."""
         deepest = self.depth is Depth.LOGIN
         checks_host = self.depth in (Depth.KEX, Depth.LOGIN)
         return Plan(
@@ -155,9 +155,9 @@ class Module(Part):
         )
 
     def expectations(self) -> Expectations:
-        """Return what the plugin's options would say."""
+        """Return the expectations that the same options of the plugin would set."""
         warning, critical = self.thresholds.warning, self.thresholds.critical
-        # Only counters of endings make a difference by being explicit, and no default is one of these.
+        # `explicit` matters for counters of endings only, and none of the defaults is one.
         return Expectations(
             thresholds=PluginThresholds(warning, critical),
             states=self.states,

@@ -14,6 +14,7 @@ from typing import Any
 
 from aiohttp import web
 
+from .. import ip_address
 from .http_connection import DEADLINES, Deadlines, HttpConnection
 from .tls import is_allowed
 from .web_config import LiveWebConfig
@@ -33,15 +34,13 @@ WARN_INTERVAL = 60.0  # seconds between two log lines about the same event
 def origin(address: Any) -> str:
     """Return the client network of a peer address: the IPv4 address, the IPv6 /64, or "" for a Unix socket."""
     try:
-        # ip_address() does not take every zone, and a zone does not change the network.
-        found = ipaddress.ip_address(str(address[0]).partition("%")[0])
-    except (ValueError, IndexError, TypeError):
+        # A zone does not change the network.
+        found = ip_address.parse(str(address[0]).partition("%")[0])
+    except (IndexError, TypeError):
         return ""
     if isinstance(found, ipaddress.IPv6Address):
-        if found.ipv4_mapped is not None:
-            return str(found.ipv4_mapped)
         return str(ipaddress.IPv6Network((int(found) >> 64 << 64, 64)))
-    return str(found)
+    return "" if found is None else str(found)
 
 
 class ClientConnection:

@@ -1,4 +1,4 @@
-"""Listening sockets: from addresses as Go writes them, or passed by systemd."""
+"""Listening sockets, from addresses in Go's notation or passed by systemd."""
 
 import errno
 import os
@@ -10,28 +10,28 @@ FIRST_PASSED = 3
 NO_SUCH_ADDRESS = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
-class CannotListen(OSError):
-    """Why no connection can be taken there; its text is a sentence for the user."""
+class ListenError(OSError):
+    """An address or socket that cannot be listened on; the text is a sentence for the user."""
 
 
 def parse_address(address: str) -> tuple[str | None, int]:
-    """`host:port`, `[IPv6]:port` or `:port` (every address: None); raises CannotListen."""
+    """Return host (None: every address) and port of `host:port`, `[IPv6]:port` or `:port`; raises ListenError."""
     host, colon, digits = address.rpartition(":")
     if not colon:
-        raise CannotListen(f"cannot listen on {address!r}: it has no port (write :10922 or 127.0.0.1:10922)")
+        raise ListenError(f"cannot listen on {address!r}: the port is missing (write :10922 or 127.0.0.1:10922)")
     if not (digits.isascii() and digits.isdecimal() and len(digits) <= 5 and int(digits) <= 65535):
-        raise CannotListen(f"cannot listen on {address!r}: the port must be a number from 0 to 65535")
+        raise ListenError(f"cannot listen on {address!r}: the port must be a number from 0 to 65535")
     if host.startswith("[") and host.endswith("]"):
         if ":" not in host:
-            raise CannotListen(f"cannot listen on {address!r}: only an IPv6 address stands in brackets")
+            raise ListenError(f"cannot listen on {address!r}: only an IPv6 address may be in brackets")
         host = host[1:-1]
     elif set(host) & set(":[]/"):
-        raise CannotListen(f"cannot listen on {address!r}: an IPv6 address must stand in brackets ([::1]:10922)")
+        raise ListenError(f"cannot listen on {address!r}: an IPv6 address must be in brackets ([::1]:10922)")
     return host or None, int(digits)
 
 
 def bind(address: str) -> list[socket.socket]:
-    """Listening, non-blocking sockets on every address it stands for; raises CannotListen."""
+    """Return listening, non-blocking sockets for all addresses of a host; raises ListenError."""
     host, port = parse_address(address)
     bound: list[socket.socket] = []
     missing: OSError | None = None
@@ -42,7 +42,7 @@ def bind(address: str) -> list[socket.socket]:
             except OSError as error:
                 if error.errno not in NO_SUCH_ADDRESS:
                     raise
-                missing = error  # localhost names ::1 also where there is no IPv6
+                missing = error  # localhost may resolve to ::1 on hosts without IPv6
                 continue
             if host is None:
                 break  # one socket for both families
@@ -51,15 +51,15 @@ def bind(address: str) -> list[socket.socket]:
     except (OSError, UnicodeError) as error:
         for each in bound:
             each.close()
-        reason = getattr(error, "strerror", None) or "not a host name"
-        raise CannotListen(f"cannot listen on {address!r}: {reason}") from None
+        reason = getattr(error, "strerror", None) or "not a valid host name"
+        raise ListenError(f"cannot listen on {address!r}: {reason}") from None
     return bound
 
 
 def _everywhere(port: int) -> Iterator[tuple[int, tuple[str, int]]]:
     if socket.has_ipv6:
         yield socket.AF_INET6, ("::", port)
-    yield socket.AF_INET, ("0.0.0.0", port)  # noqa: S104 (asked for: every address)
+    yield socket.AF_INET, ("0.0.0.0", port)  # noqa: S104 (every address is intended)
 
 
 def _resolved(host: str, port: int) -> list[tuple[int, tuple[str, int]]]:
@@ -72,7 +72,7 @@ def _listening(family: int, where: tuple[str, int]) -> socket.socket:
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
-            # Set either way, for the system's default differs: only the address of all takes IPv4 as well.
+            # Set in both cases because the system's default varies: only :: accepts IPv4 as well.
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(where[0] != "::"))
         made.bind(where)
         made.listen(BACKLOG)
@@ -84,22 +84,22 @@ def _listening(family: int, where: tuple[str, int]) -> socket.socket:
 
 
 def from_systemd(environ: Mapping[str, str]) -> list[socket.socket]:
-    """The listening sockets passed by systemd (LISTEN_PID, LISTEN_FDS); raises CannotListen without any."""
+    """Return the listening sockets passed by systemd (LISTEN_PID, LISTEN_FDS); raises ListenError without any."""
     number = environ.get("LISTEN_FDS", "")
     if environ.get("LISTEN_PID") != str(os.getpid()) or not number.isdecimal() or not 0 < int(number) <= 1024:
-        raise CannotListen("cannot listen: systemd has passed no socket to this process (LISTEN_PID, LISTEN_FDS)")
+        raise ListenError("cannot listen: systemd passed no socket to this process (LISTEN_PID, LISTEN_FDS)")
     return [_passed(descriptor) for descriptor in range(FIRST_PASSED, FIRST_PASSED + int(number))]
 
 
 def _passed(descriptor: int) -> socket.socket:
     try:
-        os.set_inheritable(descriptor, False)  # noqa: FBT003 (no probe's child gets it)
+        os.set_inheritable(descriptor, False)  # noqa: FBT003 (not for child processes)
         passed = socket.socket(fileno=descriptor)
         is_listening = passed.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
     except OSError as error:
-        raise CannotListen(f"cannot listen on descriptor {descriptor} from systemd: {error.strerror}") from None
+        raise ListenError(f"cannot listen on descriptor {descriptor} from systemd: {error.strerror}") from None
     if passed.type != socket.SOCK_STREAM or not is_listening:
         passed.detach()
-        raise CannotListen(f"cannot listen on descriptor {descriptor} from systemd: it is no listening stream socket")
+        raise ListenError(f"cannot listen on descriptor {descriptor} from systemd: it is not a listening stream socket")
     passed.settimeout(0)
     return passed

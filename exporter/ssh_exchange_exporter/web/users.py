@@ -1,4 +1,4 @@
-"""Who may come in: HTTP basic authentication against bcrypt hashes."""
+"""HTTP basic authentication against bcrypt hashes."""
 
 import asyncio
 import base64
@@ -12,18 +12,18 @@ from concurrent.futures import ThreadPoolExecutor
 import bcrypt
 
 HASH = re.compile(r"\$2[abxy]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}")
-MOST_WAITING = 64
-MOST_REMEMBERED = 128
-LONGEST_PASSWORD = 72  # bytes: bcrypt looks at no more, and would take any longer one with the same beginning
+MAX_WAITING = 64
+MAX_REMEMBERED = 128
+MAX_PASSWORD = 72  # bytes: bcrypt ignores the rest, so any longer password with the same beginning would match
 
 
 def is_hash(text: str) -> bool:
-    """Whether it is a whole bcrypt hash that can be compared with."""
+    """Return whether the text is a complete and usable bcrypt hash."""
     return HASH.fullmatch(text) is not None
 
 
 class Remembered:
-    """The last keys that came to one verdict."""
+    """The keys used last, at most MAX_REMEMBERED."""
 
     __slots__ = ("_keys",)
 
@@ -37,42 +37,42 @@ class Remembered:
         return True
 
     def add(self, key: bytes) -> None:
-        """Remembers it, and forgets the one unused for longest."""
+        """Add a key and forget the one that was unused for longest."""
         self._keys[key] = None
         self._keys.move_to_end(key)
-        if len(self._keys) > MOST_REMEMBERED:
+        if len(self._keys) > MAX_REMEMBERED:
             self._keys.popitem(last=False)
 
 
 class Users:
-    """The users and their bcrypt hashes; without any, everybody is admitted. Belongs to one event loop."""
+    """Users and their bcrypt hashes; without users, every request is admitted. Belongs to one event loop."""
 
     def __init__(self, hashes: dict[str, str]) -> None:
         self.hashes = dict(hashes)
         self._unknown = _unknown_hash(self.hashes)
         self._key = secrets.token_bytes(32)
-        # Two memories: guesses, however many, do not push out those who know their password.
+        # Kept apart: wrong guesses, however many, do not displace remembered right passwords.
         self._right = Remembered()
         self._wrong = Remembered()
         self._turn = asyncio.Lock()
         self._waiting = 0
-        # bcrypt releases the interpreter's lock; one thread of its own leaves the other core to the probes.
+        # bcrypt releases the GIL; a single thread leaves the other cores to the probes.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="bcrypt")
 
     async def admits(self, authorization: str | None) -> bool:
-        """Whether the value of an Authorization header names a user with the right password; never raises for it."""
+        """Return whether an Authorization header has a user and the right password; never raises for its content."""
         if not self.hashes:
             return True
         credentials = _credentials(authorization)
         if credentials is None:
             return False
         user, password = credentials
-        # Its parts cannot run into each other: a user has no colon.
+        # Unambiguous: a user name cannot contain a colon.
         key = hmac.digest(self._key, user.encode() + b":" + password, hashlib.sha256)
         verdict = self._remembered(key)
         if verdict is not None:
             return verdict
-        if self._waiting >= MOST_WAITING:
+        if self._waiting >= MAX_WAITING:
             return False
         self._waiting += 1
         try:
@@ -81,7 +81,7 @@ class Users:
             self._waiting -= 1
 
     def close(self) -> None:
-        """Ends the thread after what it is at; those admitted or refused before stay remembered."""
+        """Stop the thread after its current comparison; remembered results stay."""
         self._thread.shutdown(wait=False)
 
     def _remembered(self, key: bytes) -> bool | None:
@@ -91,14 +91,14 @@ class Users:
 
     async def _verdict(self, key: bytes, user: str, password: bytes) -> bool:
         async with self._turn:
-            verdict = self._remembered(key)  # the one before may have been the same
+            verdict = self._remembered(key)  # a request before this one may have had the same credentials
             if verdict is not None:
                 return verdict
             hashed = self.hashes.get(user, self._unknown)
             loop = asyncio.get_running_loop()
             try:
                 matches = await loop.run_in_executor(self._thread, _matches, password, hashed)
-            except RuntimeError:  # closed meanwhile
+            except RuntimeError:  # closed in the meantime
                 return False
             verdict = matches and user in self.hashes
             (self._right if verdict else self._wrong).add(key)
@@ -113,13 +113,13 @@ def _matches(password: bytes, hashed: str) -> bool:
 
 
 def _unknown_hash(hashes: dict[str, str]) -> str:
-    """A hash nobody has the password of, as dear to compare with as the dearest: its cost is paid by reading it."""
-    dearest = max((text[4:6] for text in hashes.values()), default="10")
-    return f"$2b${dearest}${'A' * 21}.{secrets.token_hex(16)[:31]}"
+    """Return a hash that no password matches, with the highest cost: unknown users take as long as known ones."""
+    cost = max((text[4:6] for text in hashes.values()), default="10")
+    return f"$2b${cost}${'A' * 21}.{secrets.token_hex(16)[:31]}"
 
 
 def _credentials(authorization: str | None) -> tuple[str, bytes] | None:
-    """User and password, or None for whatever is not a usable pair of them."""
+    """Return user and password; None if the header does not have usable ones."""
     scheme, _, encoded = (authorization or "").partition(" ")
     if scheme.lower() != "basic":
         return None
@@ -128,6 +128,6 @@ def _credentials(authorization: str | None) -> tuple[str, bytes] | None:
     except ValueError:  # also: not ASCII, not base64, not UTF-8
         return None
     raw = password.encode()
-    if not colon or "\0" in user or "\0" in password or len(raw) > LONGEST_PASSWORD:
+    if not colon or "\0" in user or "\0" in password or len(raw) > MAX_PASSWORD:
         return None
     return user, raw

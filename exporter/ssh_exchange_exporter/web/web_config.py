@@ -6,19 +6,23 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, model_validator
 
 from ..budget.token_bucket import TokenBucket
-from . import document
-from .document import Count, Document, Flag, KeyFaults, Problem, Seconds, Section, Text
+from ..configuration.duration import GoDuration, between
+from ..configuration.errors import ConfigurationError
+from ..configuration.file import Stamp, read_text, stamp_of
+from ..configuration.validation import KeyErrors, Section, unknown, validate
+from ..configuration.yaml_document import MAX_BYTES, Document, parse, text_only
+from .scalars import Count, Flag, Text
 from .tls import TlsServer
 from .users import Users, is_hash
 
 log = logging.getLogger("ssh_exchange_exporter")
 
-# Exactly those that exporter-toolkit lets be configured, spelled so; an empty tuple takes any value.
+# Exactly those that exporter-toolkit allows, with this spelling; an empty tuple allows any value.
 HEADERS: dict[str, tuple[str, ...]] = {
     "Strict-Transport-Security": (),
     "X-Content-Type-Options": ("nosniff",),
@@ -26,78 +30,60 @@ HEADERS: dict[str, tuple[str, ...]] = {
     "X-XSS-Protection": (),
     "Content-Security-Policy": (),
 }
-SENTENCES = {
-    "extra_forbidden": "no such key",
-    "string_type": "must be text",
-    "dict_type": "must be a mapping",
-    "model_type": "must be a mapping",
-    "model_attributes_type": "must be a mapping",
-    "list_type": "must be a list",
-}
-
-Signature = tuple[tuple[int, ...] | None, ...]
 
 
-class WebConfigFault(Exception):
-    """The file cannot be used; `errors` holds a sentence for each reason."""
-
-    def __init__(self, errors: Iterable[str]) -> None:
-        self.errors = tuple(errors)
-        super().__init__("\n".join(self.errors))
-
-
-def _a_hash(text: str) -> str:
+def _checked_hash(text: str) -> str:
     if not is_hash(text):
-        raise ValueError("must be a bcrypt hash (60 characters, beginning with $2y$ or $2b$, of cost 04 to 31)")
+        raise ValueError("must be a bcrypt hash (60 characters, beginning with $2y$ or $2b$, with a cost of 04 to 31)")
     return text
 
 
-def _a_header(name: str) -> str:
+def _checked_header(name: str) -> str:
     if name not in HEADERS:
-        raise ValueError(f"this header cannot be configured, only {', '.join(HEADERS)}")
+        raise ValueError(unknown("header", name, HEADERS))
     return name
 
 
-def _known_values(headers: dict[str, str]) -> dict[str, str]:
-    faults = [
+def _checked_values(headers: dict[str, str]) -> dict[str, str]:
+    errors = [
         (name, f"must be {' or '.join(HEADERS[name])}")
         for name, value in headers.items()
         if HEADERS[name] and value not in HEADERS[name]
     ]
-    faults += [
+    errors += [
         (name, "must be one line of printable ASCII")
         for name, value in headers.items()
         if not (value.isascii() and value.isprintable())
     ]
-    if faults:
-        raise KeyFaults(faults)
+    if errors:
+        raise KeyErrors(errors)
     return headers
 
 
-HeaderName = Annotated[Text, AfterValidator(_a_header)]
+HeaderName = Annotated[Text, AfterValidator(_checked_header)]
 
 
 class HttpServer(Section):
-    """http_server_config. HTTP/2 may be allowed or not: HTTP/1.1 is spoken either way."""
+    """http_server_config. `http2` changes nothing: the exporter speaks HTTP/1.1 only."""
 
     http2: Flag = True
-    headers: Annotated[dict[HeaderName, Text], AfterValidator(_known_values)] = {}
+    headers: Annotated[dict[HeaderName, Text], AfterValidator(_checked_values)] = {}
 
 
 class RateLimit(Section):
-    """rate_limit: `burst` requests at once, then one each `interval` seconds (0: no limit)."""
+    """rate_limit: `burst` requests at once, then one every `interval` seconds (0: no limit)."""
 
-    interval: Annotated[Seconds, Field(ge=0, le=86_400)] = 0.0
+    interval: Annotated[GoDuration, between(0.0, 86_400.0, is_go=True)] = 0.0
     burst: Count = 0
 
     @model_validator(mode="after")
-    def _lets_some_in(self) -> "RateLimit":
+    def _admits_requests(self) -> "RateLimit":
         if self.interval and not self.burst:
-            raise KeyFaults([("burst", "must be at least 1, or every request would be refused")])
+            raise KeyErrors([("burst", "must be at least 1; otherwise every request would be refused")])
         return self
 
     def bucket(self) -> TokenBucket | None:
-        """A full bucket; None without a limit."""
+        """Return a full bucket; None without a limit."""
         return TokenBucket(self.burst, 1 / self.interval) if self.interval else None
 
 
@@ -106,13 +92,13 @@ class File(Section):
 
     tls_server_config: TlsServer = TlsServer()
     http_server_config: HttpServer = HttpServer()
-    basic_auth_users: dict[Text, Annotated[Text, AfterValidator(_a_hash)]] = {}
+    basic_auth_users: dict[Text, Annotated[Text, AfterValidator(_checked_hash)]] = {}
     rate_limit: RateLimit = RateLimit()
 
 
 @dataclass(frozen=True, slots=True)
 class WebConfig:
-    """A valid web configuration file; its certificates have not been looked at."""
+    """A valid web configuration file. The files that it names have not been read yet."""
 
     path: Path
     file: File
@@ -121,76 +107,47 @@ class WebConfig:
 
     @property
     def headers(self) -> dict[str, str]:
-        """What every response carries."""
+        """The headers of every response."""
         return self.file.http_server_config.headers
 
     @property
     def users(self) -> dict[str, str]:
-        """User to bcrypt hash."""
+        """The bcrypt hash of each user."""
         return self.file.basic_auth_users
 
     @property
     def rate_limit(self) -> RateLimit:
-        """The limit over all clients."""
+        """The limit for all clients together."""
         return self.file.rate_limit
 
     @property
     def allowed_sans(self) -> list[str] | None:
-        """Names of which a client's certificate must hold one; None: any."""
+        """The names of which a client certificate must have one; None: any."""
         return self.file.tls_server_config.client_allowed_sans
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The file itself and those it names: a change of any is a change of the configuration."""
+        """The file itself and those that it names: if one changes, the configuration has changed."""
         return self.path, *self.file.tls_server_config.files(self.path.parent)
 
     def context(self) -> ssl.SSLContext | None:
-        """The TLS context, None for plain HTTP; raises WebConfigFault for certificates that cannot be used."""
+        """Return the TLS context, None for plain HTTP; raises ConfigurationError for unusable certificates."""
         section = self.file.tls_server_config
         if not section.is_enabled:
             return None
         try:
             return section.context(self.path.parent)
-        except KeyFaults as faults:
-            problems = [_problem(self.document, ("tls_server_config", key), text) for key, text in faults.faults]
-            raise WebConfigFault(problem.told(str(self.path)) for problem in problems) from None
+        except KeyErrors as errors:
+            for key, sentence in errors.errors:
+                self.document.add(("tls_server_config", key), sentence)
+            raise self.document.error() from None
 
 
 def load(path: str | Path) -> WebConfig:
-    """Reads and checks the file; raises WebConfigFault with every error."""
-    path = Path(path)
-    try:
-        content = path.read_bytes()
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "a bad path"
-        raise WebConfigFault([f"{path}: cannot be read: {reason}"]) from None
-    read = document.read(content)
-    problems = list(read.problems)
-    file = File()
-    try:
-        if not any(problem.path == () for problem in problems):
-            file = File.model_validate(read.value)
-    except ValidationError as error:
-        problems += _problems(error, read)
-    if problems:
-        raise WebConfigFault(problem.told(str(path)) for problem in sorted(problems, key=lambda problem: problem.line))
-    return WebConfig(path, file, read, is_empty=not content.strip())
-
-
-def _problem(read: Document, path: document.Path, text: str) -> Problem:
-    return Problem(read.line_of(path), path, text)
-
-
-def _problems(error: ValidationError, read: Document) -> Iterable[Problem]:
-    for each in error.errors(include_url=False, include_input=False):
-        path = tuple(key for key in each["loc"] if key != "[key]")
-        cause: Any = each.get("ctx", {}).get("error")
-        if isinstance(cause, KeyFaults):
-            for key, text in cause.faults:
-                yield _problem(read, (*path, key), text)
-        else:
-            text = str(cause) if cause is not None else SENTENCES.get(each["type"], each["msg"])
-            yield _problem(read, path, text)
+    """Return the checked file; raises ConfigurationError with all errors."""
+    text = read_text(str(path), MAX_BYTES)
+    document = parse(str(path), text, text_only)
+    return WebConfig(Path(path), validate(document, File), document, is_empty=not text.strip())
 
 
 class _Latest(NamedTuple):
@@ -201,88 +158,79 @@ class _Latest(NamedTuple):
 
 
 class LiveWebConfig:
-    """The latest good state of a web configuration file; raises WebConfigFault when it is bad to begin with."""
+    """The last valid state of a web configuration file; raises ConfigurationError if it is invalid at the start."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self.fault: WebConfigFault | None = None
+        self.error: ConfigurationError | None = None
         self._lock = threading.Lock()
         config = self._loaded()
         self._latest = _Latest(config, config.context(), Users(config.users), config.rate_limit.bucket())
 
     @property
     def context(self) -> ssl.SSLContext | None:
-        """For connections from now on; None: plain HTTP."""
+        """The TLS context for new connections; None: plain HTTP."""
         return self._latest.context
 
     @property
     def headers(self) -> dict[str, str]:
-        """What every response carries."""
+        """The headers of every response."""
         return self._latest.config.headers
 
     @property
     def users(self) -> Users:
-        """Who may come in."""
+        """The users that may send requests."""
         return self._latest.users
 
     @property
     def rate(self) -> TokenBucket | None:
-        """The limit over all clients; None: no limit."""
+        """The limit for all clients together; None: no limit."""
         return self._latest.rate
 
     @property
     def allowed_sans(self) -> list[str] | None:
-        """Names of which a client's certificate must hold one; None: any."""
+        """The names of which a client certificate must have one; None: any."""
         return self._latest.config.allowed_sans
 
     def look(self) -> None:
-        """Reads again when a file has changed (blocking: call it in a thread); what is bad leaves the old in force."""
+        """Read changed files again (blocking: call it in a thread). An invalid change leaves the last valid state."""
         with self._lock:
-            if _signature(self._watched) == self._seen:
+            if _stamps(self._watched) == self._seen:
                 return
             try:
                 self._read_again()
-            except WebConfigFault as fault:
-                self.fault = fault
-                for error in fault.errors:
-                    log.error("web configuration not taken over: %s", error)
+            except ConfigurationError as error:
+                self.error = error
+                for line in error.errors:
+                    log.error("web configuration not reloaded: %s", line)
 
     def close(self) -> None:
-        """Ends the thread that compares passwords."""
+        """Stop the thread that compares passwords."""
         self._latest.users.close()
 
     def _loaded(self) -> WebConfig:
-        """The file as it is; from then on it and the files it names are watched, whether they are good or not."""
+        """Load the file; from then on it and the files that it names are watched, valid or not."""
         self._watched: tuple[Path, ...] = (self.path,)
-        self._seen = _signature(self._watched)
+        self._seen = _stamps(self._watched)
         config = load(self.path)
         self._watched = config.files
-        self._seen += _signature(config.files[1:])
+        self._seen += _stamps(config.files[1:])
         return config
 
     def _read_again(self) -> None:
         config, old = self._loaded(), self._latest
         if config.is_empty and not old.config.is_empty:
-            # An editor empties a file before it writes it: that must not let everybody in for a moment.
-            raise WebConfigFault([f"{self.path}: is empty (to turn everything off, write {{}})"])
+            # An editor may empty a file before it writes it: that must not turn off authentication for a moment.
+            raise config.document.fatal("must not be empty; to turn everything off, write {}")
         context = config.context()
-        if _signature(self._watched) != self._seen:
-            return  # being written: the next look sees the change
+        if _stamps(self._watched) != self._seen:
+            return  # still being written: the next look sees the change
         users = old.users if config.users == old.config.users else Users(config.users)
         rate = old.rate if config.rate_limit == old.config.rate_limit else config.rate_limit.bucket()
         self._latest = _Latest(config, context, users, rate)
-        self.fault = None
-        log.info("web configuration read again: %s", self.path)
+        self.error = None
+        log.info("web configuration reloaded: %s", self.path)
 
 
-def _signature(files: Iterable[Path]) -> Signature:
-    """What changes when a file is changed, replaced, or reached through another link; None for one not there."""
-    return tuple(_signature_of(file) for file in files)
-
-
-def _signature_of(file: Path) -> tuple[int, ...] | None:
-    try:
-        stat = file.stat()
-    except (OSError, ValueError):
-        return None
-    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
+def _stamps(files: Iterable[Path]) -> tuple[Stamp | None, ...]:
+    return tuple(stamp_of(file) for file in files)

@@ -1,13 +1,15 @@
-"""What is wrong with a configuration: every error, each with its place."""
+"""What is wrong with a configuration: every error with its file, line and path."""
 
 from collections.abc import Iterable
 
 from check_ssh_exchange.text import printable
 
-MAX_ERRORS = 200  # nobody reads more, and a file of a hundred thousand targets can hold as many mistakes
+# A file of a hundred thousand targets can hold as many mistakes. More than this does not help the reader.
+MAX_ERRORS = 200
+SURROGATE = "contains an unpaired surrogate and cannot be encoded as UTF-8"
 
 
-class ConfigurationFault(Exception):
+class ConfigurationError(Exception):
     """A file that cannot be used. `errors` are printable lines `FILE:LINE: PATH: SENTENCE`, in the file's order."""
 
     def __init__(self, errors: Iterable[str]) -> None:
@@ -16,6 +18,11 @@ class ConfigurationFault(Exception):
             lines[MAX_ERRORS:] = [f"{len(lines) - MAX_ERRORS} more errors are not shown"]
         self.errors: tuple[str, ...] = tuple(lines)
         super().__init__("\n".join(lines))
+
+
+def unreadable(error: Exception) -> str:
+    """Return the sentence for a file that cannot be opened or read: `cannot be read: permission denied`."""
+    return f"cannot be read: {(getattr(error, 'strerror', None) or str(error)).lower()}"
 
 
 def _clean(error: str) -> str:

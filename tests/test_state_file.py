@@ -17,6 +17,7 @@ from check_ssh_exchange.diagnosis.diagnosis import Diagnosis
 from check_ssh_exchange.diagnosis.explain import diagnose
 from check_ssh_exchange.diagnosis.history import History, Past, changes, remember, waits, with_past
 from check_ssh_exchange.ending import Ending
+from check_ssh_exchange.plugin import state_file
 from check_ssh_exchange.plugin.state_file import StateFile, StateFileError
 
 from .lab.fake_sshd import FIN, IDENTIFICATION, KEXINIT, FakeSshd, hear, send
@@ -195,7 +196,9 @@ def test_a_fifo_does_not_hold_the_check(tmp_path: Path) -> None:
         StateFile(str(tmp_path / "state"), "check_ssh_exchange", "host:22").load()
 
 
-def test_runs_at_the_same_time_do_not_lose_each_other(tmp_path: Path) -> None:
+def test_runs_at_the_same_time_do_not_lose_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Each write is flushed to the disk, and forty of them wait for each other here: longer than a check would.
+    monkeypatch.setattr(state_file, "LOCK_WAIT", 60.0)
     memory = StateFile(str(tmp_path / "state"), "check_ssh_exchange", "host:22")
 
     def add() -> None:

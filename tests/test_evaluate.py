@@ -1,0 +1,91 @@
+"""From a report to an outcome: what earlier runs add to state, window and notes, and what an excuse covers."""
+
+import pytest
+
+from check_ssh_exchange.diagnosis.cause import Cause
+from check_ssh_exchange.diagnosis.evaluate import Outcome, evaluate
+from check_ssh_exchange.diagnosis.history import PARTS, History, Past
+from check_ssh_exchange.plan import Plan
+from check_ssh_exchange.remote.options import parse
+from check_ssh_exchange.remote.status_line import line
+from check_ssh_exchange.report import Report
+from tests.runs import EXCEEDED, run
+
+NOON = 1_700_000_000.0
+WEEK = 7 * 86400.0
+THROTTLED = run("SSSSt", "S", says=EXCEEDED, by="9.2", at=NOON)
+SERVED = run("SSSSS", by="9.2", at=NOON + 60)
+
+
+def evaluated(report: Report, history: History, *options: str) -> Outcome:
+    return evaluate(report, history, parse(["-H", "host.example", *options]).expectations)
+
+
+def after_a_throttled_run(*options: str) -> Outcome:
+    """The outcome of a run in which all was served, right after one that was throttled."""
+    return evaluated(SERVED, evaluated(THROTTLED, History(), *options).history, *options)
+
+
+@pytest.mark.parametrize("words", ["maxstartups=ok", "turned_away=ok", "turned_away=ok,closed=ok"])
+def test_the_state_of_a_cause_or_an_ending_holds_for_the_window_too(words: str) -> None:
+    for outcome in (evaluated(THROTTLED, History(), "--state", words), after_a_throttled_run("--state", words)):
+        assert str(outcome.verdict.state) == "ok", line(outcome)
+
+
+def test_the_state_of_another_word_does_not_excuse_the_window() -> None:
+    outcome = after_a_throttled_run("--state", "closed=ok,reset=ok")
+    assert line(outcome).startswith(
+        "SSH WARNING - perhaps MaxStartups throttling, early_close_window is 9.090909 % (outside 1)"
+    )
+
+
+@pytest.mark.parametrize("option", ["-w", "-c"])
+def test_a_window_outside_either_range_names_the_cause_that_was_seen_last(option: str) -> None:
+    lifted = ("-w", "early_close_window=~:") if option == "-c" else ()
+    outcome = after_a_throttled_run(*lifted, option, "early_close_window=5")
+    assert (outcome.diagnosis.cause, str(outcome.diagnosis.confidence)) == (Cause.MAXSTARTUPS, "possible")
+    assert "early_close_window is 9.090909 % (outside 5)" in line(outcome)
+
+
+def test_a_window_of_seven_days_holds_a_run_a_minute_in_bounded_memory() -> None:
+    history, runs = History(), int(WEEK) // 60
+    expectations = parse(["-H", "host.example", "--window", "7d"]).expectations
+    first = evaluate(THROTTLED._replace(at=NOON + 60), history, expectations)
+    history = first.history
+    for minute in range(2, runs + 1):
+        history = evaluate(SERVED._replace(at=NOON + 60 * minute), history, expectations).history
+    assert len(history.runs) <= PARTS + 1
+    early, accepted = history.window(NOON + WEEK, WEEK)
+    assert early == 1
+    assert accepted == 5 * runs + 1
+    later = evaluate(SERVED._replace(at=NOON + WEEK + 1200), history, expectations).history
+    assert later.window(NOON + WEEK + 1200, WEEK)[0] == 0
+
+
+def test_runs_far_apart_are_kept_one_by_one() -> None:
+    history = evaluated(SERVED, History((Past(NOON, 5, 0),))).history
+    assert history.runs == (Past(NOON, 5, 0), Past(NOON + 60, 5, 0))
+
+
+def test_without_a_history_nothing_is_compared_and_no_window_is_counted() -> None:
+    outcome = evaluate(SERVED, None, parse(["-H", "host.example"]).expectations)
+    assert (outcome.window, outcome.notes, outcome.history) == (None, (), History())
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"depth": "deep"}, "depth must be one of banner, kexinit, kex, login, not 'deep'"),
+        ({"family": "ipx"}, "family must be one of any, ipv4, ipv6, not 'ipx'"),
+        ({"handshakes": 0}, "handshakes must be at least 1, not 0"),
+        ({"concurrency": -1}, "concurrency must be at least 1, not -1"),
+        ({"timeout": 0.0}, "timeout must be more than 0 seconds, not 0.0"),
+    ],
+)
+def test_a_plan_that_cannot_be_carried_out_is_refused_with_a_sentence(
+    changed: dict[str, object], sentence: str
+) -> None:
+    plan = Plan()._replace(**changed)  # type: ignore[arg-type]
+    with pytest.raises(ValueError) as refused:
+        plan.checked()
+    assert str(refused.value) == sentence
