@@ -32,7 +32,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "diagnosis": {*VALUES, "plugin"},
     "probe": {*VALUES, "interrupt", "wire"},
     "measure": {*VALUES, "interrupt", "diagnosis", "probe"},
-    "remote": {*VALUES, "diagnosis", "interrupt", "measure", "plugin"},
+    "runbook": {"diagnosis"},
+    "remote": {*VALUES, "diagnosis", "interrupt", "measure", "plugin", "runbook"},
     "demo": {*VALUES, "diagnosis", "remote", "wire"},
     "__main__": {"remote"},
 }

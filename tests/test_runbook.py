@@ -1,5 +1,6 @@
 """The runbook fits the code: a page for every cause, the same parts in each, and no option or command that is none."""
 
+import os
 import re
 import shlex
 import subprocess
@@ -7,15 +8,16 @@ from functools import cache
 
 import pytest
 
+from check_ssh_exchange import runbook
 from check_ssh_exchange.diagnosis.cause import PHRASES, Cause, Confidence
 from check_ssh_exchange.diagnosis.rules import RULES
 from check_ssh_exchange.ending import Ending
 from check_ssh_exchange.remote.options import parse, parser
 
 from .lab import zoo
-from .lab.front_door import ROOT
+from .lab.front_door import HINT, ROOT, check
 
-RUNBOOK = ROOT / "docs" / "runbook"
+RUNBOOK = ROOT / "check_ssh_exchange" / "runbook"
 PAGES = [f"{cause}.md" for cause in Cause]
 FILES = ["README.md", *PAGES]
 HEADINGS = [
@@ -91,12 +93,61 @@ def our_commands(name: str) -> list[list[str]]:
 
 
 def test_every_cause_has_its_page_and_every_page_its_cause() -> None:
-    assert sorted(path.name for path in RUNBOOK.iterdir()) == sorted(FILES)
+    assert sorted(path.name for path in RUNBOOK.glob("*.md")) == sorted(FILES)
 
 
 @pytest.mark.parametrize("cause", Cause)
-def test_the_page_that_a_diagnosis_names_is_there(cause: Cause) -> None:
-    assert (RUNBOOK / f"{cause}.md").is_file()
+def test_a_page_is_found_by_its_cause(cause: Cause) -> None:
+    assert runbook.path(cause) == str(RUNBOOK / f"{cause}.md")
+    assert runbook.page(cause) == (RUNBOOK / f"{cause}.md").read_text("utf-8")
+
+
+def test_the_names_of_the_pages_are_the_causes_in_their_order() -> None:
+    assert [f"{name}.md" for name in runbook.NAMES] == PAGES
+    assert runbook.index() == (RUNBOOK / "README.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", ["", "README", "healthy.md", "../runbook/healthy", "HEALTHY"])
+def test_only_a_cause_names_a_page(name: str) -> None:
+    for function in (runbook.path, runbook.page):
+        with pytest.raises(KeyError):
+            function(name)
+
+
+@pytest.mark.parametrize("cause", Cause)
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
+def test_the_option_prints_the_page_whole_in_every_locale(cause: Cause, locale: str) -> None:
+    env = {"PATH": os.environ["PATH"], "LC_ALL": locale}
+    assert check("--runbook", cause, env=env) == (0, (RUNBOOK / f"{cause}.md").read_text("ascii"), "")
+
+
+@pytest.mark.parametrize(
+    ("name", "guess"),
+    [
+        ("maxstartup", "; did you mean maxstartups?"),
+        ("MaxStartups", "; did you mean maxstartups?"),
+        ("per-source-limit", "; did you mean per_source_limit?"),
+        ("README", ""),
+        ("", ""),
+        ("q" * 80, ""),
+    ],
+)
+def test_an_unknown_cause_is_answered_with_the_nearest_and_all(name: str, guess: str) -> None:
+    causes = ", ".join(Cause)
+    sentence = f"argument --runbook: unknown cause {name!r}{guess} (choose from {causes})"
+    assert check("--runbook", name) == (3, f"SSH UNKNOWN - {sentence}{HINT}\n", "")
+
+
+def test_help_wins_over_a_page() -> None:
+    answer = check("--runbook", "healthy", "--help")
+    assert answer.code == 3
+    assert answer.out.startswith("usage: ")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_page_is_ascii(name: str) -> None:
+    # The plugin writes ASCII whatever the locale is, and would escape anything else.
+    assert (RUNBOOK / name).read_bytes().isascii()
 
 
 @pytest.mark.parametrize("cause", Cause)

@@ -183,6 +183,7 @@ def test_a_host_key_that_is_not_the_known_one_is_critical(openssh: zoo.Server, t
     told = json.loads(answer.out)
     assert (answer.code, told["state"], told["counts"]["completed"]) == (2, "critical", 0)
     assert {handshake["detail"] for handshake in told["handshakes"]} == {f"the host key is not in {wrong}"}
+    assert (told["diagnosis"]["cause"], told["diagnosis"]["confidence"]) == ("host_key", "certain")
 
 
 def test_a_key_that_the_server_does_not_accept_is_unknown(openssh: zoo.Server, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ class UsageError(Exception):
 
 
 class Message(Exception):
-    """The command line asks for a text (help, version) instead of a check; `code` is its exit code."""
+    """The command line asks for a text (help, version, a page) instead of a check; `code` is its exit code."""
 
     def __init__(self, text: str, code: int = 3) -> None:
         super().__init__(text)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 
+from .. import runbook
 from ..diagnosis.evaluate import Outcome
 from ..plugin.perfdata import fixed
 from ..report import PHASES, Handshake, Report, quantile
@@ -48,7 +49,7 @@ def _diagnosis(outcome: Outcome) -> Mapping[str, object]:
         "evidence": [*diagnosis.evidence, *outcome.notes],
         "alternatives": list(diagnosis.alternatives),
         "remedies": [str(remedy) for remedy in diagnosis.remedies],
-        "runbook": f"docs/runbook/{diagnosis.cause}.md",
+        "runbook": runbook.path(diagnosis.cause),
     }
 
 

@@ -10,12 +10,14 @@ from ..diagnosis.verdict import DEFAULT_THRESHOLDS, DEFAULT_WINDOW, Expectations
 from ..ending import Depth, Ending
 from ..plan import DEFAULT_CONCURRENCY, DEFAULT_HANDSHAKES, DEFAULT_TIMEOUT, Login, Plan, Target
 from ..plugin import arguments as types
-from ..plugin.arguments import Parser, UsageError
+from ..plugin.arguments import Message, Parser, UsageError
 from ..report import Family
 from ..values import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import NoReturn
+
     from ..diagnosis.maxstartups import MaxStartups
 
 MAX_HANDSHAKES = 10_000
@@ -31,6 +33,22 @@ class Options(NamedTuple):
     verbosity: int
     is_json: bool
     state_file: str | None = None
+
+
+class _ShowPage(argparse.Action):
+    """`--runbook CAUSE`: print the page of a cause."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: object, values: object, *_: object) -> "NoReturn":
+        """Raise the page as a Message with exit code 0, or UsageError for an unknown cause."""
+        from ..runbook import NAMES, page
+
+        cause = str(values)
+        if cause in NAMES:
+            raise Message(page(cause), code=0)
+        from difflib import get_close_matches
+
+        guess = "".join(f"; did you mean {near}?" for near in get_close_matches(cause[:80].lower(), NAMES, 1))
+        raise UsageError(f"argument --runbook: unknown cause {cause[:80]!r}{guess} (choose from {', '.join(NAMES)})")
 
 
 def _max_startups(text: str) -> "MaxStartups":
@@ -80,6 +98,7 @@ def parser() -> Parser:
     add("--user", metavar="NAME", help="user to log in as (depth login)")
     add("--identity", metavar="FILE", help="private key without a passphrase (depth login)")
     add("--known-hosts", metavar="FILE", help="host keys to accept (depths kex and login; any without it)")
+    add("--runbook", action=_ShowPage, metavar="CAUSE", help="print the runbook page of a cause and exit with 0")
     types.add_output(made, __version__)
     return made
 

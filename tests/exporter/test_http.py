@@ -58,6 +58,8 @@ def probe_of(target: str, module: str = "default", **more: str) -> str:
         ("/probe?target=SSHD&module=quick&debug=true", 200, PLAIN),
         ("/metrics", 200, TEXT),
         ("/history/1", 200, HTML),
+        ("/runbook/", 200, HTML),
+        ("/runbook/maxstartups", 200, HTML),
         ("/config", 200, PLAIN),
         ("/-/healthy", 200, PLAIN),
         ("/-/ready", 200, PLAIN),
@@ -65,6 +67,9 @@ def probe_of(target: str, module: str = "default", **more: str) -> str:
         ("/history/999999999", 404, PLAIN),
         ("/history/first", 404, PLAIN),
         ("/history/-1", 404, PLAIN),
+        ("/runbook/maxstartup", 404, PLAIN),
+        ("/runbook/README", 404, PLAIN),
+        ("/runbook/..%2fcause", 404, PLAIN),
         ("/nothing", 404, PLAIN),
         ("/metrics/", 404, PLAIN),
         ("/-/reload", 405, PLAIN),
@@ -81,6 +86,11 @@ def test_a_page_has_its_status_and_type_by_get_and_by_head(
         assert reply.text.count("\n") == 1, "one sentence"
     head = program.get(path, method="HEAD")
     assert (head.status, head.headers["content-type"], head.body) == (status, kind, b"")
+
+
+def test_an_unknown_cause_is_answered_with_a_sentence(program: Program) -> None:
+    reply = program.get("/runbook/max%3Cb%3E")
+    assert reply.text == 'unknown cause "max\\x3cb>"; /runbook/ lists the causes\n'
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PROPFIND"])

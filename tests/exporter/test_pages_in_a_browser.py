@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from check_ssh_exchange import runbook
 from check_ssh_exchange.measure import Plan, Target, measure
 from ssh_exchange_exporter.pages.landing import landing
 from ssh_exchange_exporter.pages.probe_page import probe_page
+from ssh_exchange_exporter.pages.runbook import runbook_index, runbook_page
 from ssh_exchange_exporter.result import FleetRow
 from tests.lab.fake_sshd import FIN, FakeSshd, send
 
@@ -19,7 +21,10 @@ if TYPE_CHECKING:
 
 HOSTILE = "\"'><img src=x onerror=alert(1)><script>alert(2)</script><svg/onload=alert(3)>"
 REPORTS = (HEALTHY, THROTTLED, BANNED, STALLED, EVERY_ENDING, NAMELESS)
-PATHS = ["/", *(f"/history/{number}" for number in range(1, len(REPORTS) + 2))]
+PROBES = ["/", *(f"/history/{number}" for number in range(1, len(REPORTS) + 2))]
+RUNBOOK = ["/runbook/", *(f"/runbook/{cause}" for cause in runbook.NAMES)]
+# The index has the widest table, server_fault the longest lines of code.
+PATHS = [*PROBES, "/runbook/", "/runbook/server_fault"]
 
 # The contrast of every visible text with the nearest opaque background behind it, worst first.
 CONTRASTS = """() => {
@@ -60,6 +65,8 @@ def site() -> Iterator[Site]:
     with serving() as served:
         served.pages["/"] = landing("0.1.0", rows, results, ["default", "deep", HOSTILE], NOW)
         served.pages |= {f"/history/{one.number}": probe_page(one, NOW) for one in results}
+        served.pages["/runbook/"] = runbook_index()
+        served.pages |= {f"/runbook/{cause}": runbook_page(cause) for cause in runbook.NAMES}
         yield served
 
 
@@ -74,6 +81,12 @@ def test_a_page_loads_without_complaint_and_fits_a_telephone(
         assert page.evaluate("getComputedStyle(document.querySelector('main')).maxWidth") != "none"
 
 
+def test_every_page_of_the_runbook_fits_a_telephone(browser: "Browser", site: Site) -> None:
+    for path in RUNBOOK:
+        with opened(browser, site.address + path, 360) as page:
+            assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
+
+
 @pytest.mark.parametrize("path", PATHS)
 def test_what_is_wider_than_a_telephone_scrolls_by_itself(browser: "Browser", site: Site, path: str) -> None:
     script = """() => [...document.querySelectorAll('main *')].filter(e => !e.closest('.scroll, svg')
@@ -82,7 +95,7 @@ def test_what_is_wider_than_a_telephone_scrolls_by_itself(browser: "Browser", si
         assert page.evaluate(script) == []
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", PROBES)
 def test_nothing_of_a_drawing_lies_outside_of_its_card(browser: "Browser", site: Site, path: str) -> None:
     script = """() => [...document.querySelectorAll('figure > svg *')].filter(e => {
         const card = e.closest('section').getBoundingClientRect(), box = e.getBoundingClientRect();

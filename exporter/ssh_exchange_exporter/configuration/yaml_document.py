@@ -4,6 +4,7 @@ A document goes on after an error: each is kept with its line, so that all of th
 """
 
 import io
+import re
 from collections.abc import Callable, Iterable
 
 from ruamel.yaml import YAML
@@ -11,6 +12,7 @@ from ruamel.yaml.emitter import Emitter
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
+from ruamel.yaml.representer import SafeRepresenter
 
 from .errors import SURROGATE, ConfigurationError
 
@@ -236,9 +238,23 @@ _TYPED: dict[str, tuple[Callable[[str], object], str]] = {
 _KINDS = frozenset({*_TYPED, "str", "timestamp", "value"})
 
 
+_WORD = re.compile(r"[A-Za-z0-9_/][A-Za-z0-9_./-]*")
+
+
 class _Emitter(Emitter):
     # Keys on one line with their values are read up to 1024 characters, and an escaped one is ten times as long.
     MAX_SIMPLE_KEY_LENGTH = 100
+
+
+class _Representer(SafeRepresenter):
+    """Quotes all text but words: the library writes some in a way that it cannot read, as the key :0."""
+
+
+def _represent_text(representer: SafeRepresenter, text: str) -> ScalarNode:
+    return representer.represent_scalar(f"{_TAG}str", text, style=None if _WORD.fullmatch(text) else '"')
+
+
+_Representer.add_representer(str, _represent_text)
 
 
 def dump(value: object) -> str:
@@ -250,6 +266,7 @@ def dump(value: object) -> str:
 def _dumped(value: object, *, allow_unicode: bool) -> str:
     yaml = YAML(typ="safe", pure=True)
     yaml.Emitter = _Emitter
+    yaml.Representer = _Representer
     yaml.allow_unicode = allow_unicode
     yaml.default_flow_style = None  # only the innermost lists and mappings on one line
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]

@@ -83,7 +83,7 @@ def badge(word: str) -> Markup:
 def frame(title: str, body: Markup, *, depth: int) -> str:
     """Return a complete page; `depth` is the number of folders between it and the landing page."""
     up = "../" * depth
-    pages = [("metrics", "Metrics"), ("config", "Configuration"), ("-/healthy", "Health")]
+    pages = [("metrics", "Metrics"), ("config", "Configuration"), ("runbook/", "Runbook"), ("-/healthy", "Health")]
     head = tag(
         "head",
         None,

@@ -116,7 +116,7 @@ def _fleet_row(row: FleetRow, now: float) -> Markup:
         return tag("tr", None, tag("th", {"scope": "row"}, row.target, below), *cells)
     banners = result.report.durations("banner")
     cells += [
-        tag("td", {"class": "said"}, result.diagnosis.phrase),
+        tag("td", {"class": "said"}, _cause(result)),
         _figure(share(result.report.early_close_ratio), "early"),
         _figure(duration(quantile(banners, 0.5) if banners else None), "banner"),
         tag("td", {"class": "time"}, age(now - result.at)),
@@ -129,6 +129,10 @@ def _fleet_row(row: FleetRow, now: float) -> Markup:
 
 def _figure(value: str, name: str) -> Markup:
     return tag("td", {"class": "none" if value == NONE else f"number {name}"}, value)
+
+
+def _cause(result: Result) -> Markup:
+    return link(f"runbook/{result.diagnosis.cause}", result.diagnosis.phrase)
 
 
 def _recent(recent: Sequence[Result], now: float) -> Markup:
@@ -153,7 +157,7 @@ def _recent_row(result: Result, now: float) -> Markup:
         None,
         tag("th", {"scope": "row"}, link(f"history/{result.number}", result.target), origin),
         tag("td", None, badge(_state(result))),
-        tag("td", {"class": "said"}, result.diagnosis.phrase, tag("small", None, result.summary)),
+        tag("td", {"class": "said"}, _cause(result), tag("small", None, result.summary)),
         tag("td", {"class": "module"}, result.module),
         tag("td", {"class": "time"}, age(now - result.at)),
         tag("td", {"class": "number"}, duration(result.took)),

@@ -9,7 +9,7 @@ from check_ssh_exchange.report import PHASES, Handshake, Report
 from ..moment import moment
 from ..result import Result
 from .drawing import drawing
-from .html import Attributes, Child, Markup, badge, frame, join, table, tag
+from .html import Attributes, Child, Markup, badge, frame, join, link, table, tag
 from .text import age, counted, duration, in_milliseconds
 
 CONFIDENCE_WORDS = {
@@ -71,9 +71,11 @@ def _remedies(result: Result) -> Markup:
     if diagnosis.cause is Cause.HEALTHY:
         return Markup()
     commands = [tag("pre", None, tag("code", None, str(remedy))) for remedy in diagnosis.remedies]
-    page = f"docs/runbook/{diagnosis.cause}.md"
-    runbook = tag("p", None, "Runbook, in the project's repository: ", tag("code", None, page))
-    return _section("What to do", *commands, runbook)
+    return _section("What to do", *commands, tag("p", None, "More in the runbook: ", _runbook(diagnosis.cause)))
+
+
+def _runbook(cause: Cause) -> Markup:
+    return link(f"../runbook/{cause}", str(cause))
 
 
 def _facts(result: Result, now: float) -> Markup:
@@ -84,6 +86,7 @@ def _facts(result: Result, now: float) -> Markup:
     known: dict[str, Child] = {
         "When": join([_time(result.at), f" ({age(now - result.at)})"]),
         "Took": duration(result.took),
+        "Runbook": _runbook(diagnosis.cause),
         "Target": result.target,
         "Address": report.address and f"{report.address} port {report.port}",
         "Probed from": report.source,

@@ -215,4 +215,13 @@ border-top:1px solid var(--line)}
 @media print{section,.card{break-inside:avoid}header nav,.skip{display:none}}
 """
 
-STYLESHEET = _PALETTE + _PAGE + _TABLES + _HISTORY
+_RUNBOOK = """
+.runbook p,.runbook li{max-width:50rem}
+.runbook ol{margin:.4rem 0;padding-left:1.5rem}
+.runbook .scroll{margin:.6rem 0;padding:0}
+.runbook pre{margin:0;white-space:pre;overflow-wrap:normal;width:max-content;min-width:100%}
+.runbook td{min-width:8rem;overflow-wrap:break-word}
+.runbook td code{overflow-wrap:break-word}
+"""
+
+STYLESHEET = _PALETTE + _PAGE + _TABLES + _HISTORY + _RUNBOOK

@@ -20,6 +20,7 @@ from ..exposition.series import probe_text
 from ..pages.html import CONTENT_SECURITY_POLICY
 from ..pages.landing import landing
 from ..pages.probe_page import probe_page
+from ..pages.runbook import runbook_index, runbook_page
 from ..probe_request import Forbidden, ProbeRequest
 from ..result import Result
 from ..service import Service
@@ -55,6 +56,8 @@ class Endpoints:
         app.router.add_get("/probe", self.probe)
         app.router.add_get("/metrics", self.metrics)
         app.router.add_get("/history/{number}", self.history)
+        app.router.add_get("/runbook/", self.runbook_index)
+        app.router.add_get("/runbook/{cause}", self.runbook)
         app.router.add_get("/config", self.config)
         app.router.add_get("/-/healthy", self.healthy)
         app.router.add_get("/-/ready", self.ready)
@@ -151,6 +154,20 @@ class Endpoints:
                 raise web.HTTPFound(f"{newest.number}?{request.query_string}")
             raise web.HTTPNotFound(text="probe not found: it does not exist or is no longer kept\n")
         return _page(await asyncio.to_thread(probe_page, result, time.time()))
+
+    async def runbook_index(self, _: web.Request) -> web.Response:
+        """Return the list of causes."""
+        return _page(runbook_index())
+
+    async def runbook(self, request: web.Request) -> web.Response:
+        """Return the page of a cause."""
+        cause = request.match_info["cause"]
+        try:
+            return _page(runbook_page(cause))
+        except KeyError:
+            raise web.HTTPNotFound(
+                text=f'unknown cause "{printable(cause, 80)}"; /runbook/ lists the causes\n'
+            ) from None
 
     async def config(self, _: web.Request) -> web.Response:
         """Return the configuration in force."""
