@@ -274,8 +274,10 @@ def test_nothing_of_the_exporter_is_imported_by_the_plugin() -> None:
 EXPORTER = ROOT / "exporter" / "ssh_exchange_exporter"
 # What of the exporter knows no socket, no clock and no system: told the time, handed the bytes.
 PURE_IN_EXPORTER = [
-    "allowance", "fleet", "history", "result", "tally", "exposition/accept", "exposition/fleet_text",
-    "exposition/series", "pages/drawing", "pages/history", "pages/html", "pages/landing", "web/rate",
+    "budget/source_budget", "budget/token_bucket", "budget/wait_queue",
+    "background/counters", "background/targets", "recent_probes", "result",
+    "exposition/accept", "exposition/fleet_text", "exposition/series",
+    "pages/drawing", "pages/html", "pages/landing", "pages/probe_page",
 ]  # fmt: skip
 # Each library has its room, so that it can be exchanged there.
 ROOM_OF_LIBRARY = {

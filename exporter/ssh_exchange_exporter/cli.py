@@ -1,4 +1,4 @@
-"""The program's entry: nothing heavy is imported before the flags are read."""
+"""Entry point: flags are parsed before anything slow is imported."""
 
 import sys
 
@@ -6,12 +6,12 @@ EXTRA = "pip install 'check_ssh_exchange[exporter]'"
 
 
 def run() -> None:
-    """Run the exporter with the process's arguments and exit."""
+    """Run the exporter with the arguments of the process and exit."""
     sys.exit(main(sys.argv[1:]))
 
 
 def main(arguments: list[str]) -> int:
-    """Return the exit code: 0 stopped or checked, 1 for what is wrong with the configuration or the machine."""
+    """Return the exit code: 0 stopped or valid, 1 for an error of configuration or system, 3 for a missing module."""
     from .flags import parser
 
     flags = parser().parse_args(arguments)

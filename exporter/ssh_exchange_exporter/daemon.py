@@ -1,4 +1,4 @@
-"""The process: signals, limits, sockets, start and end."""
+"""The process: signals, limits, sockets, start and stop."""
 
 import argparse
 import asyncio
@@ -21,24 +21,24 @@ from .configuration.errors import ConfigurationError
 from .flags import PORT
 from .service import Service, files_of
 from .web.app import Endpoints
-from .web.door import Door
-from .web.guard import guard, note_answered
+from .web.listener import Listener
+from .web.middleware import access_control, prepare_response
 from .web.sockets import ListenError, bind, from_systemd
 from .web.web_config import LiveWebConfig
 
 LOG = logging.getLogger(__package__)
 
-LOOK = 2.0  # seconds between two looks at the web configuration and its certificates
-FINISH = 1.0  # seconds that probes under way may take to end when the program is told to
-# With CPython's 5 ms a page that is rendered in a thread would hold up every answer that arrives meanwhile.
+LOOK = 2.0  # seconds between two checks of the web configuration and its certificates
+FINISH = 1.0  # seconds that probes in flight may take to end after SIGTERM
+# With CPython's 5 ms, a page rendered in a thread would delay every response meanwhile.
 SWITCH_INTERVAL = 0.0005
-# With CPython's (700, 10, 10) a fifth of the CPU goes into looking through the results that are kept for thousands of
-# targets.
+# With CPython's (700, 10, 10), the collector takes a fifth of the CPU, since it scans the results kept for thousands
+# of targets.
 COLLECT = (20_000, 20, 50)
 
 
 def check(flags: argparse.Namespace) -> int:
-    """Check the configuration files and say what is wrong with them."""
+    """Check the configuration files, print their errors and return the exit code."""
     errors: list[str] = []
     try:
         configuration = load(flags.config_file)
@@ -54,12 +54,12 @@ def check(flags: argparse.Namespace) -> int:
     for error in errors:
         print(error, file=sys.stderr)
     if not errors:
-        print("the configuration is good")
+        print("configuration is valid")
     return 1 if errors else 0
 
 
 def serve(flags: argparse.Namespace) -> int:
-    """Serve until told to end."""
+    """Serve until SIGTERM or SIGINT; return 1 where it cannot start."""
     log.begin(flags.log_level, flags.log_format)
     raise_descriptor_limit()
     try:
@@ -77,20 +77,20 @@ def serve(flags: argparse.Namespace) -> int:
     gc.freeze()
     gc.set_threshold(*COLLECT)
     asyncio.run(main(flags, configuration, live, sockets))
-    # A thread that waits for a dead name server cannot be told to end, and the interpreter would wait for it.
+    # The interpreter would wait for threads, and one that waits for a dead name server cannot be stopped.
     logging.shutdown()
     os._exit(0)
 
 
 def listening(flags: argparse.Namespace) -> list[socket.socket]:
-    """Return the sockets to listen on. Raises ListenError, or ValueError for an address that is none."""
+    """Return the sockets to listen on. Raises ListenError, or ValueError for an invalid address."""
     if flags.systemd_socket:
         return from_systemd(dict(os.environ))
     return [bound for text in flags.listen or [f":{PORT}"] for bound in bind(text)]
 
 
 def raise_descriptor_limit() -> None:
-    """Allow ourselves as many descriptors as the system does: a probe of a whole fleet needs thousands."""
+    """Raise the soft limit of descriptors to the hard one: probing a large fleet needs thousands."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -119,33 +119,33 @@ async def main(
     loop.add_signal_handler(signal.SIGHUP, reload)
     await service.start()
     endpoints = Endpoints(service, flags.timeout_offset, lambda: looked(live))
-    app = endpoints.application(guard(live))
-    app.on_response_prepare.append(note_answered)
+    app = endpoints.application(access_control(live))
+    app.on_response_prepare.append(prepare_response)
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=FINISH)
     await runner.setup()
     if runner.server is None:
         raise RuntimeError("a runner that was set up has a server")
-    door = Door(sockets, runner.server, live, lost=service.own.lost.inc)
+    listener = Listener(sockets, runner.server, live, lost=service.own.lost.inc)
     watch = asyncio.create_task(watch_web_config(live))
     for bound in sockets:
         LOG.info(
             "listening",
             extra={"fields": {"address": address_of(bound), "tls": "yes" if live and live.context else "no"}},
         )
-    LOG.info("started", extra={"fields": {"version": __version__, "targets": len(service.fleet.subjects)}})
-    tell_systemd("READY=1")
+    LOG.info("started", extra={"fields": {"version": __version__, "targets": len(service.fleet.targets)}})
+    notify_systemd("READY=1")
     await ended.wait()
     LOG.info("stopping")
-    tell_systemd("STOPPING=1")
+    notify_systemd("STOPPING=1")
     watch.cancel()
-    await door.shut()
+    await listener.close()
     await service.stop(FINISH)
     await runner.cleanup()
     LOG.info("stopped")
 
 
 def looked(live: LiveWebConfig | None) -> tuple[str, ...]:
-    """Read the web configuration anew where it has changed; return its errors (blocking)."""
+    """Reload the web configuration where it has changed; return its errors (blocking)."""
     if live is None:
         return ()
     live.look()
@@ -153,36 +153,36 @@ def looked(live: LiveWebConfig | None) -> tuple[str, ...]:
 
 
 async def reload_all(service: Service, live: LiveWebConfig | None) -> None:
-    """Read both configurations anew."""
+    """Reload both configurations."""
     await service.reload(await asyncio.to_thread(looked, live))
 
 
 async def watch_web_config(live: LiveWebConfig | None) -> None:
-    """Look at the web configuration and its certificates now and then."""
+    """Reload the web configuration and its certificates when they change."""
     while live is not None:
         await asyncio.sleep(LOOK)
         await asyncio.to_thread(live.look)
 
 
 def unhandled(_: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
-    """Log what no caller was there to catch; the program goes on."""
+    """Log an exception that no caller caught; the program continues."""
     error = context.get("exception")
     if isinstance(error, ConnectionError | TimeoutError):
-        return  # a client went away
+        return  # the client went away
     info = error if isinstance(error, BaseException) else None
     LOG.error("unhandled", extra={"fields": {"what": context.get("message", "")}}, exc_info=info)
 
 
 def address_of(bound: socket.socket) -> str:
-    """Return where a socket listens, as a client would write it."""
+    """Return the address of a listening socket as a client writes it."""
     name = bound.getsockname()
     if not isinstance(name, tuple):
         return str(name)
     return f"[{name[0]}]:{name[1]}" if bound.family == socket.AF_INET6 else f"{name[0]}:{name[1]}"
 
 
-def tell_systemd(state: str) -> None:
-    """Tell systemd where we are, when it started us (sd_notify(3), Type=notify)."""
+def notify_systemd(state: str) -> None:
+    """Send a state to systemd, where it started the program (sd_notify(3), Type=notify)."""
     path = os.environ.get("NOTIFY_SOCKET", "")
     if path.startswith(("/", "@")):
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:

@@ -1,4 +1,4 @@
-"""The command line: Prometheus' way, `--flag=value`."""
+"""Command-line flags in the style of Prometheus, `--flag=value`."""
 
 import argparse
 import math
@@ -14,11 +14,16 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of the exporter's flags."""
     flags = argparse.ArgumentParser(
         prog="ssh_exchange_exporter",
-        description="Prometheus exporter that measures SSH exchanges and says why servers turn connections away.",
+        description="Prometheus exporter that measures SSH handshakes and names the cause of early closes.",
         allow_abbrev=False,
     )
     add = flags.add_argument
-    add("--config.file", dest="config_file", metavar="FILE", help="configuration; without it the module `default`")
+    add(
+        "--config.file",
+        dest="config_file",
+        metavar="FILE",
+        help="configuration (none: module `default`)",
+    )
     add("--config.check", dest="config_check", action="store_true", help="check the configuration files and exit")
     add(
         "--web.listen-address",
@@ -27,7 +32,12 @@ def parser() -> argparse.ArgumentParser:
         action="append",
         help=f"[HOST]:PORT to listen on, repeatable (:{PORT})",
     )
-    add("--web.config.file", dest="web_config", metavar="FILE", help="TLS, users and headers, as exporter-toolkit's")
+    add(
+        "--web.config.file",
+        dest="web_config",
+        metavar="FILE",
+        help="TLS, users, headers (exporter-toolkit)",
+    )
     add(
         "--web.systemd-socket",
         dest="systemd_socket",
@@ -40,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
         type=seconds,
         default=0.5,
         metavar="SECONDS",
-        help="taken off Prometheus' scrape timeout (0.5)",
+        help="subtracted from the scrape timeout of Prometheus (0.5)",
     )
     add(
         "--history.limit",
@@ -48,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
         type=count,
         default=100,
         metavar="N",
-        help="recent probes to keep, and as many that failed (100)",
+        help="number of recent probes to keep, and of failed ones (100)",
     )
     add("--log.level", dest="log_level", choices=LEVELS, default="info", help="(info)")
     add("--log.format", dest="log_format", choices=FORMATS, default="logfmt", help="(logfmt)")
@@ -57,7 +67,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def seconds(text: str) -> float:
-    """Return a number of seconds; raises ArgumentTypeError."""
+    """Return a number of seconds from 0 to 3600. Raises ArgumentTypeError."""
     try:
         value = float(text)
     except ValueError:
@@ -68,7 +78,7 @@ def seconds(text: str) -> float:
 
 
 def count(text: str) -> int:
-    """Return a count of at least 1; raises ArgumentTypeError."""
+    """Return a count from 1 to 100000. Raises ArgumentTypeError."""
     if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= 100_000):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number between 1 and 100000")
     return int(text)

@@ -1,4 +1,4 @@
-"""Log lines as Prometheus' own programs write them: logfmt or JSON, one line an event, on stderr."""
+"""Log lines in the style of Prometheus: logfmt or JSON, one line per event, on stderr."""
 
 import json
 import logging
@@ -11,7 +11,7 @@ WORDS = {logging.DEBUG: "debug", logging.INFO: "info", logging.WARNING: "warn"}
 
 
 class LineFormatter(logging.Formatter):
-    """Writes ts, level and msg, and what `extra={"fields": {...}}` adds."""
+    """Formats ts, level, msg and the fields of `extra={"fields": {...}}`."""
 
     def __init__(self, kind: str) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class LineFormatter(logging.Formatter):
 
 
 def logfmt(fields: dict[str, object]) -> str:
-    """Return key=value pairs; a value with anything but plain characters is quoted and escaped as JSON has it."""
+    """Return key=value pairs; a value with other than plain characters is quoted and escaped as in JSON."""
     return " ".join(f"{key}={_value(value)}" for key, value in fields.items())
 
 
@@ -42,12 +42,12 @@ def _value(value: object) -> str:
 
 
 def begin(level: str, kind: str) -> None:
-    """Write log lines to stderr from now on."""
+    """Send log lines to stderr from now on."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(LineFormatter(kind))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger(__package__).setLevel(LEVELS[level])
-    # What asyncssh has to say of a server's doings is in the report.
+    # The report has what asyncssh would log about a server.
     logging.getLogger("asyncssh").setLevel(logging.CRITICAL)

@@ -1,4 +1,4 @@
-"""The exporter's metrics about itself, in a registry of its own."""
+"""Metrics of the exporter itself, in a separate registry."""
 
 import platform
 import time
@@ -20,57 +20,57 @@ PREFIX = "ssh_exchange_exporter"
 
 
 class OwnMetrics:
-    """What the exporter counts of its own work. `origin` is `probe` (asked for over HTTP) or `background`."""
+    """Counters and gauges of the exporter; `origin` is `probe` (requested over HTTP) or `background`."""
 
     def __init__(self) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # they double every counter and histogram, and are no use to Prometheus
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the series, and Prometheus does not use them
         self.registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         GCCollector(registry=registry)
         Info(f"{PREFIX}_build", "Version of the exporter and of Python.", registry=registry).info(
             {"version": __version__, "pythonversion": platform.python_version()}
         )
-        self.probes = Counter(f"{PREFIX}_probes", "Probes that were made.", ["origin"], registry=registry)
+        self.probes = Counter(f"{PREFIX}_probes", "Probes made.", ["origin"], registry=registry)
         self.deferred = Counter(
-            f"{PREFIX}_probes_deferred", "Probes held back by a server's budget.", ["origin"], registry=registry
+            f"{PREFIX}_probes_deferred", "Probes deferred by the budget of a server.", ["origin"], registry=registry
         )
         for origin in ("probe", "background"):
             self.probes.labels(origin)
             self.deferred.labels(origin)
-        self.shared = Counter(
-            f"{PREFIX}_probes_shared", "Requests answered by a probe that was under way.", registry=registry
-        )
-        self.in_flight = Gauge(f"{PREFIX}_probes_in_flight", "Probes under way.", registry=registry)
-        self.unknown_module = Counter(
-            f"{PREFIX}_module_unknown", "Requests that named a module that there is not.", registry=registry
-        )
+        self.shared = Counter(f"{PREFIX}_probes_shared", "Requests that shared a probe in flight.", registry=registry)
+        self.in_flight = Gauge(f"{PREFIX}_probes_in_flight", "Probes in flight.", registry=registry)
+        self.unknown_module = Counter(f"{PREFIX}_module_unknown", "Requests for an unknown module.", registry=registry)
         self.forbidden = Counter(
             f"{PREFIX}_target_forbidden", "Requests for a target that is not allowed.", registry=registry
         )
         self.lost = Counter(
-            f"{PREFIX}_connections_lost", "Connections of clients closed for want of a place.", registry=registry
+            f"{PREFIX}_connections_lost",
+            "Client connections closed because a connection limit was reached.",
+            registry=registry,
         )
         self.reload_successful = Gauge(
-            f"{PREFIX}_config_last_reload_successful", "Whether the last reload succeeded.", registry=registry
+            f"{PREFIX}_config_last_reload_successful",
+            "1 if the last reload of the configuration succeeded.",
+            registry=registry,
         )
         self.reload_success_timestamp = Gauge(
             f"{PREFIX}_config_last_reload_success_timestamp_seconds",
-            "When the configuration was last read without an error.",
+            "Time of the last successful load of the configuration, in seconds since the epoch.",
             registry=registry,
         )
-        self.targets = Gauge(f"{PREFIX}_background_targets", "Background targets.", registry=registry)
+        self.targets = Gauge(f"{PREFIX}_background_targets", "Number of background targets.", registry=registry)
         self.bad_target_files = Gauge(
-            f"{PREFIX}_target_files_failed", "Target files whose last change cannot be used.", registry=registry
+            f"{PREFIX}_target_files_failed", "Target files whose current content is not valid.", registry=registry
         )
         self.lateness = Histogram(
             f"{PREFIX}_background_lateness_seconds",
-            "How long after its time a background probe began.",
+            "Delay between the scheduled time of a background probe and its start.",
             buckets=(0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60),
             registry=registry,
         )
 
     def loaded(self, *, is_good: bool) -> None:
-        """Note how a reading of the configuration went."""
+        """Record whether the configuration was loaded."""
         self.reload_successful.set(is_good)
         if is_good:
             self.reload_success_timestamp.set(time.time())

@@ -1,4 +1,4 @@
-"""Runs under asyncio: the check's own engine, hosted by the loop through its epoll descriptor."""
+"""Runs under asyncio: the engine of the plugin, hosted by the event loop through its epoll descriptor."""
 
 import asyncio
 import ipaddress
@@ -15,12 +15,12 @@ from check_ssh_exchange.probe.measurement import Measurement
 from check_ssh_exchange.probe.run import Run
 from check_ssh_exchange.report import Report
 
-RESOLVERS = 32  # names asked for at once; getaddrinfo blocks a thread each
-GRACE = 2.0  # seconds that a run may be behind its own deadline before it is given up
+RESOLVERS = 32  # names resolved at once; getaddrinfo blocks a thread for each
+GRACE = 2.0  # seconds that a run may exceed its deadline before it is abandoned
 
 
 class Prober:
-    """Carries out any number of runs at once. To be made and used within one running loop."""
+    """Makes any number of runs at once. To be made and used within one running loop."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -83,14 +83,14 @@ class Prober:
             run.stop()
 
     def close(self) -> None:
-        """Close every socket; what is under way ends without a report."""
+        """Close every socket; runs in progress end without a report."""
         self._host.close()
         self._engine.shutdown()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 def source_towards(address: Address) -> str:
-    """Return the address of ours that the system would use towards an address; "" when there is no way to it.
+    """Return the source address that the system would use towards an address; "" without a route.
 
     Connecting a datagram socket looks the route up and sends nothing.
     """
@@ -103,7 +103,7 @@ def source_towards(address: Address) -> str:
 
 
 def is_literal(host: str) -> bool:
-    """Return whether a host is an address, in brackets or not, with a scope id or not: there is nothing to ask for."""
+    """Return whether a host is an IP address, with or without brackets or a scope id: it needs no resolver."""
     try:
         ipaddress.ip_address(host.strip("[]"))
     except ValueError:

@@ -1,4 +1,4 @@
-"""One probe as everything after it sees it: what was asked for, measured and judged."""
+"""The result of a probe: what was requested, measured and judged."""
 
 from typing import NamedTuple
 
@@ -9,11 +9,11 @@ from check_ssh_exchange.report import Report
 
 
 class Result(NamedTuple):
-    """A probe that was made. `at` is when it began (seconds since the epoch); `number` counts from 1, `took` is
-    in seconds, `ended` on the monotonic clock.
+    """A probe. `at` is when it began (seconds since the epoch), `took` is in seconds, `ended` on the monotonic clock.
 
-    `target` is what was asked for, as it was written; `summary` the status line that the plugin would print, without
-    its perfdata, and like every text in the report, diagnosis and verdict printable.
+    `number` counts from 1 and is 0 for a placeholder where no probe was made. `target` is as the client wrote it;
+    `summary` is the status line of the plugin without perfdata, printable like every text in the report, diagnosis and
+    verdict.
     """
 
     number: int
@@ -28,32 +28,32 @@ class Result(NamedTuple):
 
     @property
     def report(self) -> Report:
-        """What was measured."""
+        """Return what was measured."""
         return self.outcome.report
 
     @property
     def diagnosis(self) -> Diagnosis:
-        """Why."""
+        """Return the cause and its evidence."""
         return self.outcome.diagnosis
 
     @property
     def verdict(self) -> Verdict:
-        """How the module's expectations judge it."""
+        """Return the state by the module's expectations."""
         return self.outcome.verdict
 
     @property
     def is_ok(self) -> bool:
-        """Whether the module's expectations hold."""
+        """Return whether the module's expectations hold."""
         return int(self.verdict.state) == 0
 
     @property
-    def told(self) -> tuple[str, str]:
-        """Return what two results have in common that say the same: the state and the cause."""
+    def finding(self) -> tuple[str, str]:
+        """Return the state and the cause; a result with the finding of the one before it is not news."""
         return (str(self.verdict.state), self.diagnosis.cause)
 
 
 class FleetRow(NamedTuple):
-    """A background target as the overview shows it; `result` is its last, None before the first."""
+    """A background target on the overview page; `result` is None before its first probe."""
 
     target: str
     module: str

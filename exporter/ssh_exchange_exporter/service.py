@@ -1,31 +1,31 @@
-"""The exporter as a whole: its parts, and what a new configuration changes in them."""
+"""The service: all parts of the exporter, and their reload."""
 
 import asyncio
 import logging
 import time
 from collections.abc import Iterator
 
+from .background.scheduler import Scheduler
+from .background.targets import Fleet, TargetSpec
+from .broker import ProbeBroker
+from .budget.server_state import ServerStates
 from .configuration.allowed import Allowed
 from .configuration.configuration import Configuration, Group, load
 from .configuration.errors import ConfigurationError
 from .configuration.target import parse_target
 from .configuration.target_files import FileTarget, TargetFiles
-from .desk import Desk
-from .fleet import Fleet, Wanted
-from .history import History
 from .own_metrics import OwnMetrics
-from .patrol import Patrol
 from .prober import Prober
+from .recent_probes import RecentProbes
 from .result import Result
-from .servers import Servers
 
 LOG = logging.getLogger(__package__)
 
-LOOK = 5.0  # seconds between two looks at the target files
+LOOK = 5.0  # seconds between two checks of the target files
 
 
 class Service:
-    """All that works behind the pages. To be made within a running loop."""
+    """The parts behind the HTTP endpoints. To be made within a running loop."""
 
     def __init__(self, path: str | None, configuration: Configuration, history_limit: int) -> None:
         self.path = path
@@ -33,47 +33,47 @@ class Service:
         self.allowed = Allowed(configuration.allowed_targets)
         self.own = OwnMetrics()
         self.own.loaded(is_good=True)
-        self.history = History(history_limit)
+        self.recent = RecentProbes(history_limit)
         self.prober = Prober()
-        self.servers = Servers(configuration.budget)
-        self.desk = Desk(self.prober, self.servers, self.own, self._on_result)
+        self.servers = ServerStates(configuration.budget)
+        self.broker = ProbeBroker(self.prober, self.servers, self.own, self._on_result)
         self.fleet = Fleet()
-        self.patrol = Patrol(self.fleet, self.desk, self.history, self.own, configuration.max_in_flight)
+        self.scheduler = Scheduler(self.fleet, self.broker, self.recent, self.own, configuration.max_in_flight)
         self.is_ready = False
         self._files: list[TargetFiles] = []
         self._faults: dict[str, tuple[str, ...]] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._reloading = asyncio.Lock()
         self.own.in_flight.set_function(lambda: self.prober.in_flight)
-        self.own.targets.set_function(lambda: len(self.fleet.subjects))
+        self.own.targets.set_function(lambda: len(self.fleet.targets))
 
     def _on_result(self, result: Result, before: Result | None) -> None:
-        # A fleet with dead hosts says the same of them every minute: the log and the pages have what is news.
-        is_news = result.told != before.told if before else not result.is_ok
+        # A dead host fails the same way every minute: only a change is logged and kept.
+        is_news = result.finding != before.finding if before else not result.is_ok
         if is_news or not result.is_background:
-            self.history.add(result)
+            self.recent.add(result)
         level = logging.INFO if is_news else logging.DEBUG
         if LOG.isEnabledFor(level):
             fields = {"target": result.target, "module": result.module, "id": result.number, "result": result.summary}
             LOG.log(level, "probe", extra={"fields": fields})
 
     async def start(self) -> None:
-        """Read the target files and begin to probe."""
+        """Read the target files and start background probing."""
         self._files = await asyncio.to_thread(files_of, self.configuration)
         self._take_over()
-        self._tasks = [asyncio.create_task(self.patrol.walk()), asyncio.create_task(self._watch())]
+        self._tasks = [asyncio.create_task(self.scheduler.run()), asyncio.create_task(self._watch())]
         for task in self._tasks:
             task.add_done_callback(self._ended)
         self.is_ready = True
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        """Say so when the background work has ended by a fault of its own; supervisors look at /-/ready."""
+        """Log a failure of a background task and turn /-/ready to 503."""
         if not task.cancelled() and (error := task.exception()):
             self.is_ready = False
-            LOG.error("background probing has ended", exc_info=error)
+            LOG.error("background probing failed", exc_info=error)
 
     async def reload(self, elsewhere: tuple[str, ...] = ()) -> tuple[str, ...]:
-        """Read the configuration anew; return all errors, those found elsewhere too, and then keep the old one."""
+        """Reload the configuration; with errors, those found `elsewhere` included, return them and keep the old one."""
         async with self._reloading:
             errors = elsewhere
             try:
@@ -89,8 +89,8 @@ class Service:
             self.configuration = configuration
             self.allowed = Allowed(configuration.allowed_targets)
             self._files = files
-            self.servers.set_budget(configuration.budget)
-            self.patrol.most = configuration.max_in_flight
+            self.servers.resize(configuration.budget)
+            self.scheduler.most = configuration.max_in_flight
             self._take_over()
             self.own.loaded(is_good=True)
             LOG.info("configuration reloaded")
@@ -105,12 +105,12 @@ class Service:
                 self._tell_faults()
 
     def _take_over(self) -> None:
-        wanted = list(self._wanted())
-        gone = self.fleet.replace(wanted, self.configuration.histogram_buckets, time.monotonic())
-        for subject in gone:
-            self.history.forget(subject.wanted.name)
+        specs = list(self._specs())
+        gone = self.fleet.replace(specs, self.configuration.histogram_buckets, time.monotonic())
+        for target in gone:
+            self.recent.forget(target.spec.name)
         self._tell_faults()
-        self.patrol.wake()
+        self.scheduler.wake()
 
     def _tell_faults(self) -> None:
         faults = {path: errors for files in self._files for path, errors in files.errors.items()}
@@ -121,28 +121,28 @@ class Service:
         self._faults = faults
         self.own.bad_target_files.set(len(faults))
 
-    def _wanted(self) -> Iterator[Wanted]:
+    def _specs(self) -> Iterator[TargetSpec]:
         seen: set[tuple[object, ...]] = set()
         for group, files in zip(self.configuration.background, self._files, strict=True):
             module = self.configuration.modules[group.module]
             listed = [FileTarget(text, {}) for text in group.targets] + files.targets()
             for text, labels in listed:
-                # To Prometheus a label without a value is no label: two targets that differ by it are one.
+                # In Prometheus an empty label equals a missing one: targets that differ only by it are the same.
                 merged = tuple(sorted((name, value) for name, value in {**group.labels, **labels}.items() if value))
-                wanted = Wanted(text, parse_target(text), merged, group.module, module, group.interval)
-                if wanted.name in seen:
-                    LOG.warning("a target is listed twice, the first stands", extra={"fields": {"target": text}})
+                spec = TargetSpec(text, parse_target(text), merged, group.module, module, group.interval)
+                if spec.name in seen:
+                    LOG.warning("duplicate target, the first one is used", extra={"fields": {"target": text}})
                     continue
-                seen.add(wanted.name)
-                yield wanted
+                seen.add(spec.name)
+                yield spec
 
     async def stop(self, seconds: float) -> None:
-        """End within about `seconds`: probes under way may finish, then they are cancelled."""
+        """Stop: wait up to `seconds` for probes in flight, then cancel them."""
         self.is_ready = False
         for task in self._tasks:
             task.cancel()
-        await self.desk.close(seconds)
-        await self.patrol.close()
+        await self.broker.close(seconds)
+        await self.scheduler.close()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.prober.close()
 
@@ -152,7 +152,7 @@ def _have_changed(files: list[TargetFiles]) -> bool:
 
 
 def files_of(configuration: Configuration) -> list[TargetFiles]:
-    """Return the target files of each background group, looked at once (blocking)."""
+    """Return the target files of each background group, read once (blocking)."""
 
     def read(group: Group) -> TargetFiles:
         files = TargetFiles(group.target_files)

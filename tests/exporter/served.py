@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from aiohttp import web
 
-from ssh_exchange_exporter.web.door import Door
-from ssh_exchange_exporter.web.guard import guard, note_answered
+from ssh_exchange_exporter.web.listener import Listener
+from ssh_exchange_exporter.web.middleware import access_control, prepare_response
 from ssh_exchange_exporter.web.sockets import bind
 from ssh_exchange_exporter.web.web_config import LiveWebConfig
 
@@ -29,7 +29,7 @@ class Answer(NamedTuple):
 
 
 class Served(NamedTuple):
-    door: Door
+    listener: Listener
     port: int
     handled: list[str]
 
@@ -93,22 +93,22 @@ async def serving(
     async def broken(_: web.Request) -> web.Response:
         raise web.HTTPBadGateway(text="broken")
 
-    app = web.Application(middlewares=[guard(live)])
+    app = web.Application(middlewares=[access_control(live)])
     app.router.add_get("/", hello)
     app.router.add_get("/-/healthy", hello)
     app.router.add_get("/large", large)
     app.router.add_get("/slow", slow)
     app.router.add_get("/broken", broken)
-    app.on_response_prepare.append(note_answered)
+    app.on_response_prepare.append(prepare_response)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     assert runner.server is not None
     bound = bind("127.0.0.1:0") if sockets is None else sockets
-    door = Door(bound, runner.server, live, **options)
+    listener = Listener(bound, runner.server, live, **options)
     try:
-        yield Served(door, bound[0].getsockname()[1], handled)
+        yield Served(listener, bound[0].getsockname()[1], handled)
     finally:
-        await door.shut()
+        await listener.close()
         await runner.cleanup()
 
 

@@ -11,7 +11,7 @@ from check_ssh_exchange.ending import Depth, Ending
 from check_ssh_exchange.report import Handshake, Report
 from ssh_exchange_exporter.pages.axis import axis_of
 from ssh_exchange_exporter.pages.drawing import drawing
-from ssh_exchange_exporter.pages.history import history_page
+from ssh_exchange_exporter.pages.probe_page import probe_page
 from ssh_exchange_exporter.pages.rows import bars
 from ssh_exchange_exporter.pages.stylesheet import STYLESHEET
 from tests.runs import run
@@ -21,7 +21,7 @@ from .probed import EVERY_ENDING, HEALTHY, NOW, THROTTLED, probed, timed
 
 
 def history(report: Report, **changed: object) -> Page:
-    return Page(history_page(probed(report, **changed), NOW))  # type: ignore[arg-type]
+    return Page(probe_page(probed(report, **changed), NOW))  # type: ignore[arg-type]
 
 
 def drawn(report: Report) -> Page:
@@ -50,11 +50,11 @@ def test_every_handshake_is_a_row_coloured_by_its_ending_and_named_by_a_word() -
 def test_baseline_burst_and_rechecks_are_named() -> None:
     names = [one.words for one in drawn(EVERY_ENDING).all("text", "name")]
     assert names == [
-        "Baseline: one alone",
+        "Baseline: one handshake",
         "Burst: 12 at once",
         "Recheck: from 192.0.2.10",
-        "Recheck: one more alone",
-        "Recheck: we spoke first",
+        "Recheck: one handshake",
+        "Recheck: client spoke first",
     ]
 
 
@@ -63,14 +63,14 @@ def test_the_picture_has_a_summary_in_words() -> None:
     assert picture.attributes["role"] == "img"
     assert picture.attributes["aria-label"] == (
         "6 handshakes in 513 ms: 4 completed, 2 turned_away. "
-        "Baseline: one alone; Burst: 4 at once; Recheck: one more alone."
+        "Baseline: one handshake; Burst: 4 at once; Recheck: one handshake."
     )
 
 
 def test_a_pause_is_left_out_where_it_would_make_the_phases_invisible() -> None:
     page = drawn(THROTTLED)
     assert len(page.all("rect", "pause")) == 2
-    assert "Pauses in which nothing happened are left out (2, the longest" in page.words
+    assert "Pauses between handshakes are left out (2, the longest" in page.words
     assert min(percent(one, "width") for one in outlines(page)) > 10
 
 
@@ -96,7 +96,7 @@ def test_of_a_thousand_handshakes_two_hundred_are_drawn_with_baseline_and_rechec
     report = timed(run("S" * 999, "t"))
     page = drawn(report)
     assert len(outlines(page)) == 200
-    assert [one.words for one in page.all("text", "name")][::2] == ["Baseline: one alone", "Recheck: one more alone"]
+    assert [one.words for one in page.all("text", "name")][::2] == ["Baseline: one handshake", "Recheck: one handshake"]
     assert "800 further handshakes of the burst are not drawn" in page.words
     assert float(page.one("svg", "drawing").attributes["height"]) < 2000
     assert len(history(report).all("tr")) == 1001
@@ -163,7 +163,7 @@ def test_any_report_makes_a_page_whose_bars_lie_inside_of_the_drawing(shakes: li
     report = Report("host", 22, Depth.KEXINIT, len(shakes), handshakes=tuple(shakes))
     healthy = probed(HEALTHY)
     result = healthy._replace(outcome=healthy.outcome._replace(report=report))
-    page = Page(history_page(result, NOW))
+    page = Page(probe_page(result, NOW))
     assert len(outlines(page)) + _left_out(page) == len(shakes)
     for element in page.elements:
         if element.name in ("rect", "line", "svg"):

@@ -12,11 +12,11 @@ from prometheus_client.parser import text_string_to_metric_families as read_text
 from check_ssh_exchange.diagnosis.cause import Cause
 from check_ssh_exchange.ending import Ending
 from check_ssh_exchange.report import Server
+from ssh_exchange_exporter.background.targets import BackgroundTarget
 from ssh_exchange_exporter.exposition.fleet_text import FAMILIES, FleetText
-from ssh_exchange_exporter.fleet import Subject
 
 from ..reports import run
-from .test_fleet import BOUNDS, result, wanted
+from .test_background_targets import BOUNDS, result, spec
 
 Read = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -26,10 +26,10 @@ def samples(text: str, *, is_openmetrics: bool) -> Read:
     return {(s.name, frozenset(s.labels.items())): float(s.value) for family in families for s in family.samples}
 
 
-def probed(target: str = "192.0.2.1:22", **labels: str) -> Subject:
-    subject = Subject(wanted(target, labels=labels), BOUNDS)
-    subject.add(result(7, run(Ending.COMPLETED, Ending.COMPLETED, Ending.CLOSED, Ending.TURNED_AWAY)))
-    return subject
+def probed(target: str = "192.0.2.1:22", **labels: str) -> BackgroundTarget:
+    background = BackgroundTarget(spec(target, labels=labels), BOUNDS)
+    background.add(result(7, run(Ending.COMPLETED, Ending.COMPLETED, Ending.CLOSED, Ending.TURNED_AWAY)))
+    return background
 
 
 @pytest.mark.parametrize("is_openmetrics", [False, True])
@@ -63,7 +63,9 @@ def test_every_family_is_there_with_its_values(is_openmetrics: bool) -> None:
 
 
 def test_a_target_not_probed_yet_has_its_counters_at_zero() -> None:
-    read = samples(FleetText().write([Subject(wanted("h:22"), BOUNDS)], is_openmetrics=False), is_openmetrics=False)
+    read = samples(
+        FleetText().write([BackgroundTarget(spec("h:22"), BOUNDS)], is_openmetrics=False), is_openmetrics=False
+    )
     assert set(read.values()) == {0.0}
     assert {name for name, _ in read} == {
         "ssh_exchange_handshakes_total",
@@ -89,11 +91,11 @@ def test_lines_are_written_anew_after_a_probe_and_leave_with_their_target() -> N
 
 @given(st.dictionaries(st.sampled_from(["site", "a"]), st.text(max_size=20)), st.text(max_size=30))
 def test_labels_come_back_as_they_were(labels: dict[str, str], software: str) -> None:
-    subject = Subject(wanted("192.0.2.1:22", labels=labels), BOUNDS)
+    target = BackgroundTarget(spec("192.0.2.1:22", labels=labels), BOUNDS)
     report = run(Ending.COMPLETED)._replace(server=Server("x", "2.0", software, ""))
-    subject.add(result(1, report))
+    target.add(result(1, report))
     for is_openmetrics in (False, True):
-        written = FleetText().write([subject], is_openmetrics=is_openmetrics)
+        written = FleetText().write([target], is_openmetrics=is_openmetrics)
         if any(ord(letter) < 32 for letter in software + "".join(labels.values())):
             continue  # the parsers split lines at more than line feeds; configured and printable texts have none
         read = samples(written, is_openmetrics=is_openmetrics)

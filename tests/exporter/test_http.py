@@ -98,7 +98,7 @@ def test_an_unknown_cause_is_answered_with_a_sentence(program: Program) -> None:
 def test_another_method_is_answered_with_405_and_what_is_allowed(program: Program, path: str, method: str) -> None:
     reply = program.get(path, method=method)
     assert (reply.status, reply.headers["allow"]) == (405, "GET,HEAD")
-    assert reply.text == f"{method} is not for this page, GET, HEAD is\n"
+    assert reply.text == f"method {method} is not allowed; use GET, HEAD\n"
 
 
 def test_a_link_to_a_probe_that_is_no_longer_kept_leads_to_the_targets_newest(tmp_path: Path) -> None:
@@ -121,13 +121,13 @@ def test_a_link_to_a_probe_that_is_no_longer_kept_leads_to_the_targets_newest(tm
 @pytest.mark.parametrize(
     ("query", "sentence"),
     [
-        ("", "the parameter target is missing: /probe?target=HOST[:PORT]"),
-        ("target=", "the parameter target is missing: /probe?target=HOST[:PORT]"),
-        ("target=%20", "the parameter target is missing: /probe?target=HOST[:PORT]"),
-        ("Target=a", "the parameter target is missing: /probe?target=HOST[:PORT]"),
-        ("target=a&target=b", "target and module may be given once"),
-        ("target=a&module=default&module=default", "target and module may be given once"),
-        ("target=a&module=nope", 'there is no module "nope"'),
+        ("", "parameter target is missing: /probe?target=HOST[:PORT]"),
+        ("target=", "parameter target is missing: /probe?target=HOST[:PORT]"),
+        ("target=%20", "parameter target is missing: /probe?target=HOST[:PORT]"),
+        ("Target=a", "parameter target is missing: /probe?target=HOST[:PORT]"),
+        ("target=a&target=b", "target and module must be given at most once"),
+        ("target=a&module=default&module=default", "target and module must be given at most once"),
+        ("target=a&module=nope", 'unknown module "nope"'),
         ("target=a:0", "0 is no port from 1 to 65535"),
         ("target=a:65536", "65536 is no port from 1 to 65535"),
         ("target=a:ssh", "ssh is no port from 1 to 65535"),
@@ -149,13 +149,13 @@ def test_what_cannot_be_probed_is_answered_with_400_and_a_sentence(program: Prog
 @pytest.mark.parametrize("value", ["", "abc", "0", "-1", "nan", "inf", "1e3", "1_0", "1" * 40, "1,5", "2 3"])
 def test_a_scrape_timeout_that_is_none_is_answered_with_400(program: Program, sshd: str, value: str) -> None:
     reply = program.get(probe_of(sshd), {HEADER: value})
-    assert (reply.status, reply.text) == (400, f"{HEADER} is not a number of seconds\n")
+    assert (reply.status, reply.text) == (400, f"{HEADER} must be a number of seconds above 0\n")
 
 
 def test_a_request_for_an_unknown_module_is_counted(program: Program, sshd: str) -> None:
     name = "ssh_exchange_exporter_module_unknown_total"
     before = program.metrics().value(name)
-    assert program.get(probe_of(sshd, "a<b>\0")).text == 'there is no module "a\\x3cb>\\x00"\n'
+    assert program.get(probe_of(sshd, "a<b>\0")).text == 'unknown module "a\\x3cb>\\x00"\n'
     assert program.metrics().value(name) == before + 1
 
 

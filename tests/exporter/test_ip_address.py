@@ -5,7 +5,7 @@ import ipaddress
 import pytest
 
 from ssh_exchange_exporter.ip_address import parse, parse_network, plain
-from ssh_exchange_exporter.web.door import origin
+from ssh_exchange_exporter.web.listener import origin
 
 
 @pytest.mark.parametrize(

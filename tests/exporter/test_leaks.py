@@ -7,7 +7,7 @@ from pathlib import Path
 
 from check_ssh_exchange.plan import Target
 from ssh_exchange_exporter.configuration.configuration import Configuration, load
-from ssh_exchange_exporter.question import Question
+from ssh_exchange_exporter.probe_request import ProbeRequest
 from ssh_exchange_exporter.service import Service
 from tests.lab.busy_server import answering
 
@@ -36,9 +36,9 @@ async def probe(service: Service, port: int, times: int) -> None:
     async def at(number: int) -> None:
         target = Target(f"127.0.0.{number}", port)
         for _ in range(times // SERVERS):
-            answer = await service.desk.ask(Question(target, str(number), "fast", module), 5.0)
-            assert answer.result is not None
-            assert len(answer.result.report.handshakes) in (2, 3)
+            response = await service.broker.probe(ProbeRequest(target, str(number), "fast", module), 5.0)
+            assert response.is_probed
+            assert len(response.result.report.handshakes) in (2, 3)
             await asyncio.sleep(0)
 
     await asyncio.gather(*(at(number) for number in range(1, SERVERS + 1)))

@@ -14,9 +14,9 @@ from check_ssh_exchange.diagnosis.diagnosis import Diagnosis
 from check_ssh_exchange.diagnosis.remedies import Remedy, Where
 from check_ssh_exchange.ending import Ending
 from check_ssh_exchange.report import Algorithms, Fault, FaultKind, Report, Shortfall, ShortfallKind
-from ssh_exchange_exporter.pages.history import history_page
 from ssh_exchange_exporter.pages.html import CONTENT_SECURITY_POLICY, Markup, escape, frame, join, tag
 from ssh_exchange_exporter.pages.landing import FLEET_LIMIT, landing
+from ssh_exchange_exporter.pages.probe_page import probe_page
 from ssh_exchange_exporter.pages.stylesheet import STYLESHEET
 from ssh_exchange_exporter.result import FleetRow, Result
 from tests.runs import run
@@ -38,7 +38,7 @@ REPORTS = {
 
 
 def history(report: Report, **changed: object) -> Page:
-    return Page(history_page(probed(report, **changed), NOW))  # type: ignore[arg-type]
+    return Page(probe_page(probed(report, **changed), NOW))  # type: ignore[arg-type]
 
 
 def overview(*rows: FleetRow, recent: tuple[Result, ...] = (), modules: tuple[str, ...] = ("default",)) -> Page:
@@ -52,7 +52,7 @@ def fleet_row(report: Report | None, target: str = "host.example:22", number: in
 def all_pages() -> list[str]:
     rows = [fleet_row(report, name) for name, report in REPORTS.items()] + [fleet_row(None)]
     recent = [probed(report, name) for name, report in REPORTS.items()]
-    pages = [history_page(result, NOW) for result in recent]
+    pages = [probe_page(result, NOW) for result in recent]
     return [*pages, landing("0.1.0", rows, recent, ["default", "deep"], NOW), landing("0.1.0", (), (), (), NOW)]
 
 
@@ -99,7 +99,7 @@ def poisoned_landing(poison: str) -> str:
 
 
 def poisoned_history(poison: str) -> str:
-    return history_page(full_result(poison), NOW)
+    return probe_page(full_result(poison), NOW)
 
 
 @pytest.mark.parametrize("make", [poisoned_landing, poisoned_history])
@@ -219,7 +219,7 @@ def test_a_fleet_row_says_state_cause_ratio_latency_and_age_and_leads_to_its_pro
 
 def test_a_target_before_its_first_probe_is_shown_as_such() -> None:
     page = overview(fleet_row(None))
-    assert [one.words for one in page.all("td")][:2] == ["not yet", "waits for its first probe"]
+    assert [one.words for one in page.all("td")][:2] == ["not yet", "waiting for its first probe"]
     assert not [one for one in page.all("a") if one.attributes["href"].startswith("history")]
 
 
@@ -259,12 +259,6 @@ def test_the_form_asks_for_target_module_and_debug_each_with_its_label() -> None
     assert [one.words for one in page.all("option") if "selected" in one.attributes] == ["default"]
 
 
-def test_without_the_right_to_probe_there_is_no_form() -> None:
-    page = Page(landing("0.1.0", (), (), ("default",), NOW, can_probe=False))
-    assert not page.all("form")
-    assert "Probes cannot be started from this page" in page.words
-
-
 # --- the page of a probe
 
 
@@ -292,7 +286,7 @@ def test_evidence_alternatives_remedies_and_runbook_are_there() -> None:
 @pytest.mark.parametrize("cause", Cause)
 def test_every_page_that_names_a_cause_leads_to_its_runbook(cause: Cause) -> None:
     result = with_diagnosis(probed(STALLED), Diagnosis(cause, Confidence.LIKELY))
-    links = [one.attributes["href"] for one in Page(history_page(result, NOW)).all("a")]
+    links = [one.attributes["href"] for one in Page(probe_page(result, NOW)).all("a")]
     assert set(links) >= {f"../runbook/{cause}", "../runbook/"}
     page = overview(FleetRow("t", "default", {}, result), recent=(result,))
     named = [(one.words, one.attributes["href"]) for one in page.all("a") if "runbook" in one.attributes["href"]]
@@ -321,6 +315,11 @@ def test_fault_and_notes_are_shown() -> None:
     page = history(HEALTHY._replace(fault=Fault(FaultKind.LOCAL, "no descriptors left"), shortfalls=shortfalls))
     for words in ("no descriptors left", "at most 3 at once", "a further test was not possible: no time"):
         assert words in page.words
+
+
+def test_a_fault_that_the_summary_cuts_is_shown_in_full() -> None:
+    fault = "no descriptors left, " * 40
+    assert fault.strip() in history(HEALTHY._replace(fault=Fault(FaultKind.LOCAL, fault))).words
 
 
 def test_links_of_the_page_of_a_probe_lead_one_folder_up() -> None:

@@ -7,8 +7,8 @@ import pytest
 
 from check_ssh_exchange import runbook
 from check_ssh_exchange.measure import Plan, Target, measure
-from ssh_exchange_exporter.pages.history import history_page
 from ssh_exchange_exporter.pages.landing import landing
+from ssh_exchange_exporter.pages.probe_page import probe_page
 from ssh_exchange_exporter.pages.runbook import runbook_index, runbook_page
 from ssh_exchange_exporter.result import FleetRow
 from tests.lab.fake_sshd import FIN, FakeSshd, send
@@ -64,7 +64,7 @@ def site() -> Iterator[Site]:
     rows.append(FleetRow("new.example:22", "deep", {}, None))
     with serving() as served:
         served.pages["/"] = landing("0.1.0", rows, results, ["default", "deep", HOSTILE], NOW)
-        served.pages |= {f"/history/{one.number}": history_page(one, NOW) for one in results}
+        served.pages |= {f"/history/{one.number}": probe_page(one, NOW) for one in results}
         served.pages["/runbook/"] = runbook_index()
         served.pages |= {f"/runbook/{cause}": runbook_page(cause) for cause in runbook.NAMES}
         yield served
@@ -173,7 +173,7 @@ def test_the_policy_would_stop_what_escaping_let_through(browser: "Browser", sit
 def test_a_keyboard_reaches_what_there_is_and_shows_where_it_is(browser: "Browser", site: Site) -> None:
     with opened(browser, site.address + "/") as page:
         page.keyboard.press("Tab")
-        assert page.evaluate("document.activeElement.textContent") == "To the content"
+        assert page.evaluate("document.activeElement.textContent") == "Skip to content"
         assert page.evaluate("document.activeElement.getBoundingClientRect().left") >= 0
         for _ in range(6):
             page.keyboard.press("Tab")

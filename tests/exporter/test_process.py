@@ -44,7 +44,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_a_valid_configuration_is_checked_without_serving(tmp_path: Path) -> None:
     (tmp_path / "good.yml").write_text("max_in_flight: 3\n")
     done = run("--config.check", f"--config.file={tmp_path / 'good.yml'}")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "the configuration is good\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "configuration is valid\n", "")
 
 
 def test_a_check_names_every_error_of_every_file(tmp_path: Path) -> None:

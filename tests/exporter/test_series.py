@@ -8,17 +8,17 @@ from check_ssh_exchange.diagnosis.cause import Cause
 from check_ssh_exchange.ending import Ending
 from check_ssh_exchange.report import Server
 from ssh_exchange_exporter.exposition.series import FAMILIES, probe_text
-from ssh_exchange_exporter.question import Answer
+from ssh_exchange_exporter.probe_response import ProbeResponse
 
 from ..reports import run
-from .test_fleet import result
+from .test_background_targets import result
 
 HOSTILE = Server("SSH-2.0-x", "2.0", 'a"b\\c', "{d=\\x0a} 1")
 
 
 def families(server: Server | None, *endings: Ending, is_openmetrics: bool) -> dict[str, dict[tuple[str, ...], float]]:
     found = result(1, run(*endings, banner=0.004)._replace(server=server, resolve=0.25))
-    text = probe_text(Answer(found, 3.5), found, 0.75, 9.5, is_openmetrics=is_openmetrics)
+    text = probe_text(ProbeResponse(found, age=3.5), 0.75, 9.5, is_openmetrics=is_openmetrics)
     assert text.endswith("# EOF\n") == is_openmetrics
     return {
         family.name: {(s.name, *s.labels.values()): float(s.value) for s in family.samples}

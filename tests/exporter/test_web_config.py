@@ -9,7 +9,6 @@ import bcrypt
 import pytest
 
 from ssh_exchange_exporter.configuration.errors import ConfigurationError
-from ssh_exchange_exporter.web.rate import Bucket
 from ssh_exchange_exporter.web.tls import is_allowed
 from ssh_exchange_exporter.web.web_config import WebConfig, load
 
@@ -293,16 +292,6 @@ def test_ciphers_of_tls_1_3_alone_turn_tls_1_2_off(directory: Path) -> None:
 )
 def test_an_interval_is_read_as_in_go(directory: Path, text: str, seconds: float) -> None:
     assert loaded(directory, f"rate_limit: {{interval: {text}, burst: 1}}\n").rate_limit.interval == seconds
-
-
-def test_a_bucket_gives_its_burst_and_then_one_per_interval() -> None:
-    bucket = Bucket(2.0, 3)
-    assert [bucket.take(100.0) for _ in range(4)] == [True, True, True, False]
-    assert not bucket.take(101.5)
-    assert bucket.take(102.0)
-    assert not bucket.take(102.1)
-    assert not bucket.take(50.0)  # a clock that goes back adds nothing
-    assert [bucket.take(1000.0) for _ in range(4)] == [True, True, True, False]
 
 
 @pytest.mark.parametrize(

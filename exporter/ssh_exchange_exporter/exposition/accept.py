@@ -1,4 +1,4 @@
-"""Which exposition format a client asked for, by its Accept header (RFC 9110 12.5.1): pure, and never an error."""
+"""Choose the exposition format by the Accept header (RFC 9110 12.5.1). Pure; never raises."""
 
 from collections.abc import Iterator
 from functools import lru_cache
@@ -7,11 +7,11 @@ from typing import NamedTuple
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
-MAX_RANGES = 32  # Prometheus sends four; the rest of a longer header is not looked at
+MAX_RANGES = 32  # Prometheus sends four; the rest of a longer header is ignored
 
 
 class MediaRange(NamedTuple):
-    """One alternative of an Accept header; `quality` is 0 for one that is refused."""
+    """One alternative of an Accept header; `quality` 0 refuses it."""
 
     kind: str
     version: str | None
@@ -19,7 +19,7 @@ class MediaRange(NamedTuple):
 
 
 def media_ranges(accept: str) -> Iterator[MediaRange]:
-    """Yield the alternatives of an Accept header, those that make no sense left out."""
+    """Yield the alternatives of an Accept header, without malformed ones."""
     for part in accept.split(",")[:MAX_RANGES]:
         kind, *parameters = (piece.strip().lower() for piece in part.split(";"))
         named = dict(piece.partition("=")[::2] for piece in parameters)
@@ -39,7 +39,7 @@ def _quality(text: str) -> float | None:
 
 @lru_cache(64)  # a client sends the same each time
 def chosen(accept: str | None) -> str:
-    """Return the content type to answer with: TEXT unless OpenMetrics 1.0 is asked for at least as much."""
+    """Return the content type of the response: TEXT, or OPENMETRICS where its quality is at least that of TEXT."""
     quality = {TEXT: 0.0, OPENMETRICS: 0.0}
     exact = {TEXT: False, OPENMETRICS: False}
     for kind, version, wanted in media_ranges(accept or "*/*"):

@@ -1,8 +1,8 @@
 """The series of the background targets, for `/metrics`, as text.
 
-prometheus_client writes 178,000 lines (2,000 targets) in 2.7 s, in OpenMetrics in 4.1 s, and has to at every scrape. A
-target's lines change only with its probes, so each keeps its own. The library writes what has rules to it: headers,
-escaped labels, the bounds of buckets. Between those stand plain numbers, the same in both formats.
+prometheus_client needs 2.7 s for 178,000 lines (2,000 targets), 4.1 s in OpenMetrics, at every scrape. The lines of a
+target change only with its probes, so each target caches its own. The library writes what has rules: headers, escaped
+labels, bucket bounds. The rest is plain numbers, the same in both formats.
 """
 
 from collections.abc import Iterable, Iterator
@@ -11,20 +11,23 @@ from prometheus_client.utils import floatToGoString
 
 from check_ssh_exchange.diagnosis.cause import Cause
 
-from ..fleet import Subject
+from ..background.targets import BackgroundTarget
 from ..result import Result
 from .library import headers, label_text
 
 # Family, type and help; the names of their samples follow from these (OpenMetrics 1.0).
 FAMILIES = {
-    "ssh_exchange_handshakes": ("counter", "Handshakes by their ending."),
-    "ssh_exchange_phase_duration_seconds": ("histogram", "Duration of a phase in the handshakes that completed."),
-    "ssh_exchange_cause": ("gauge", "1 for the cause that the last probe's diagnosis names."),
-    "ssh_exchange_state": ("gauge", "State by the module's thresholds: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN."),
-    "ssh_exchange_early_close_ratio": ("gauge", "Early closes divided by accepted connections, in the last probe."),
-    "ssh_exchange_server": ("info", "The server's identification."),
-    "ssh_exchange_last_probe_timestamp_seconds": ("gauge", "When the last probe began."),
-    "ssh_exchange_probes_deferred": ("counter", "Probes held back by the server's budget."),
+    "ssh_exchange_handshakes": ("counter", "Handshakes by ending."),
+    "ssh_exchange_phase_duration_seconds": ("histogram", "Duration of a phase of completed handshakes."),
+    "ssh_exchange_cause": ("gauge", "1 for the cause that the last probe was diagnosed with, 0 for the others."),
+    "ssh_exchange_state": (
+        "gauge",
+        "State by the module's thresholds: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.",
+    ),
+    "ssh_exchange_early_close_ratio": ("gauge", "Early closes divided by accepted connections in the last probe."),
+    "ssh_exchange_server": ("info", "Identification of the server."),
+    "ssh_exchange_last_probe_timestamp_seconds": ("gauge", "Start of the last probe, in seconds since the epoch."),
+    "ssh_exchange_probes_deferred": ("counter", "Probes deferred by the budget of the server."),
 }
 
 
@@ -32,35 +35,35 @@ HEADERS = {is_openmetrics: headers(FAMILIES, is_openmetrics=is_openmetrics) for 
 
 
 class Lines:
-    """The lines of one target, written anew when it has been probed or held back since."""
+    """The lines of one target, rewritten after each probe and each deferral."""
 
-    __slots__ = ("_labels", "_of", "_subject", "_texts")
+    __slots__ = ("_labels", "_of", "_target", "_texts")
 
-    def __init__(self, subject: Subject) -> None:
-        self._subject = subject
-        self._labels = label_text(subject.labels)
+    def __init__(self, target: BackgroundTarget) -> None:
+        self._target = target
+        self._labels = label_text(target.labels)
         self._of: object = None
         self._texts: dict[str, str] = {}
 
     def texts(self) -> dict[str, str]:
         """Return the lines by family."""
-        subject = self._subject
-        state = (subject.result and subject.result.number, subject.deferred, subject.tally)
+        target = self._target
+        state = (target.result and target.result.number, target.deferred, target.counters)
         if state != self._of:
             self._texts = dict(self._write())
             self._of = state
         return self._texts
 
     def _write(self) -> Iterator[tuple[str, str]]:
-        subject, labels = self._subject, self._labels
+        target, labels = self._target, self._labels
         name = "ssh_exchange_handshakes"
-        endings = subject.tally.endings.items()
+        endings = target.counters.endings.items()
         yield name, "".join(f'{name}_total{{ending="{ending}",{labels}}} {count}\n' for ending, count in endings)
         yield "ssh_exchange_phase_duration_seconds", "".join(self._histograms())
         name = "ssh_exchange_probes_deferred"
-        yield name, f"{name}_total{{{labels}}} {subject.deferred}\n"
-        if subject.result is not None:
-            yield from self._of_result(subject.result)
+        yield name, f"{name}_total{{{labels}}} {target.deferred}\n"
+        if target.result is not None:
+            yield from self._of_result(target.result)
 
     def _of_result(self, result: Result) -> Iterator[tuple[str, str]]:
         labels, report = self._labels, result.report
@@ -81,10 +84,10 @@ class Lines:
 
     def _histograms(self) -> Iterator[str]:
         name = "ssh_exchange_phase_duration_seconds"
-        tally = self._subject.tally
-        bounds = [*map(floatToGoString, tally.bounds), "+Inf"]
-        # A copy: a result from a deeper module may add a phase while this thread is at it.
-        for phase, distribution in tuple(tally.distributions.items()):
+        counters = self._target.counters
+        bounds = [*map(floatToGoString, counters.bounds), "+Inf"]
+        # A copy: a result of a deeper module may add a phase while this thread iterates.
+        for phase, distribution in tuple(counters.distributions.items()):
             labels = f'phase="{phase}",{self._labels}'
             count = 0
             for bound, inside in zip(bounds, distribution.counts, strict=True):
@@ -94,16 +97,16 @@ class Lines:
 
 
 class FleetText:
-    """The lines of all targets; one thread at a time may write them."""
+    """The lines of all targets; only one thread may write them at a time."""
 
     def __init__(self) -> None:
-        self._lines: dict[int, tuple[Subject, Lines]] = {}
+        self._lines: dict[int, tuple[BackgroundTarget, Lines]] = {}
 
-    def write(self, subjects: Iterable[Subject], *, is_openmetrics: bool) -> str:
-        """Return the families one after the other, without OpenMetrics' closing line."""
-        kept: dict[int, tuple[Subject, Lines]] = {}
-        for subject in subjects:
-            kept[id(subject)] = self._lines.get(id(subject)) or (subject, Lines(subject))
+    def write(self, targets: Iterable[BackgroundTarget], *, is_openmetrics: bool) -> str:
+        """Return all families, without the closing line of OpenMetrics."""
+        kept: dict[int, tuple[BackgroundTarget, Lines]] = {}
+        for target in targets:
+            kept[id(target)] = self._lines.get(id(target)) or (target, Lines(target))
         self._lines = kept
         texts = [lines.texts() for _, lines in kept.values()]
         parts = []

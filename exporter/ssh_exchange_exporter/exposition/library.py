@@ -1,4 +1,4 @@
-"""What prometheus_client writes for us, since there are rules to it: the headers of families, and escaped labels."""
+"""The parts that prometheus_client writes, because the formats have rules for them: headers and escaped labels."""
 
 from collections.abc import Iterable, Mapping
 
@@ -11,7 +11,7 @@ END = "# EOF\n"  # OpenMetrics' last line
 
 
 class _One(Collector):
-    """A collector of metrics that stand already."""
+    """A collector of given metrics."""
 
     def __init__(self, *metrics: Metric) -> None:
         self._metrics = metrics
@@ -27,7 +27,7 @@ def _registry(*metrics: Metric) -> CollectorRegistry:
 
 
 def headers(families: Mapping[str, tuple[str, str]], *, is_openmetrics: bool) -> dict[str, str]:
-    """Return the lines before the samples of each family, which is given by its type and help."""
+    """Return the HELP and TYPE lines of each family, given its type and help."""
     generate = generate_openmetrics if is_openmetrics else generate_latest
     found = {}
     for name, (kind, text) in families.items():
@@ -37,9 +37,9 @@ def headers(families: Mapping[str, tuple[str, str]], *, is_openmetrics: bool) ->
 
 
 def label_text(labels: Mapping[str, str]) -> str:
-    """Return labels as they stand between the braces, in the library's order and escaped by it."""
+    """Return labels as written between the braces, ordered and escaped by the library."""
     metric = GaugeMetricFamily("x", "", labels=list(labels))
     metric.add_metric(list(labels.values()), 0)
     written: str = generate_latest(_registry(metric)).decode()
-    sample = written[written.index("\nx{") + 3 :]  # behind HELP and TYPE; a label's line ends are escaped
+    sample = written[written.index("\nx{") + 3 :]  # after HELP and TYPE; line ends in labels are escaped
     return sample[: sample.rindex("}")]

@@ -1,7 +1,7 @@
 """The series of one probe, for `/probe`, as text.
 
-prometheus_client takes as long to write these 70 lines as five handshakes take to make, since it looks at every letter
-of labels that are the same in every answer. It writes them once, when this module is loaded.
+prometheus_client needs as long for these 70 lines as five handshakes take, since it checks every character of labels
+that are the same in every response. Here it writes them once, when this module is loaded.
 """
 
 from collections.abc import Iterator
@@ -13,28 +13,27 @@ from check_ssh_exchange.diagnosis.cause import Cause
 from check_ssh_exchange.ending import Ending
 from check_ssh_exchange.report import PHASES, Report, Server, quantile
 
-from ..question import Answer
-from ..result import Result
+from ..probe_response import ProbeResponse
 from .library import END, headers, label_text
 
 QUANTILES = (0.0, 0.5, 0.9, 1.0)
 
 # Family, type and help, in the order in which they are written.
 FAMILIES = {
-    "probe_success": ("gauge", "Whether a handshake completed."),
-    "probe_duration_seconds": ("gauge", "How long this answer took."),
-    "probe_timeout_seconds": ("gauge", "How long this answer might have taken."),
-    "probe_dns_lookup_time_seconds": ("gauge", "How long the name took."),
-    "probe_ip_protocol": ("gauge", "Whether the address is IPv4 or IPv6."),
-    "ssh_exchange_handshakes": ("gauge", "Handshakes by their ending."),
-    "ssh_exchange_early_close_ratio": ("gauge", "Early closes divided by the connections that the server accepted."),
-    "ssh_exchange_phase_seconds": ("summary", "Duration of a phase over the handshakes that completed."),
-    "ssh_exchange_cause": ("gauge", "1 for the cause that the diagnosis names."),
+    "probe_success": ("gauge", "1 if at least one handshake completed."),
+    "probe_duration_seconds": ("gauge", "Seconds until this response was ready."),
+    "probe_timeout_seconds": ("gauge", "Seconds that this response was allowed to take."),
+    "probe_dns_lookup_time_seconds": ("gauge", "Seconds that the name took to resolve."),
+    "probe_ip_protocol": ("gauge", "IP version of the probed address: 4 or 6."),
+    "ssh_exchange_handshakes": ("gauge", "Handshakes by ending."),
+    "ssh_exchange_early_close_ratio": ("gauge", "Early closes divided by accepted connections."),
+    "ssh_exchange_phase_seconds": ("summary", "Duration of a phase of completed handshakes."),
+    "ssh_exchange_cause": ("gauge", "1 for the cause that the probe was diagnosed with, 0 for the others."),
     "ssh_exchange_state": ("gauge", "State by the module's thresholds: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN."),
-    "ssh_exchange_server": ("info", "The server's identification."),
+    "ssh_exchange_server": ("info", "Identification of the server."),
     "ssh_exchange_result_age_seconds": (
         "gauge",
-        "Age of the result: above 0 where the budget did not allow another probe.",
+        "Age of the result in seconds; above 0 where no new probe could be made.",
     ),
 }
 HEADERS = {is_openmetrics: headers(FAMILIES, is_openmetrics=is_openmetrics) for is_openmetrics in (False, True)}
@@ -49,16 +48,16 @@ _QUANTILES = {
 _OF_PHASE = {phase: label_text({"phase": phase}) for phase in PHASES}
 
 
-def probe_text(answer: Answer, result: Result, took: float, timeout: float, *, is_openmetrics: bool = False) -> str:
-    """Return what one answer says. `took` is how long the answer took, `timeout` what it might have (seconds)."""
-    samples = dict(_samples(answer, result, took, timeout))
+def probe_text(response: ProbeResponse, took: float, timeout: float, *, is_openmetrics: bool = False) -> str:
+    """Return the metrics of one response; `took` and `timeout` are its duration and its limit in seconds."""
+    samples = dict(_samples(response, took, timeout))
     written = [header + samples[name] for name, header in HEADERS[is_openmetrics].items() if name in samples]
     return "".join(written) + (END if is_openmetrics else "")
 
 
-def _samples(answer: Answer, result: Result, took: float, timeout: float) -> Iterator[tuple[str, str]]:
-    """Yield the lines of each family; one that there is nothing to say of is left out with its header."""
-    report = result.report
+def _samples(response: ProbeResponse, took: float, timeout: float) -> Iterator[tuple[str, str]]:
+    """Yield the lines of each family that has a value."""
+    result, report = response.result, response.result.report
     single = {
         "probe_success": report.completed > 0,
         "probe_duration_seconds": took,
@@ -67,7 +66,7 @@ def _samples(answer: Answer, result: Result, took: float, timeout: float) -> Ite
         "probe_ip_protocol": None if report.family is None else float(report.family[-1]),
         "ssh_exchange_early_close_ratio": report.early_close_ratio,
         "ssh_exchange_state": int(result.verdict.state),
-        "ssh_exchange_result_age_seconds": answer.age,
+        "ssh_exchange_result_age_seconds": response.age,
     }
     yield from ((name, _line(name, value)) for name, value in single.items() if value is not None)
     yield "ssh_exchange_handshakes", "".join(_ending(ending, count) for ending, count in report.counts.items())

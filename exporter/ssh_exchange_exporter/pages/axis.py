@@ -1,23 +1,23 @@
-"""One time axis on which the pauses between groups of handshakes are left out, all of it on one scale.
+"""The time axis: one scale, with the pauses between groups of handshakes left out.
 
-A quarter of a second lies between the baseline and the burst, and phases of a healthy server take a millisecond: drawn
-through, they would be thinner than a hair.
+A quarter of a second lies between the baseline and the burst, and the phases of a healthy server take a millisecond:
+with the pauses drawn, phases would be too thin to see.
 """
 
 import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
-# A pause is drawn as it is when it is shorter than this share of the time in which something happened.
+# A pause is drawn when it is shorter than this share of the time in which handshakes were open.
 _WORTH_DRAWING = 0.25
 _BREAK = 3.0  # percent of the width
 _ALL_BREAKS = 25.0
-_LEAST_SEGMENT = 30.0  # percent for all segments together, whatever they last
-# A character of a label in percent of the width: on a telephone, and where the page is 640 pixels wide or more.
+_LEAST_SEGMENT = 30.0  # percent for all segments together, however short they are
+# Width of a label's character in percent: on a phone, and on a page 640 pixels wide or more.
 _NARROW, _WIDE = 3.9, 1.6
-_EDGE = 6.0  # percent from the edges, where labels lie beside their lines
-_GRID = 14.0  # percent between two lines at least
-_SHORTEST = 1e-6  # seconds; what took no time still has a place
+_EDGE = 6.0  # percent from the edges, where labels stand beside their lines
+_GRID = 14.0  # minimum percent between two lines
+_SHORTEST = 1e-6  # seconds; the width of a phase that took no time
 
 
 class Segment(NamedTuple):
@@ -32,7 +32,7 @@ class Segment(NamedTuple):
 class Tick(NamedTuple):
     """A line of the grid at `x` percent.
 
-    `label` is "" where there is no room for one, `is_wide` says that only a wide drawing has it.
+    `label` is "" where there is no room for one; `is_wide`: only a wide drawing shows it.
     """
 
     x: float
@@ -41,7 +41,7 @@ class Tick(NamedTuple):
 
     @property
     def anchor(self) -> str:
-        """Return which end of the label stands at the line: at the edges all of it lies inside."""
+        """Return which end of the label is at the line, so that labels near the edges stay inside."""
         return "start" if self.x < _EDGE else "end" if self.x > 100 - _EDGE else "middle"
 
 
@@ -53,7 +53,7 @@ class Axis(NamedTuple):
     step: float
 
     def at(self, seconds: float) -> float:
-        """Return where a time is drawn, in percent, 0 to 100."""
+        """Return the position of a time, in percent from 0 to 100."""
         found = self.segments[0]
         for segment in self.segments:
             if segment.start > seconds:
@@ -64,12 +64,12 @@ class Axis(NamedTuple):
 
     @property
     def pauses(self) -> list[tuple[float, float, float]]:
-        """Return every pause left out: its left edge and width in percent, and how long it was in seconds."""
+        """Return the pauses that are left out: left edge and width in percent, length in seconds."""
         pairs = zip(self.segments, self.segments[1:], strict=False)
         return [(a.left + a.width, b.left - a.left - a.width, b.start - a.end) for a, b in pairs]
 
     def ticks(self) -> list[Tick]:
-        """Return the grid: where each segment begins, and round times."""
+        """Return the lines of the grid: the start of each segment, and round times."""
         starts = {segment.left: _label(segment.start, self.step) for segment in self.segments}
         every_second: dict[float, str] = {}
         between: dict[float, str] = {}
@@ -114,7 +114,7 @@ def _merged(spans: Iterable[tuple[float, float]], gap: float = 0.0) -> list[tupl
 
 
 def _with_room(labels: dict[float, str], taken: dict[float, str], character: float) -> dict[float, str]:
-    """Return the labels taken, and of the others those that no label before them is in the way of."""
+    """Return the labels already placed, and those of the others that overlap none of them."""
     taken = dict(taken)
     for x, label in labels.items():
         left, right = _extent(x, label, character)

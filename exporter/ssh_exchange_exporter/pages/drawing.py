@@ -1,4 +1,4 @@
-"""A run as a picture: every handshake's phases as bars on one time axis."""
+"""The drawing of a run: the phases of every handshake as bars on one time axis."""
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
@@ -12,15 +12,15 @@ from .html import Attributes, Markup, join, tag
 from .rows import Group, bars, drawn, groups, seconds
 from .text import counted, duration
 
-_HEADING = 26  # pixels above a group's first row
+_HEADING = 26  # pixels above the first row of a group
 _FOOT = 26  # pixels for the axis and its labels
-_AIRY, _DENSE = 40, 90  # rows up to which each has room for its own words
-_LABEL = 13.0  # pixels between two lines of words
+_AIRY, _DENSE = 40, 90  # number of rows up to which each has room for its own label
+_LABEL = 13.0  # pixels between two labels
 _PHASE_WORDS = {
     "connect": "connect",
-    "banner": "banner: until the identification was whole",
-    "kexinit": "kexinit: its key exchange began",
-    "kex": "kex: keys agreed",
+    "banner": "banner: until the server's identification was complete",
+    "kexinit": "kexinit: until the server's KEXINIT was complete",
+    "kex": "kex: until the keys were agreed",
     "login": "login",
 }
 
@@ -38,7 +38,7 @@ class _Row(NamedTuple):
 
 
 def drawing(report: Report) -> Markup:
-    """Return the figure of a report: caption, inline SVG and legend; a sentence where no handshake was made."""
+    """Return the figure of a report: caption, inline SVG and legend; a sentence where there is no handshake."""
     found = groups(report.handshakes)
     shown, left_out = drawn(found)
     if not shown:
@@ -66,18 +66,18 @@ def _summary(report: Report, found: Sequence[Group]) -> str:
 
 
 def _caption(axis: Axis, left_out: int) -> str:
-    sentence = "Each bar is a handshake, from its SYN to its end; the axis is the time since the run began."
+    sentence = "Each bar is a handshake, from its SYN to its end. The axis is the time since the start of the run."
     pauses = [length for _, _, length in axis.pauses]
     if pauses:
         longest = duration(max(pauses))
-        sentence += f" Pauses in which nothing happened are left out ({len(pauses)}, the longest {longest})."
+        sentence += f" Pauses between handshakes are left out ({len(pauses)}, the longest {longest})."
     if left_out:
-        sentence += f" {counted(left_out, 'further handshake')} of the burst are not drawn; the table has them all."
+        sentence += f" {counted(left_out, 'further handshake')} of the burst are not drawn; the table has all of them."
     return sentence
 
 
 def _placed(shown: Sequence[Group]) -> tuple[list[list[_Row]], int]:
-    """Return each group's rows, and the height of all in pixels."""
+    """Return the rows of each group, and the total height in pixels."""
     count = sum(len(group.handshakes) for group in shown)
     row = 20 if count <= _AIRY else 14 if count <= _DENSE else 8
     placed, top = [], 0
@@ -89,7 +89,7 @@ def _placed(shown: Sequence[Group]) -> tuple[list[list[_Row]], int]:
 
 
 def _words(group: Group, rows: Sequence[_Row]) -> Markup:
-    """Return a group's heading, its bracket at the left, its rows' numbers and the words at their right."""
+    """Return the labels of a group: heading, bracket, row numbers, and endings at the right."""
     top, end = rows[0].top, rows[-1].top + rows[-1].height
     bracket = tag("path", {"class": "bracket", "d": f"M-35 {top + 1}h-5V{end - 1}h5"})
     name = tag("text", {"class": f"name {group.kind}", "x": -40, "y": top - 8}, group.name)
@@ -97,7 +97,7 @@ def _words(group: Group, rows: Sequence[_Row]) -> Markup:
 
 
 def _band(rows: Sequence[_Row]) -> Markup:
-    """Return what lies behind the rows of a burst."""
+    """Return the background of the rows of a burst."""
     top = rows[0].top - _HEADING + 4
     height = rows[-1].top + rows[-1].height + 4 - top
     # Three parts: the margins are pixels and the width between them is a percentage, which SVG cannot add up.
@@ -115,7 +115,7 @@ def _numbers(rows: Sequence[_Row]) -> Iterator[Markup]:
 
 
 def _endings(rows: Sequence[_Row]) -> Iterator[Markup]:
-    """Yield the words at the right: a row's ending, or that of all rows in a stretch where they are low."""
+    """Yield the labels at the right: the ending of a row, or of a stretch of equal rows where rows are low."""
     last = -_LABEL
     stretches = [[row] for row in rows]
     if rows[0].height < _LABEL:
@@ -135,7 +135,7 @@ def _percent(value: float) -> str:
 
 
 def _plot(axis: Axis, rows: Sequence[_Row], height: int) -> Markup:
-    """Return the part that has time as its width: grid, pauses, bars and the axis with its labels."""
+    """Return the plot area: grid, pauses, bars and the axis with its labels."""
     lines, labels = [], []
     for tick in axis.ticks():
         x = _percent(tick.x)
@@ -153,8 +153,8 @@ def _plot(axis: Axis, rows: Sequence[_Row], height: int) -> Markup:
 
 
 def _pause(left: float, width: float, length: float, height: int) -> Markup:
-    """Return the mark of a pause left out: a gap in the axis between two slashes."""
-    words = tag("title", None, f"a pause of {duration(length)} is left out here")
+    """Return the mark of an omitted pause: a gap in the axis between two slashes."""
+    words = tag("title", None, f"a pause of {duration(length)} is left out")
     band = tag(
         "rect", {"class": "pause", "x": _percent(left), "y": height - 3, "width": _percent(width), "height": 6}, words
     )
@@ -193,7 +193,7 @@ def _handshake(axis: Axis, row: _Row) -> Markup:
         for bar in bars(one)
     ]
     whole = tag("rect", {"class": "whole", "x": _percent(left), "width": _percent(right - left), **box})
-    # A failure's end stands out of its row by its form too, and not by its colour alone.
+    # The end of a failure differs by its shape too, for readers who do not see the colour.
     reach = 0 if one.ending is Ending.COMPLETED else inset - 1
     y = {"y1": row.top + inset - reach, "y2": row.top + row.height - inset + reach}
     stop = tag("line", {"class": "stop", "x1": _percent(right), "x2": _percent(right), **y})
@@ -212,7 +212,7 @@ def _legend(report: Report) -> Markup:
     phases = [phase for phase in PHASES if any(getattr(one, phase) is not None for one in report.handshakes)]
     items = [tag("li", {"class": "heading"}, "Phases")]
     items += [_item(f"phase p-{phase}", "", _PHASE_WORDS[phase]) for phase in phases]
-    items.append(_item("rest", "", "waiting, until the end"))
+    items.append(_item("rest", "", "waiting until the end"))
     endings = [tag("li", {"class": "heading"}, "Endings")]
     for ending, count in report.counts.items():
         if count:

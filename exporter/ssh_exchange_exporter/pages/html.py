@@ -1,4 +1,4 @@
-"""HTML as values: text that is not known to be markup is escaped, and nothing else can be put into a page."""
+"""HTML as values: all text that is not Markup is escaped."""
 
 import base64
 import hashlib
@@ -9,7 +9,7 @@ from .stylesheet import STYLESHEET
 
 NAME = "SSH exchange exporter"
 _VOID = frozenset({"input", "link", "meta", "br"})
-# A browser reads these as code or style, which the policy below forbids: a page that has them is a mistake of ours.
+# A browser reads these as code or style, which the policy below forbids: an attribute of this kind is a bug.
 _FORBIDDEN = ("style", "on", "srcdoc")
 _ICON = (
     "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Crect width='16' height='16' "
@@ -18,7 +18,7 @@ _ICON = (
 
 
 class Markup(str):
-    """Text that is HTML already: made by `tag`, `escape`, `join` and nobody else."""
+    """Text that is HTML already; only `tag`, `escape` and `join` make it."""
 
     __slots__ = ()
 
@@ -28,7 +28,7 @@ Attributes = Mapping[str, str | int | None]
 
 
 def escape(text: str) -> Markup:
-    r"""Return a text as HTML shows it; what cannot be printed (controls, bidirectional marks) becomes `\u202e`."""
+    r"""Return text escaped for HTML; unprintable characters (controls, bidirectional marks) become `\u202e`."""
     if isinstance(text, Markup):
         return text
     if not text.isprintable():
@@ -37,7 +37,7 @@ def escape(text: str) -> Markup:
 
 
 def join(parts: Iterable[Child]) -> Markup:
-    """Return parts one after the other, each escaped unless it is Markup."""
+    """Return the parts joined, each escaped unless it is Markup."""
     return Markup("".join([part if type(part) is Markup else _escaped(part) for part in parts]))
 
 
@@ -46,9 +46,9 @@ def _escaped(child: Child) -> str:
 
 
 def tag(name: str, attributes: Attributes | None = None, *children: Child) -> Markup:
-    """Return an element; an attribute that is None is left out, one that is "" stands alone.
+    """Return an element; an attribute with the value None is left out, one with "" has no value.
 
-    Raises ValueError for attributes that the pages' policy forbids (style, on...).
+    Raises ValueError for attributes that the content security policy forbids (style, on...).
     """
     written = ""
     for key, value in attributes.items() if attributes else ():
@@ -62,12 +62,12 @@ def tag(name: str, attributes: Attributes | None = None, *children: Child) -> Ma
 
 
 def link(href: str, *children: Child) -> Markup:
-    """Return a link to a relative address, or to a part of the same page."""
+    """Return a link to a relative URL or an anchor of the same page."""
     return tag("a", {"href": href}, *children)
 
 
 def table(caption: str, headings: Iterable[str], rows: Iterable[Markup], name: str) -> Markup:
-    """Return a table in a container that scrolls by itself; `name` is its class, rows are whole `tr` elements."""
+    """Return a table in a scrolling container; `name` is its class, `rows` are `tr` elements."""
     head = tag("tr", None, *(tag("th", {"scope": "col"}, heading) for heading in headings))
     whole = tag(
         "table", {"class": name}, tag("caption", None, caption), tag("thead", None, head), tag("tbody", None, *rows)
@@ -76,12 +76,12 @@ def table(caption: str, headings: Iterable[str], rows: Iterable[Markup], name: s
 
 
 def badge(word: str) -> Markup:
-    """Return a state as its word, coloured by it."""
+    """Return a state as a coloured word."""
     return tag("span", {"class": f"badge is-{word.replace(' ', '-')}"}, word)
 
 
 def frame(title: str, body: Markup, *, depth: int) -> str:
-    """Return a whole page; `depth` is how many folders it lies below the landing page."""
+    """Return a complete page; `depth` is the number of folders between it and the landing page."""
     up = "../" * depth
     pages = [("metrics", "Metrics"), ("config", "Configuration"), ("runbook/", "Runbook"), ("-/healthy", "Health")]
     head = tag(
@@ -100,7 +100,7 @@ def frame(title: str, body: Markup, *, depth: int) -> str:
         tag("a", {"class": "home", "href": up or "./"}, NAME),
         tag("nav", {"aria-label": "Exporter"}, *(link(up + path, name) for path, name in pages)),
     )
-    skip = tag("a", {"class": "skip", "href": "#content"}, "To the content")
+    skip = tag("a", {"class": "skip", "href": "#content"}, "Skip to content")
     main = tag("main", {"id": "content"}, body)
     return f"<!doctype html>\n{tag('html', {'lang': 'en'}, head, tag('body', None, skip, top, main))}\n"
 

@@ -1,17 +1,16 @@
-"""The landing page: what the exporter is, a form for a probe, the fleet, and the recent probes."""
+"""The landing page: a form for a probe, the background targets, and the recent probes."""
 
 from collections import Counter
 from collections.abc import Sequence
 from urllib.parse import urlencode
 
-from check_ssh_exchange.diagnosis.cause import PHRASES, Cause, Confidence
 from check_ssh_exchange.report import quantile
 
 from ..result import FleetRow, Result
 from .html import NAME, Attributes, Markup, badge, frame, join, link, table, tag
 from .text import NONE, age, counted, duration, share
 
-FLEET_LIMIT = 5000  # rows; a browser takes seconds for more
+FLEET_LIMIT = 5000  # rows; a browser needs seconds to draw more
 RECENT_LIMIT = 200
 WAITING = "not yet"  # the state of a target before its first probe
 _ORDER = ("critical", "warning", "unknown", WAITING, "ok")
@@ -23,8 +22,6 @@ def landing(
     recent: Sequence[Result],
     modules: Sequence[str],
     now: float,
-    *,
-    can_probe: bool = True,
 ) -> str:
     """Return the page at /; `now` is in seconds since the epoch, `recent` begins with the latest."""
     intro = tag(
@@ -37,7 +34,7 @@ def landing(
         link("config", "config"),
         ".",
     )
-    parts = [tag("h1", None, NAME), intro, _form(modules, can_probe=can_probe), _fleet(rows, now), _recent(recent, now)]
+    parts = [tag("h1", None, NAME), intro, _form(modules), _fleet(rows, now), _recent(recent, now)]
     return frame("Overview", join(parts), depth=0)
 
 
@@ -45,10 +42,7 @@ def _section(name: str, heading: str, *children: Markup) -> Markup:
     return tag("section", {"aria-labelledby": name}, tag("h2", {"id": name}, heading), *children)
 
 
-def _form(modules: Sequence[str], *, can_probe: bool) -> Markup:
-    if not can_probe:
-        words = "Probes cannot be started from this page; configured targets are probed in the background."
-        return _section("probe", "Probe a server", tag("p", None, words))
+def _form(modules: Sequence[str]) -> Markup:
     target: Attributes = {
         "id": "target",
         "name": "target",
@@ -89,7 +83,7 @@ def _state(result: Result | None) -> str:
 
 def _fleet(rows: Sequence[FleetRow], now: float) -> Markup:
     if not rows:
-        words = "No background targets are configured; every probe is asked for by a scrape or by the form above."
+        words = "No background targets are configured. Scrapes and the form above start probes."
         return _section("fleet", "Background targets", tag("p", {"class": "quiet"}, words))
     counts = Counter(_state(row.result) for row in rows)
     ordered = sorted(rows, key=lambda row: (_ORDER.index(_state(row.result)), row.target, row.module))
@@ -102,7 +96,7 @@ def _fleet(rows: Sequence[FleetRow], now: float) -> Markup:
         many = counted(len(ordered) - FLEET_LIMIT, "further target is not shown", "further targets are not shown")
         omitted = tag("p", None, f"{many}: {words}.")
     shown = table(
-        "The last probe of each background target, those that fail first.",
+        "The last probe of each background target, failures first.",
         ("Target", "State", "Cause", "Closed early", "Banner (median)", "Last probe"),
         [_fleet_row(row, now) for row in ordered[:FLEET_LIMIT]],
         "cards fleet",
@@ -118,7 +112,7 @@ def _fleet_row(row: FleetRow, now: float) -> Markup:
     below = tag("small", None, small) if small else None
     cells = [tag("td", None, badge(_state(result)))]
     if result is None:
-        cells += [tag("td", {"class": "said"}, "waits for its first probe"), *(_figure(NONE, ""),) * 3]
+        cells += [tag("td", {"class": "said"}, "waiting for its first probe"), *(_figure(NONE, ""),) * 3]
         return tag("tr", None, tag("th", {"scope": "row"}, row.target, below), *cells)
     banners = result.report.durations("banner")
     cells += [
@@ -127,9 +121,9 @@ def _fleet_row(row: FleetRow, now: float) -> Markup:
         _figure(duration(quantile(banners, 0.5) if banners else None), "banner"),
         tag("td", {"class": "time"}, age(now - result.at)),
     ]
-    # A background target's probe is kept until its next one: whoever follows the link after that comes to the next one.
-    whose = urlencode({"target": row.target, "module": row.module})
-    drawn = link(f"history/{result.number}?{whose}", row.target)
+    # Only the last probe of a background target is kept: the query makes an older link lead to the newest one.
+    query = urlencode({"target": row.target, "module": row.module})
+    drawn = link(f"history/{result.number}?{query}", row.target)
     return tag("tr", None, tag("th", {"scope": "row"}, drawn, below), *cells)
 
 
@@ -137,34 +131,27 @@ def _figure(value: str, name: str) -> Markup:
     return tag("td", {"class": "none" if value == NONE else f"number {name}"}, value)
 
 
-def cause_words(result: Result) -> str:
-    """Return the cause's phrase, "perhaps" before it where it is no more than possible."""
-    cause, confidence = result.diagnosis.cause, result.diagnosis.confidence
-    is_guess = confidence is Confidence.POSSIBLE and cause is not Cause.UNEXPLAINED
-    return f"{'perhaps ' if is_guess else ''}{PHRASES[cause]}"
-
-
 def _cause(result: Result) -> Markup:
-    return link(f"runbook/{result.diagnosis.cause}", cause_words(result))
+    return link(f"runbook/{result.diagnosis.cause}", result.diagnosis.phrase)
 
 
 def _recent(recent: Sequence[Result], now: float) -> Markup:
     if not recent:
         return _section("recent", "Recent probes", tag("p", {"class": "quiet"}, "None yet."))
     shown = table(
-        "The latest first; each leads to its evidence and its drawing.",
+        "Latest first. Each target links to the evidence and the drawing of its probe.",
         ("Target", "State", "Cause", "Module", "When", "Took"),
         [_recent_row(result, now) for result in recent[:RECENT_LIMIT]],
         "cards recent",
     )
     omitted = None
     if len(recent) > RECENT_LIMIT:
-        omitted = tag("p", None, f"{counted(len(recent) - RECENT_LIMIT, 'earlier probe')} kept and not shown.")
+        omitted = tag("p", None, f"{counted(len(recent) - RECENT_LIMIT, 'earlier probe')} kept, not shown.")
     return _section("recent", "Recent probes", shown, omitted or Markup())
 
 
 def _recent_row(result: Result, now: float) -> Markup:
-    origin = tag("small", None, "in the background") if result.is_background else None
+    origin = tag("small", None, "background") if result.is_background else None
     return tag(
         "tr",
         None,

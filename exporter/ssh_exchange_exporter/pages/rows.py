@@ -1,4 +1,4 @@
-"""Which handshakes a drawing has room for, and in which groups they stand."""
+"""Rows of the drawing: which handshakes have room, and their groups."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -9,11 +9,11 @@ from check_ssh_exchange.report import PHASES, Handshake
 from .text import counted
 
 MOST_ROWS = 200
-MOST_WAVES = 20  # each has its own stretch of the axis
+MOST_WAVES = 20  # each has its own segment of the axis
 
 
 class Group(NamedTuple):
-    """Handshakes of one purpose, opened at one time; `name` says which."""
+    """Handshakes with one purpose, opened together; `name` is the heading."""
 
     name: str
     kind: str
@@ -28,7 +28,7 @@ class Group(NamedTuple):
 
 
 class Bar(NamedTuple):
-    """A phase of a handshake, from and to in seconds since the run's start; `phase` is "" for waiting in vain."""
+    """A phase of a handshake, in seconds since the start of the run; `phase` is "" for the wait until a failure."""
 
     phase: str
     start: float
@@ -36,12 +36,12 @@ class Bar(NamedTuple):
 
 
 def seconds(value: float) -> float:
-    """Return a time that can be drawn: no less than 0, and 0 for what is no number."""
+    """Return a time that can be drawn: at least 0, and 0 for NaN and infinity."""
     return max(0.0, value) if math.isfinite(value) else 0.0
 
 
 def bars(handshake: Handshake) -> list[Bar]:
-    """Return the phases one after the other from the handshake's SYN, none beyond its end, and what is left."""
+    """Return the phases in order from the SYN to the end of the handshake, and the rest of its time."""
     begun = seconds(handshake.started)
     end = begun + seconds(handshake.ended)
     found, at = [], begun
@@ -55,7 +55,7 @@ def bars(handshake: Handshake) -> list[Bar]:
 
 
 def groups(handshakes: Sequence[Handshake]) -> list[Group]:
-    """Return the handshakes by purpose and wave, in the order in which they began."""
+    """Return the handshakes by purpose and wave, in the order of their starts."""
     found: dict[tuple[str, int, bool, bool], list[Handshake]] = {}
     for one in handshakes:
         found.setdefault((one.role, one.wave, one.is_second_source, one.spoke_first), []).append(one)
@@ -70,21 +70,21 @@ def _name(key: tuple[str, int, bool, bool], members: Sequence[Handshake], waves:
     if role == "burst":
         return f"Burst, wave {wave}: {count:,} at once" if waves > 1 else f"Burst: {count:,} at once"
     if role == "baseline":
-        return "Baseline: one alone" if count == 1 else f"Baseline: {counted(count, 'handshake')}, one an address"
+        return "Baseline: one handshake" if count == 1 else f"Baseline: {counted(count, 'handshake')}, one per address"
     if is_second_source:
         return f"Recheck: from {members[0].source}"
     if spoke_first:
-        return "Recheck: we spoke first"
-    return "Recheck: one more alone" if count == 1 else f"{role.capitalize()}: {counted(count, 'handshake')}"
+        return "Recheck: client spoke first"
+    return "Recheck: one handshake" if count == 1 else f"{role.capitalize()}: {counted(count, 'handshake')}"
 
 
 def drawn(found: Iterable[Group]) -> tuple[list[Group], int]:
-    """Return the groups there is room for, and how many handshakes are left out: the last ones of the burst."""
+    """Return the groups that have room, and the number of handshakes left out (the last ones of the burst)."""
     found = list(found)
     room = MOST_ROWS
     kept: dict[int, Group] = {}
     waves = 0
-    # Baseline and rechecks first: without them the burst says little.
+    # Baseline and rechecks first: the burst is compared with them.
     for place, group in sorted(enumerate(found), key=lambda pair: pair[1].kind == "burst"):
         waves += group.kind == "burst"
         members = group.handshakes[: room if waves <= MOST_WAVES else 0]

@@ -1,7 +1,7 @@
-"""The pages' only stylesheet. It stands inside of each page, and the policy allows it by its hash.
+"""The stylesheet of all pages. Each page contains it, and the content security policy allows it by its hash.
 
-Colours come in two sets, light and dark. Texts keep a contrast of 4.5:1 against what is behind them in both, and no
-state or ending is told by colour alone.
+Colours come in two sets, light and dark. Text has a contrast of at least 4.5:1 against its background in both, and no
+state or ending differs by colour alone.
 """
 
 _LIGHT = {

@@ -1,10 +1,8 @@
-"""Times and shares as a person reads them."""
-
-import time
+"""Durations, ages, ratios and counts as text."""
 
 from check_ssh_exchange.remote.status_line import milliseconds
 
-NONE = "-"  # where there is nothing to show
+NONE = "-"  # the mark for no value
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
@@ -22,16 +20,11 @@ def in_milliseconds(seconds: float | None) -> str:
 
 
 def age(seconds: float) -> str:
-    """Return how long ago something was: `12 s ago`, `3 min ago`; "now" below a second and for clocks set back."""
+    """Return an age in seconds as `12 s ago`, `3 min ago`; "now" below a second and for a negative age."""
     for size, unit in _UNITS:
         if seconds >= size:
             return f"{int(seconds // size)} {unit} ago"
     return "now"
-
-
-def moment(at: float) -> str:
-    """Return a time (seconds since the epoch) as `2026-05-01 12:00:03 UTC`."""
-    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at))
 
 
 def share(ratio: float | None) -> str:

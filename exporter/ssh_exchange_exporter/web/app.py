@@ -1,4 +1,4 @@
-"""The endpoints."""
+"""The HTTP endpoints."""
 
 import asyncio
 import gzip
@@ -17,18 +17,18 @@ from ..configuration.target import parse_target
 from ..exposition.accept import OPENMETRICS, chosen
 from ..exposition.fleet_text import FleetText
 from ..exposition.series import probe_text
-from ..pages.history import history_page
 from ..pages.html import CONTENT_SECURITY_POLICY
 from ..pages.landing import landing
+from ..pages.probe_page import probe_page
 from ..pages.runbook import runbook_index, runbook_page
-from ..question import Forbidden, Question
+from ..probe_request import Forbidden, ProbeRequest
 from ..result import Result
 from ..service import Service
 from .debug import debug_text
 
 TIMEOUT_HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
-LONGEST = 120.0  # seconds a probe may take where neither the client nor the module says less
-LEAST = 0.5  # seconds; below this nothing can be measured
+LONGEST = 120.0  # seconds a probe may take where neither client nor module sets less
+LEAST = 0.5  # seconds; a shorter probe measures nothing
 PAGE_HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
@@ -38,7 +38,7 @@ PAGE_HEADERS = {
 
 
 class Endpoints:
-    """Answers requests from what the service knows."""
+    """The handlers of all endpoints."""
 
     def __init__(
         self, service: Service, timeout_offset: float, also_reload: Callable[[], tuple[str, ...]] = tuple
@@ -65,37 +65,35 @@ class Endpoints:
         return app
 
     async def probe(self, request: web.Request) -> web.Response:
-        """Probe a target by a module; the answer is of this probe alone."""
+        """Probe a target with a module; return the metrics of this probe alone."""
         begun = time.monotonic()
-        question = self._question(request)
-        seconds = min(question.module.timeout, self._scrape_timeout(request))
+        probe_request = self._probe_request(request)
+        seconds = min(probe_request.module.timeout, self._scrape_timeout(request))
         try:
-            answer = await self._service.desk.ask(question, seconds)
+            response = await self._service.broker.probe(probe_request, seconds)
         except Forbidden as refusal:
             self._service.own.forbidden.inc()
             raise web.HTTPForbidden(text=f"{refusal}\n") from None
         except asyncio.CancelledError:
             if self._service.is_ready:
                 raise
-            raise web.HTTPServiceUnavailable(text="the exporter is being stopped\n") from None
-        if answer.result is None:
-            raise web.HTTPServiceUnavailable(text="there is no result yet\n")
+            raise web.HTTPServiceUnavailable(text="the exporter is stopping\n") from None
         took = time.monotonic() - begun
-        if question.trace:
-            metrics = probe_text(answer, answer.result, took, seconds)
-            return _plain(debug_text(answer, answer.result, question, metrics))
+        if probe_request.trace:
+            metrics = probe_text(response, took, seconds)
+            return _plain(debug_text(response, probe_request, metrics))
         kind = chosen(request.headers.get("Accept"))
         wants_gzip = _wants_gzip(request)
-        written = probe_text(answer, answer.result, took, seconds, is_openmetrics=kind == OPENMETRICS)
+        written = probe_text(response, took, seconds, is_openmetrics=kind == OPENMETRICS)
         return _exposition(_packed(written.encode(), wants_gzip=wants_gzip), kind, wants_gzip=wants_gzip)
 
-    def _question(self, request: web.Request) -> Question:
+    def _probe_request(self, request: web.Request) -> ProbeRequest:
         query = request.query
         target = query.get("target", "").strip()
         if not target:
-            raise web.HTTPBadRequest(text="the parameter target is missing: /probe?target=HOST[:PORT]\n")
+            raise web.HTTPBadRequest(text="parameter target is missing: /probe?target=HOST[:PORT]\n")
         if len(query.getall("target")) > 1 or len(query.getall("module", [])) > 1:
-            raise web.HTTPBadRequest(text="target and module may be given once\n")
+            raise web.HTTPBadRequest(text="target and module must be given at most once\n")
         try:
             parsed = parse_target(target)
         except ValueError as error:
@@ -104,33 +102,33 @@ class Endpoints:
         module = self._service.configuration.modules.get(name)
         if module is None:
             self._service.own.unknown_module.inc()
-            raise web.HTTPBadRequest(text=f'there is no module "{printable(name, 80)}"\n')
+            raise web.HTTPBadRequest(text=f'unknown module "{printable(name, 80)}"\n')
         is_debug = query.get("debug", "").lower() in ("true", "1", "on")
-        return Question(parsed, target, name, module, trace=is_debug, allowed=self._service.allowed)
+        return ProbeRequest(parsed, target, name, module, trace=is_debug, allowed=self._service.allowed)
 
     def _scrape_timeout(self, request: web.Request) -> float:
         text = request.headers.get(TIMEOUT_HEADER)
         if text is None:
             return LONGEST
-        # What float() takes besides ("1_0", "inf", Arabic digits) is nobody's timeout.
+        # float() would accept more ("1_0", "inf", Arabic digits) than a client sends as a timeout.
         if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{0,9})?", text.strip(), re.ASCII) or float(text) <= 0:
-            raise web.HTTPBadRequest(text=f"{TIMEOUT_HEADER} is not a number of seconds\n")
+            raise web.HTTPBadRequest(text=f"{TIMEOUT_HEADER} must be a number of seconds above 0\n")
         seconds = float(text)
-        # An offset larger than the timeout would leave nothing; the scrape is then better tried than given up.
+        # An offset above the timeout leaves no time: ignore it then, since a probe may still be in time.
         left = seconds - self._offset if seconds > self._offset else seconds
         return min(LONGEST, max(min(LEAST, seconds), left))
 
     async def metrics(self, request: web.Request) -> web.Response:
-        """Return what the exporter knows of itself and of the background targets."""
+        """Return the metrics of the exporter and of the background targets."""
         kind = chosen(request.headers.get("Accept"))
         wants_gzip = _wants_gzip(request)
-        subjects = tuple(self._service.fleet.subjects.values())
+        targets = tuple(self._service.fleet.targets.values())
 
         def write() -> bytes:
-            fleet = self._fleet_text.write(subjects, is_openmetrics=kind == OPENMETRICS)
+            fleet = self._fleet_text.write(targets, is_openmetrics=kind == OPENMETRICS)
             return _packed(_rendered(self._service.own.registry, kind, fleet.encode()), wants_gzip=wants_gzip)
 
-        # A large page takes long: written here it would keep every probe waiting.
+        # In a thread: writing a large page in the event loop would delay every probe.
         async with self._writing:
             body = await asyncio.to_thread(write)
         return _exposition(body, kind, wants_gzip=wants_gzip)
@@ -138,24 +136,24 @@ class Endpoints:
     async def home(self, _: web.Request) -> web.Response:
         """Return the landing page."""
         service = self._service
-        rows = [subject.row for subject in service.fleet.subjects.values()]
+        rows = [target.row for target in service.fleet.targets.values()]
         modules = sorted(service.configuration.modules)
-        recent = service.history.recent()
+        recent = service.recent.recent()
         page = await asyncio.to_thread(landing, __version__, rows, recent, modules, time.time())
         return _page(page)
 
     async def history(self, request: web.Request) -> web.Response:
-        """Return one probe drawn; of a background target's that is no longer kept, the way to its newest."""
+        """Return the page of a probe; redirect to the newest of its background target where it is no longer kept."""
         number = request.match_info["number"]
         known = re.fullmatch(r"[0-9]{1,18}", number, re.ASCII)
-        result: Result | None = self._service.history.find(int(number)) if known else None
+        result: Result | None = self._service.recent.find(int(number)) if known else None
         if result is None:
             if known and (
                 newest := self._service.fleet.newest(request.query.get("target"), request.query.get("module"))
             ):
                 raise web.HTTPFound(f"{newest.number}?{request.query_string}")
-            raise web.HTTPNotFound(text="this probe is not kept, or no longer\n")
-        return _page(await asyncio.to_thread(history_page, result, time.time()))
+            raise web.HTTPNotFound(text="probe not found: it does not exist or is no longer kept\n")
+        return _page(await asyncio.to_thread(probe_page, result, time.time()))
 
     async def runbook_index(self, _: web.Request) -> web.Response:
         """Return the list of causes."""
@@ -176,17 +174,17 @@ class Endpoints:
         return _plain(await asyncio.to_thread(self._service.configuration.to_yaml))
 
     async def healthy(self, _: web.Request) -> web.Response:
-        """Say that the program runs."""
+        """Return 200 while the program runs."""
         return _plain("Healthy\n")
 
     async def ready(self, _: web.Request) -> web.Response:
-        """Say whether probes are answered."""
+        """Return 200 while probes are answered, else 503."""
         if not self._service.is_ready:
             raise web.HTTPServiceUnavailable(text="Not ready\n")
         return _plain("Ready\n")
 
     async def reload(self, _: web.Request) -> web.Response:
-        """Read the configuration anew."""
+        """Reload the configuration."""
         errors = await self._service.reload(await asyncio.to_thread(self._also_reload))
         if errors:
             raise web.HTTPInternalServerError(text="".join(f"{error}\n" for error in errors))
@@ -195,19 +193,19 @@ class Endpoints:
 
 @web.middleware
 async def sentences(request: web.Request, handler: Callable[[web.Request], object]) -> web.StreamResponse:
-    """Answer what the router cannot place with a sentence as well."""
+    """Replace the router's own texts for 404 and 405 by a sentence."""
     try:
         return await handler(request)  # type: ignore[misc, no-any-return]
     except web.HTTPMethodNotAllowed as error:
         allowed = ", ".join(sorted(error.allowed_methods))
-        body = f"{request.method if request.method.isascii() else 'this method'} is not for this page, {allowed} is\n"
-        raise web.HTTPMethodNotAllowed(
-            request.method, sorted(error.allowed_methods), text=printable(body) + "\n"
-        ) from None
-    except web.HTTPNotFound as error:
-        if error.text and error.text.startswith("404"):
-            raise web.HTTPNotFound(text="there is no such page\n") from None
-        raise
+        method = f"method {printable(request.method, 80)}" if request.method.isascii() else "this method"
+        text = f"{method} is not allowed; use {allowed}\n"
+        raise web.HTTPMethodNotAllowed(request.method, sorted(error.allowed_methods), text=text) from None
+    except web.HTTPNotFound:
+        # The router marks what it has no handler for; a handler's own 404 has a sentence already.
+        if request.match_info.http_exception is None:
+            raise
+        raise web.HTTPNotFound(text="page not found\n") from None
 
 
 def _plain(body: str) -> web.Response:

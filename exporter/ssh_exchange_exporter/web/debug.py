@@ -1,23 +1,30 @@
-"""The answer to `debug=true`: the run line by line, its report, its metrics and the module, as text."""
+"""The response to `debug=true`: the run line by line, its report, its metrics and the module, as text."""
 
 import json
 
 from check_ssh_exchange.remote.json_output import document
 from check_ssh_exchange.remote.status_line import text
 
-from ..question import Answer, Question
-from ..result import Result
+from ..probe_request import ProbeRequest
+from ..probe_response import ProbeResponse, ResponseKind
+
+# What is said of a result that is not a new probe's.
+ORIGINS = {
+    ResponseKind.CACHED: "no probe could begin in time; this result is {age:.1f} s old\n",
+    ResponseKind.DEFERRED: "held back by the budget; this result is {age:.1f} s old\n",
+}
 
 
-def debug_text(answer: Answer, result: Result, question: Question, metrics: str) -> str:
-    """Return all that is known of a probe."""
-    thresholds = question.module.expectations().thresholds
-    held = f"held back by the budget, this result is {answer.age:.1f} s old\n" if answer.is_deferred else ""
-    module = question.module.model_dump_json(indent=2)
+def debug_text(response: ProbeResponse, request: ProbeRequest, metrics: str) -> str:
+    """Return everything about a probe as text."""
+    result = response.result
+    thresholds = request.module.expectations().thresholds
+    held = ORIGINS.get(response.kind, "").format(age=response.age)
+    module = request.module.model_dump_json(indent=2)
     parts = {
         "Log of the probe": held + text(result.outcome, thresholds, 3),
         "Report": json.dumps(document(result.outcome), indent=2) + "\n",
         "Metrics": metrics,
-        f"Module {question.module_name}": module + "\n",
+        f"Module {request.module_name}": module + "\n",
     }
     return "\n".join(f"{title}\n{'-' * len(title)}\n{body}" for title, body in parts.items())

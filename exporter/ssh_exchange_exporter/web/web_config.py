@@ -10,12 +10,12 @@ from typing import Annotated, NamedTuple
 
 from pydantic import AfterValidator, model_validator
 
+from ..budget.token_bucket import TokenBucket
 from ..configuration.duration import GoDuration, between
 from ..configuration.errors import ConfigurationError
 from ..configuration.file import Stamp, read_text, stamp_of
 from ..configuration.validation import KeyErrors, Section, unknown, validate
 from ..configuration.yaml_document import MAX_BYTES, Document, parse, text_only
-from .rate import Bucket
 from .scalars import Count, Flag, Text
 from .tls import TlsServer
 from .users import Users, is_hash
@@ -82,9 +82,9 @@ class RateLimit(Section):
             raise KeyErrors([("burst", "must be at least 1; otherwise every request would be refused")])
         return self
 
-    def bucket(self) -> Bucket | None:
+    def bucket(self) -> TokenBucket | None:
         """Return a full bucket; None without a limit."""
-        return Bucket(self.interval, self.burst) if self.interval else None
+        return TokenBucket(self.burst, 1 / self.interval) if self.interval else None
 
 
 class File(Section):
@@ -154,7 +154,7 @@ class _Latest(NamedTuple):
     config: WebConfig
     context: ssl.SSLContext | None
     users: Users
-    rate: Bucket | None
+    rate: TokenBucket | None
 
 
 class LiveWebConfig:
@@ -183,7 +183,7 @@ class LiveWebConfig:
         return self._latest.users
 
     @property
-    def rate(self) -> Bucket | None:
+    def rate(self) -> TokenBucket | None:
         """The limit for all clients together; None: no limit."""
         return self._latest.rate
 

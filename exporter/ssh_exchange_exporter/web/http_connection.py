@@ -1,4 +1,4 @@
-"""One connection of a client: aiohttp's handling of requests under a deadline that no client can put off."""
+"""An HTTP connection: aiohttp's request handler with deadlines that a client cannot extend."""
 
 import asyncio
 import logging
@@ -14,16 +14,16 @@ log = logging.getLogger("ssh_exchange_exporter")
 
 
 class Deadlines(NamedTuple):
-    """Seconds: for a TLS handshake, a request's head, its handling, and taking the response and asking again."""
+    """Seconds for the TLS handshake, the head of a request, its handling, and the client's time with the response."""
 
     handshake: float = 10.0
     head: float = 15.0
-    handling: float = 150.0  # the longest probe, that of a scrape without a timeout (120 s), and some waiting for it
+    handling: float = 150.0  # the longest probe (120 s, without a scrape timeout) and a margin
     answer: float = 75.0
 
 
 class Stage(Enum):
-    """What the client or we have to be done with before the deadline."""
+    """What has to end before the deadline."""
 
     HEAD = "head"
     HANDLING = "handling"
@@ -33,10 +33,10 @@ class Stage(Enum):
 DEADLINES = Deadlines()
 
 
-class Visitor(web.RequestHandler):
-    """A connection that is aborted when a deadline passes; only a whole step moves the deadline, never a byte.
+class HttpConnection(web.RequestHandler):
+    """Abort the connection when a deadline passes; only a complete step sets a new deadline, never a single byte.
 
-    `allows` judges a client's certificate before any request is read; `gone` is called when all is over.
+    `allows` checks the client certificate before any request is read; `gone` is called when the connection is closed.
     """
 
     def __init__(
@@ -55,40 +55,40 @@ class Visitor(web.RequestHandler):
         self._deadlines = deadlines
         self._allows = allows
         self.gone: Callable[[], None] | None = None
-        # aiohttp forgets its transport when it closes it, but a close waits for the client to take what is buffered.
+        # aiohttp drops its transport when it closes it, but a close waits until the client has read what is buffered.
         self._connection: asyncio.Transport | None = None
         self._is_admitted = False
         self._is_busy = False
         self._deadline: asyncio.TimerHandle | None = None
 
     @property
-    def has_come(self) -> bool:
-        """Whether the connection was made (after the TLS handshake, if there is one)."""
+    def is_established(self) -> bool:
+        """Return whether the connection is established, the TLS handshake included."""
         return self._connection is not None
 
     @property
     def is_idle(self) -> bool:
-        """Whether no request is being handled or answered."""
+        """Return whether no request is handled or answered."""
         return not self._is_busy
 
     def abort(self) -> None:
-        """Ends the connection at once, without waiting for the client."""
+        """Close the connection at once, without waiting for the client."""
         if self._connection is not None:
             self._connection.abort()
 
     def begin(self) -> None:
-        """The head of a request is complete: its handling begins."""
+        """Start the deadline for handling a request: its head is complete."""
         self._is_busy = True
         self._enter(Stage.HANDLING, self._deadlines.handling)
 
     def answered(self) -> None:
-        """The response begins: it is to be taken, and the next request may begin."""
+        """Start the deadline for the client to read the response and send the next request."""
         self._enter(Stage.ANSWER, self._deadlines.answer)
 
     async def finish_response(
         self, request: BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """As aiohttp's; when it returns, the connection is idle."""
+        """Finish as aiohttp does, then mark the connection idle."""
         try:
             return await super().finish_response(request, resp, start_time)
         finally:
@@ -96,10 +96,10 @@ class Visitor(web.RequestHandler):
             self.idle_since = self._loop.time()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begins to read requests, unless the client's certificate does not allow it."""
+        """Begin to read requests, or abort where the client certificate is not allowed."""
         self._connection = cast(asyncio.Transport, transport)
         if self._allows is not None and not self._allows(transport.get_extra_info("peercert") or {}):
-            log.debug("closed: the client's certificate holds no allowed name")
+            log.debug("closed: the client certificate has no allowed name")
             self._connection.abort()
             return
         self._is_admitted = True
@@ -107,7 +107,7 @@ class Visitor(web.RequestHandler):
         self._enter(Stage.HEAD, self._deadlines.head)
 
     def data_received(self, data: bytes) -> None:
-        """The first byte after an answer is the beginning of a head, which has to be complete in its time."""
+        """Pass data to aiohttp; the first byte after a response starts the deadline for the next head."""
         if not self._is_admitted:
             return
         if data and self.stage is Stage.ANSWER:
@@ -115,7 +115,7 @@ class Visitor(web.RequestHandler):
         super().data_received(data)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Over, whoever ended it."""
+        """Cancel the deadline and report the connection as gone."""
         if self._deadline is not None:
             self._deadline.cancel()
         if self._is_admitted:
@@ -124,9 +124,9 @@ class Visitor(web.RequestHandler):
             self.gone()
 
     def log_exception(self, *args: Any, **kw: Any) -> None:
-        """What a client sends wrongly is no error of ours: it fills no log."""
+        """Log malformed requests at debug level only."""
         if isinstance(kw.get("exc_info"), HttpProcessingError):
-            log.debug("no valid request: %s", type(kw["exc_info"]).__name__)
+            log.debug("malformed request: %s", type(kw["exc_info"]).__name__)
         else:
             super().log_exception(*args, **kw)
 
@@ -137,5 +137,5 @@ class Visitor(web.RequestHandler):
         self._deadline = self._loop.call_later(seconds, self._expire)
 
     def _expire(self) -> None:
-        log.debug("closed: the time for the %s is over", self.stage.value)
+        log.debug("closed: deadline of the %s passed", self.stage.value)
         self.abort()

@@ -10,10 +10,10 @@ import pytest
 from check_ssh_exchange.diagnosis.evaluate import evaluate
 from check_ssh_exchange.ending import Ending
 from check_ssh_exchange.report import Report
+from ssh_exchange_exporter.background.targets import BackgroundTarget, Fleet, TargetSpec
 from ssh_exchange_exporter.configuration.module import Module
 from ssh_exchange_exporter.configuration.target import parse_target
-from ssh_exchange_exporter.fleet import Fleet, Subject, Wanted
-from ssh_exchange_exporter.history import History
+from ssh_exchange_exporter.recent_probes import RecentProbes
 from ssh_exchange_exporter.result import Result
 
 from ..reports import run
@@ -22,8 +22,8 @@ BOUNDS = (0.001, 0.01, 0.1)
 MODULE = Module()
 
 
-def wanted(text: str, interval: float = 60.0, labels: Mapping[str, str] = MappingProxyType({})) -> Wanted:
-    return Wanted(text, parse_target(text), tuple(sorted(labels.items())), "default", MODULE, interval)
+def spec(text: str, interval: float = 60.0, labels: Mapping[str, str] = MappingProxyType({})) -> TargetSpec:
+    return TargetSpec(text, parse_target(text), tuple(sorted(labels.items())), "default", MODULE, interval)
 
 
 def result(number: int, report: Report, *, is_background: bool = True) -> Result:
@@ -33,17 +33,17 @@ def result(number: int, report: Report, *, is_background: bool = True) -> Result
 
 def fleet_of(count: int, interval: float = 60.0) -> Fleet:
     fleet = Fleet()
-    fleet.replace([wanted(f"192.0.2.{number}:22", interval) for number in range(count)], BOUNDS, 1000.0)
+    fleet.replace([spec(f"192.0.2.{number}:22", interval) for number in range(count)], BOUNDS, 1000.0)
     return fleet
 
 
-def walk(fleet: Fleet, until: float) -> list[tuple[float, Subject]]:
+def walk(fleet: Fleet, until: float) -> list[tuple[float, BackgroundTarget]]:
     """Probe without delay whatever is due until then."""
     done = []
     while (due := fleet.next_due()) is not None and due < until:
-        subject = fleet.pop()
-        done.append((due, subject))
-        fleet.again(subject, due)
+        target = fleet.pop()
+        done.append((due, target))
+        fleet.again(target, due)
     return done
 
 
@@ -56,8 +56,8 @@ def test_first_probes_are_spread_over_the_interval() -> None:
 
 def test_each_target_has_its_turn_every_interval_and_no_two_rounds_are_alike() -> None:
     times: dict[int, list[float]] = {}
-    for due, subject in walk(fleet_of(50), 1000.0 + 60 * 30):
-        times.setdefault(id(subject), []).append(due)
+    for due, target in walk(fleet_of(50), 1000.0 + 60 * 30):
+        times.setdefault(id(target), []).append(due)
     assert len(times) == 50
     for dues in times.values():
         gaps = [after - before for before, after in itertools.pairwise(dues)]
@@ -68,8 +68,8 @@ def test_each_target_has_its_turn_every_interval_and_no_two_rounds_are_alike() -
 
 def test_turns_that_were_missed_are_not_made_up_for() -> None:
     fleet = fleet_of(1)
-    subject = fleet.pop()
-    fleet.again(subject, 5000.0)
+    target = fleet.pop()
+    fleet.again(target, 5000.0)
     assert fleet.next_due() == 5000.0
 
 
@@ -83,33 +83,33 @@ def test_a_target_that_was_held_back_comes_back_when_the_budget_does() -> None:
 
 def test_a_reload_keeps_counters_and_turns_and_drops_what_is_gone() -> None:
     fleet = Fleet()
-    fleet.replace([wanted("192.0.2.1:22"), wanted("192.0.2.2:22")], BOUNDS, 1000.0)
-    first, second = fleet.subjects.values()
+    fleet.replace([spec("192.0.2.1:22"), spec("192.0.2.2:22")], BOUNDS, 1000.0)
+    first, second = fleet.targets.values()
     first.add(result(1, run(Ending.COMPLETED, Ending.CLOSED)))
     due = first.due
-    gone = fleet.replace([wanted("192.0.2.1:22"), wanted("192.0.2.3:22", labels={"site": "fra"})], BOUNDS, 1010.0)
+    gone = fleet.replace([spec("192.0.2.1:22"), spec("192.0.2.3:22", labels={"site": "fra"})], BOUNDS, 1010.0)
     assert gone == [second]
-    kept, new = fleet.subjects.values()
+    kept, new = fleet.targets.values()
     assert kept is first
     assert kept.due == due
-    assert kept.tally.endings[Ending.CLOSED] == 1
+    assert kept.counters.endings[Ending.CLOSED] == 1
     assert new.labels == {"target": "192.0.2.3:22", "site": "fra"}
-    assert {subject.wanted.text for _, subject in walk(fleet, 1080.0)} == {"192.0.2.1:22", "192.0.2.3:22"}
+    assert {target.spec.text for _, target in walk(fleet, 1080.0)} == {"192.0.2.1:22", "192.0.2.3:22"}
 
 
 def test_other_buckets_begin_new_histograms_and_keep_the_counters() -> None:
     fleet = fleet_of(1)
-    (subject,) = fleet.subjects.values()
-    subject.add(result(1, run(Ending.COMPLETED)))
-    fleet.replace([subject.wanted], (1.0, 2.0), 1001.0)
-    assert subject.tally.endings[Ending.COMPLETED] == 1
-    assert subject.tally.distributions["banner"].counts == [0, 0, 0]
+    (target,) = fleet.targets.values()
+    target.add(result(1, run(Ending.COMPLETED)))
+    fleet.replace([target.spec], (1.0, 2.0), 1001.0)
+    assert target.counters.endings[Ending.COMPLETED] == 1
+    assert target.counters.distributions["banner"].counts == [0, 0, 0]
 
 
 def test_a_shorter_interval_counts_at_once() -> None:
     fleet = Fleet()
-    fleet.replace([wanted("192.0.2.1:22", 3600.0)], BOUNDS, 1000.0)
-    fleet.replace([wanted("192.0.2.1:22", 5.0)], BOUNDS, 1000.0)
+    fleet.replace([spec("192.0.2.1:22", 3600.0)], BOUNDS, 1000.0)
+    fleet.replace([spec("192.0.2.1:22", 5.0)], BOUNDS, 1000.0)
     due = fleet.next_due()
     assert due is not None
     assert due <= 1005.0
@@ -117,26 +117,26 @@ def test_a_shorter_interval_counts_at_once() -> None:
 
 
 def test_histograms_hold_completed_handshakes_by_their_bucket() -> None:
-    subject = Subject(wanted("192.0.2.1:22"), BOUNDS)
-    subject.add(result(1, run(Ending.COMPLETED, Ending.COMPLETED, Ending.CLOSED_AFTER_BANNER, banner=0.01)))
-    subject.add(result(2, run(Ending.COMPLETED, banner=0.5)))
-    banner = subject.tally.distributions["banner"]
+    target = BackgroundTarget(spec("192.0.2.1:22"), BOUNDS)
+    target.add(result(1, run(Ending.COMPLETED, Ending.COMPLETED, Ending.CLOSED_AFTER_BANNER, banner=0.01)))
+    target.add(result(2, run(Ending.COMPLETED, banner=0.5)))
+    banner = target.counters.distributions["banner"]
     assert banner.counts == [0, 2, 0, 1]
     assert banner.total == pytest.approx(0.52)
 
 
 def test_history_keeps_failures_longer_and_each_targets_last() -> None:
-    history = History(3)
+    recent = RecentProbes(3)
     bad = result(1, run(Ending.CLOSED), is_background=False)
-    history.add(bad)
+    recent.add(bad)
     for number in range(2, 9):
-        history.add(result(number, run(Ending.COMPLETED), is_background=False))
-    assert [kept.number for kept in history.recent()] == [8, 7, 6, 1]
-    assert history.find(1) is bad
-    assert history.find(2) is None
+        recent.add(result(number, run(Ending.COMPLETED), is_background=False))
+    assert [kept.number for kept in recent.recent()] == [8, 7, 6, 1]
+    assert recent.find(1) is bad
+    assert recent.find(2) is None
     for number in range(20, 30):
-        history.keep("one", result(number, run(Ending.COMPLETED)))
-    assert history.find(28) is None
-    assert history.find(29) is not None
-    history.forget("one")
-    assert history.find(29) is None
+        recent.keep("one", result(number, run(Ending.COMPLETED)))
+    assert recent.find(28) is None
+    assert recent.find(29) is not None
+    recent.forget("one")
+    assert recent.find(29) is None

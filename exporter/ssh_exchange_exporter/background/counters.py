@@ -1,4 +1,4 @@
-"""What a background target's probes add up to: counters by ending, histograms by phase. No clock, no metric library."""
+"""Counters of a background target: handshakes by ending, histograms by phase. No clock, no metric library."""
 
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from check_ssh_exchange.report import PHASES, Report
 
 
 class Distribution:
-    """Counts of durations (seconds) by the upper bounds of their buckets; the last count is of those above all."""
+    """Counts of durations (seconds) by bucket; the last count is of durations above every bound."""
 
     __slots__ = ("counts", "total")
 
@@ -17,20 +17,20 @@ class Distribution:
         self.total = 0.0
 
 
-class Tally:
-    """Adds up reports. The handshakes that completed alone enter the distributions."""
+class Counters:
+    """Sums over reports. Only completed handshakes enter the distributions."""
 
     __slots__ = ("bounds", "distributions", "endings")
 
     def __init__(self, bounds: Sequence[float], depth: Depth) -> None:
         self.bounds = tuple(bounds)
         self.endings = dict.fromkeys(Ending, 0)
-        # From the start, at zero: rate() sees the first increase of a series only where it has seen the series before.
+        # All phases start at zero: rate() misses the first increase of a series that did not exist before.
         phases = PHASES[: 2 + list(Depth).index(depth)]
         self.distributions = {phase: Distribution(len(self.bounds)) for phase in phases}
 
     def add(self, report: Report) -> None:
-        """Count one more run."""
+        """Add a run."""
         for handshake in report.handshakes:
             self.endings[handshake.ending] += 1
         for phase in PHASES:
@@ -38,6 +38,6 @@ class Tally:
             if durations:
                 distribution = self.distributions.setdefault(phase, Distribution(len(self.bounds)))
                 for duration in durations:
-                    # A bucket's bound is within it (le: less or equal).
+                    # A bound belongs to its bucket (le: less or equal).
                     distribution.counts[bisect_left(self.bounds, duration)] += 1
                     distribution.total += duration

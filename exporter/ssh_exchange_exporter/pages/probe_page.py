@@ -1,14 +1,16 @@
-"""The page of one probe: the cause in large, what speaks for it, what to do, and every handshake."""
+"""The page of one probe: the cause, its evidence, what to do, and every handshake."""
 
 from collections.abc import Iterable, Sequence
 
 from check_ssh_exchange.diagnosis.cause import PHRASES, Cause, Confidence
+from check_ssh_exchange.plugin.output import MAX_SUMMARY
 from check_ssh_exchange.report import PHASES, Handshake, Report
 
+from ..moment import moment
 from ..result import Result
 from .drawing import drawing
 from .html import Attributes, Child, Markup, badge, frame, join, link, table, tag
-from .text import age, counted, duration, in_milliseconds, moment
+from .text import age, counted, duration, in_milliseconds
 
 CONFIDENCE_WORDS = {
     Confidence.CERTAIN: "certain",
@@ -17,7 +19,7 @@ CONFIDENCE_WORDS = {
 }
 
 
-def history_page(result: Result, now: float) -> str:
+def probe_page(result: Result, now: float) -> str:
     """Return the page of a probe; `now` is in seconds since the epoch."""
     report, diagnosis = result.report, result.diagnosis
     reasons = [
@@ -43,9 +45,9 @@ def _section(heading: str, *children: Child) -> Markup:
 
 def _verdict(result: Result) -> Markup:
     state = str(result.verdict.state)
-    report = result.report
+    fault = result.report.fault
     sure = tag("span", {"class": "sure"}, CONFIDENCE_WORDS[result.diagnosis.confidence])
-    # How sure one is of having no explanation is nothing to be told.
+    # The confidence of having no explanation says nothing.
     is_named = result.diagnosis.cause is not Cause.UNEXPLAINED
     return tag(
         "div",
@@ -54,9 +56,8 @@ def _verdict(result: Result) -> Markup:
         tag("h1", None, PHRASES[result.diagnosis.cause]),
         tag("p", None, "Confidence: ", sure) if is_named else None,
         tag("p", None, result.summary),
-        tag("p", None, "Not carried out: ", report.fault.sentence)
-        if report.fault and report.fault.sentence not in result.summary
-        else None,
+        # A fault is the summary, cut to the length of a status line.
+        tag("p", None, "Not carried out: ", fault.sentence) if fault and len(fault.sentence) > MAX_SUMMARY else None,
     )
 
 
@@ -88,15 +89,17 @@ def _facts(result: Result, now: float) -> Markup:
         "Runbook": _runbook(diagnosis.cause),
         "Target": result.target,
         "Address": report.address and f"{report.address} port {report.port}",
-        "Seen from": report.source,
+        "Probed from": report.source,
         "Module": result.module,
-        "Asked for by": "background" if result.is_background else "a request",
+        "Requested by": "background probing" if result.is_background else "an HTTP request",
         "Depth": f"{report.depth}, {counted(report.asked, 'handshake')}",
         "Server": server and tag("code", None, server.identification),
         "Host key": report.host_key and tag("code", None, report.host_key),
         "Name resolved in": None if report.resolve is None else duration(report.resolve),
-        "Held by others": others or None,
-        "Whose doing": "our own burst reached the limit" if diagnosis.self_inflicted else None,
+        "Other clients": others or None,
+        "Self-inflicted": "yes: the burst of this probe reached the limit by itself"
+        if diagnosis.self_inflicted
+        else None,
     }
     pairs = [join([tag("dt", None, term), tag("dd", None, fact)]) for term, fact in known.items() if fact]
     return _section("The probe", tag("dl", None, *pairs))
@@ -114,8 +117,8 @@ def _handshakes(report: Report) -> Markup:
     headings = ["#", "Role", "Ending", *(f"{phase} (ms)" for phase in phases), "End (ms)"]
     has_words = any(one.text or one.detail for one in report.handshakes)
     shown = table(
-        "Every handshake, in the order of their SYNs.",
-        [*headings, *(["Said, or seen"] if has_words else []), "Address", "Our port"],
+        "All handshakes, in the order of their SYNs.",
+        [*headings, *(["Text or detail"] if has_words else []), "Address", "Source port"],
         [_row(one, phases, has_words=has_words) for one in report.handshakes],
         "handshakes",
     )
@@ -127,7 +130,7 @@ def _row(one: Handshake, phases: Sequence[str], *, has_words: bool) -> Markup:
     swatch: Attributes = {"class": f"swatch e-{one.ending}", "width": 10, "height": 10, "aria-hidden": "true"}
     said = [tag("code", None, one.text) if one.text else None, tag("small", None, one.detail) if one.detail else None]
     role = one.role if one.role != "burst" or one.wave < 2 else f"burst, wave {one.wave}"
-    role += " (second source)" if one.is_second_source else " (we spoke first)" if one.spoke_first else ""
+    role += " (second source)" if one.is_second_source else " (client spoke first)" if one.spoke_first else ""
     numbers = [getattr(one, phase) for phase in phases]
     return tag(
         "tr",

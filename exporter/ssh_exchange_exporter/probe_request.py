@@ -1,4 +1,4 @@
-"""What is asked of the exporter, and what it answers."""
+"""A request for a probe: target, module and the targets that are allowed."""
 
 from typing import NamedTuple
 
@@ -7,17 +7,16 @@ from check_ssh_exchange.probe.connection import Address
 
 from .configuration.allowed import Allowed
 from .configuration.module import Module
-from .result import Result
 
 
 class Forbidden(Exception):
-    """The target is none of those allowed; the text says so in a sentence."""
+    """The target is not allowed; the text is a sentence for the client."""
 
 
-class Question(NamedTuple):
-    """What to probe and how; `module` is as the configuration had it when the question was asked.
+class ProbeRequest(NamedTuple):
+    """What to probe and how; `module` is that of the configuration in force when the request came.
 
-    `text` is the target as it was written; `allowed` None lets every target pass (those of the configuration).
+    `text` is the target as the client wrote it; `allowed` is None for background targets, which are always allowed.
     """
 
     target: Target
@@ -29,42 +28,30 @@ class Question(NamedTuple):
     allowed: Allowed | None = None
 
     @property
-    def subject(self) -> tuple[object, ...]:
-        """Return what results are remembered by."""
+    def result_key(self) -> tuple[object, ...]:
+        """Return the key of the last result and of the history."""
         return (self.target, self.module_name)
 
     @property
     def key(self) -> tuple[object, ...]:
-        """Return what two questions have in common that one probe answers."""
-        # Each list by itself: what a reload forbids must not be answered by a probe from before it.
+        """Return the key of a probe in flight: requests with the same key share one."""
+        # The list of allowed targets is part of it: a probe from before a reload must not answer what it forbids.
         restriction = None if self.allowed is None or self.allowed.is_everything else id(self.allowed)
         return (self.target, self.module_name, id(self.module), self.trace, restriction)
 
     @property
     def is_listed(self) -> bool:
-        """Return whether the target is allowed as it is written, whatever its addresses are."""
+        """Return whether the target is allowed by its name, whatever its addresses are."""
         return self.allowed is None or self.allowed.names(self.target.host)
 
     def require_listed(self) -> None:
-        """Raise Forbidden for a host that cannot be allowed, before anybody is asked for its addresses."""
+        """Raise Forbidden for a host that no entry can allow, before its name is resolved."""
         if not self.is_listed and not (self.allowed and self.allowed.has_networks):
             raise Forbidden(f"{self.text} is not among the allowed targets")
 
     def require_allowed(self, addresses: list[Address]) -> None:
-        """Raise Forbidden for a host with an address that is not allowed, unless its name is."""
+        """Raise Forbidden unless the name is allowed or every address is."""
         if self.allowed is None or self.is_listed:
             return
         if not all(self.allowed.holds(address.text) for address in addresses):
             raise Forbidden(f"{self.text} is not among the allowed targets")
-
-
-class Answer(NamedTuple):
-    """A result and how old it is (seconds since its run ended).
-
-    `result` is None when the budget holds a background probe back; it allows one in `wait` seconds.
-    """
-
-    result: Result | None
-    age: float = 0.0
-    is_deferred: bool = False
-    wait: float = 0.0

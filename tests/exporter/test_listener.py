@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from ssh_exchange_exporter.web.door import origin
+from ssh_exchange_exporter.web.http_connection import Deadlines
+from ssh_exchange_exporter.web.listener import origin
 from ssh_exchange_exporter.web.sockets import bind
-from ssh_exchange_exporter.web.visitor import Deadlines
 
 from .served import (
     GET,
@@ -40,7 +40,7 @@ def test_a_client_that_says_nothing_is_dropped() -> None:
     async def test() -> None:
         async with serving(deadlines=only(head=0.2)) as served:
             assert await is_dropped(await served.connect())
-            await until(lambda: served.door.open == 0)
+            await until(lambda: served.listener.open == 0)
 
     run(test)
 
@@ -82,7 +82,7 @@ def test_an_idle_connection_is_dropped() -> None:
             assert (await ask(streams)).status == 200
             assert (await ask(streams)).status == 200
             assert await is_dropped(streams)
-            await until(lambda: served.door.open == 0)
+            await until(lambda: served.listener.open == 0)
 
     run(test)
 
@@ -97,8 +97,8 @@ def test_a_client_that_does_not_take_its_response_is_dropped(tmp_path: Path, sig
             for rest in (b"", b"Connection: close\r\n"):
                 _, writer = await served.connect(context)
                 writer.write(GET % (b"/large", rest))  # a stream that nobody reads stops taking after a while
-                await until(lambda: served.door.open == 1)
-                await until(lambda: served.door.open == 0)
+                await until(lambda: served.listener.open == 1)
+                await until(lambda: served.listener.open == 0)
                 writer.transport.abort()
 
     run(test)
@@ -162,7 +162,7 @@ async def flood(served: Served, number: int, opened: list[socket.socket]) -> Non
         opened.append(socket.socket())
         opened[-1].settimeout(0)
         await asyncio.get_running_loop().sock_connect(opened[-1], ("127.0.0.1", served.port))
-    await until(lambda: served.door.open + served.door.refused + served.door.evicted >= number)
+    await until(lambda: served.listener.open + served.listener.refused + served.listener.evicted >= number)
 
 
 def descriptors() -> int:
@@ -180,7 +180,7 @@ def test_a_flood_of_idle_connections_leaves_the_door_serving(
         async with serving(live, most=64, most_each=48) as served:
             before = descriptors()
             await flood(served, 700, idle_clients)
-            assert served.door.open <= 48
+            assert served.listener.open <= 48
             await until(lambda: descriptors() - before - 700 <= 64)
             for _ in range(3):
                 assert (await served.get("/", context=context)).body == b"hello"
@@ -195,8 +195,8 @@ def test_taking_a_whole_backlog_leaves_the_loop_to_others(idle_clients: list[soc
         async with serving(sockets=sockets, most_each=400) as served:
             for _ in range(5):
                 await asyncio.sleep(0)
-            assert served.door.open < 100
-            await until(lambda: served.door.open == 300)
+            assert served.listener.open < 100
+            await until(lambda: served.listener.open == 300)
 
     run(test)
 
@@ -206,9 +206,9 @@ def test_connections_at_work_are_not_evicted_but_new_ones_closed(idle_clients: l
         lost: list[int] = []
         async with serving(most=4, lost=lambda: lost.append(1)) as served:
             working = [asyncio.create_task(served.get("/slow?seconds=1.5")) for _ in range(4)]
-            await until(lambda: sum(not guest.visitor.is_idle for guest in served.door._guests) == 4)
+            await until(lambda: sum(not connection.http.is_idle for connection in served.listener._connections) == 4)
             await flood(served, 20, idle_clients)
-            assert served.door.refused == len(lost) == 20
+            assert served.listener.refused == len(lost) == 20
             assert [answer.body for answer in await asyncio.gather(*working)] == [b"late"] * 4
             assert (await served.get()).status == 200
 
@@ -221,7 +221,7 @@ def test_one_origin_cannot_take_all_places(idle_clients: list[socket.socket]) ->
             other = await asyncio.open_connection("127.0.0.1", served.port, local_addr=("127.0.0.2", 0))
             assert (await ask(other)).status == 200
             await flood(served, 50, idle_clients)
-            assert served.door.open == 11
+            assert served.listener.open == 11
             assert (await ask(other)).status == 200  # the longest idle one, but not of the flooder
             other[1].close()
 
@@ -243,7 +243,7 @@ def test_without_descriptors_the_door_waits_and_goes_on(caplog: pytest.LogCaptur
                         spare.append(os.dup(waiting.fileno()))
                 with contextlib.suppress(BlockingIOError):
                     waiting.connect(("127.0.0.1", served.port))
-                await until(lambda: "cannot take a connection: Too many open files" in caplog.text)
+                await until(lambda: "cannot accept a connection: Too many open files" in caplog.text)
             finally:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
                 for each in spare:
@@ -253,15 +253,15 @@ def test_without_descriptors_the_door_waits_and_goes_on(caplog: pytest.LogCaptur
             streams[1].close()
 
     run(test)
-    assert caplog.text.count("cannot take a connection") == 1
+    assert caplog.text.count("cannot accept a connection") == 1
 
 
 def test_a_shut_door_takes_nobody_but_lets_requests_end() -> None:
     async def test() -> None:
         async with serving() as served:
             working = asyncio.create_task(served.get("/slow?seconds=0.5"))
-            await until(lambda: any(not guest.visitor.is_idle for guest in served.door._guests))
-            await served.door.shut()
+            await until(lambda: any(not connection.http.is_idle for connection in served.listener._connections))
+            await served.listener.close()
             with pytest.raises(ConnectionRefusedError):
                 await served.connect()
             assert (await working).body == b"late"
@@ -276,13 +276,13 @@ def test_a_thousand_connections_leave_nothing_behind(tmp_path: Path, signed: Pat
     async def test() -> None:
         async with serving(live) as served:
             assert await comes_in(served, context)
-            await until(lambda: served.door.open == 0)
+            await until(lambda: served.listener.open == 0)
             before, tasks = descriptors(), len(asyncio.all_tasks())
             for _ in range(20):
                 await asyncio.gather(*(comes_in(served, context) for _ in range(5)))
                 for streams in [await served.connect() for _ in range(45)]:
                     streams[1].close()
-            await until(lambda: served.door.open == 0)
+            await until(lambda: served.listener.open == 0)
             await until(lambda: descriptors() <= before and len(asyncio.all_tasks()) <= tasks)
 
     run(test)

@@ -10,7 +10,7 @@ from pathlib import Path
 import bcrypt
 import pytest
 
-from ssh_exchange_exporter.web.visitor import Deadlines
+from ssh_exchange_exporter.web.http_connection import Deadlines
 
 from .served import (
     TLS,
@@ -127,7 +127,7 @@ def test_a_client_comes_in_by_its_certificate(
         async with serving(live) as served:
             assert await comes_in(served, client(signed, name, version)) is admitted
             assert len(served.handled) == int(admitted)
-            await until(lambda: served.door.open == 0)
+            await until(lambda: served.listener.open == 0)
 
     run(test)
 
@@ -144,7 +144,7 @@ def test_only_an_allowed_name_comes_in(
         async with serving(live) as served:
             assert await comes_in(served, client(signed, name, version)) is admitted
             assert len(served.handled) == int(admitted)
-            await until(lambda: served.door.open == 0)
+            await until(lambda: served.listener.open == 0)
 
     run(test)
 
@@ -162,7 +162,7 @@ def test_a_failed_handshake_is_no_news(tmp_path: Path, signed: Path, caplog: pyt
                 streams[1].close()
             strict = ssl.create_default_context()  # does not know our authority
             assert not await comes_in(served, strict)
-            await until(lambda: served.door.open == 0)
+            await until(lambda: served.listener.open == 0)
             assert await comes_in(served, client(signed))
 
     with caplog.at_level(logging.INFO):
@@ -176,6 +176,6 @@ def test_a_handshake_has_its_deadline(tmp_path: Path, signed: Path) -> None:
     async def test() -> None:
         async with serving(live, deadlines=Deadlines(handshake=0.2)) as served:
             assert await is_dropped(await served.connect())
-            await until(lambda: served.door.open == 0)
+            await until(lambda: served.listener.open == 0)
 
     run(test)

@@ -1,4 +1,4 @@
-"""What one run may spend of its servers' allowances, and what it has spent."""
+"""What one run takes from the budgets of its servers, and what it puts back."""
 
 import time
 from collections import Counter
@@ -10,65 +10,72 @@ from check_ssh_exchange.plan import Followup, Plan, Policy
 from check_ssh_exchange.probe.connection import Address
 from check_ssh_exchange.report import Handshake, Report, Server
 
-from .allowance import Allowance
-from .ip_address import plain
-from .prober import source_towards
-from .servers import Peer, Servers
+from ..ip_address import plain
+from ..prober import source_towards
+from .server_state import ServerState, ServerStates
+from .source_budget import SourceBudget
 
 # What a user may change, as the configuration spells it.
 KEYS = budget.Spelling("handshakes: {}", "concurrency: {}", "exempt: true")
 
-FAILED_LOGIN = 5  # handshakes that a refused login costs with OpenSSH (srclimit.c, PerSourcePenalties authfail:5)
+FAILED_LOGIN = 5  # handshakes that a failed login costs with OpenSSH (srclimit.c, PerSourcePenalties authfail:5)
 
 
-class Booking:
-    """The allowances of one run: held servers, from the source that the run will use."""
+class Reservation:
+    """The budgets of one run: locked servers, and the source address that the run uses towards each."""
 
     def __init__(
-        self, servers: Servers, peers: list[Peer], plan: Plan, addresses: list[Address], subject: Hashable
+        self,
+        servers: ServerStates,
+        states: list[ServerState],
+        plan: Plan,
+        addresses: list[Address],
+        requester: Hashable,
     ) -> None:
         self._servers = servers
-        self._subject = subject
+        self._requester = requester
         self._plan = plan
-        self._peers = {peer.place.address: peer for peer in peers}
+        self._states = {state.key.address: state for state in states}
         self._sources = {
             plain(address.text): plain(plan.sources[0] if plan.sources else source_towards(address))
             for address in addresses
         }
         self._taken: Counter[tuple[str, str]] = Counter()
 
-    def _allowance(self, address: str, source: str) -> Allowance:
-        return self._servers.allowance(self._peers[address], source)
+    def _budget(self, address: str, source: str) -> SourceBudget:
+        return self._servers.budget(self._states[address], source)
 
-    def _limited(self) -> Iterator[Allowance]:
-        """Yield the allowances that bind: those at servers that hold handshakes against us, or may."""
+    def _limited(self) -> Iterator[SourceBudget]:
+        """Yield the budgets that apply: those of servers that penalise handshakes, or may."""
         for address, source in self._sources.items():
-            server = self._peers[address].server
+            server = self._states[address].server
             if budget.limit(server, self._plan.depth, is_exempt=self._plan.exempt) is not None:
-                yield self._allowance(address, source)
+                yield self._budget(address, source)
 
     def is_covered(self) -> bool:
-        """Return whether the run may be made now, and leaves enough to those who asked before."""
-        now = time.monotonic()
-        return all(allowance.covers(self._plan.handshakes, now, self._subject) for allowance in self._limited())
-
-    def claim(self, *, comes_back: bool) -> float:
-        """Wait for the allowances with the others; return the seconds until it may be made."""
+        """Return whether the run may begin now and leaves enough to the requests that wait before it."""
         now, handshakes = time.monotonic(), self._plan.handshakes
-        waits = [a.claim(handshakes, now, self._subject, comes_back=comes_back) for a in self._limited()]
+        return all(limited.covers(handshakes, now, self._requester) for limited in self._limited())
+
+    def wait(self, *, comes_back: bool) -> float:
+        """Put the request into the queue of each budget; return the seconds until the run may begin."""
+        now, handshakes = time.monotonic(), self._plan.handshakes
+        waits = [
+            limited.wait_for(handshakes, now, self._requester, comes_back=comes_back) for limited in self._limited()
+        ]
         return max(waits, default=0.0)
 
     def take(self) -> None:
-        """Spend what the run will need at most before its follow-ups."""
+        """Take what the run needs at most before its follow-ups."""
         for address, source in self._sources.items():
             self._take(address, source, self._plan.handshakes)
 
     def _take(self, address: str, source: str, handshakes: int) -> None:
-        self._allowance(address, source).take(handshakes, time.monotonic(), self._subject)
+        self._budget(address, source).take(handshakes, time.monotonic(), self._requester)
         self._taken[address, source] += handshakes
 
     def policy(self) -> Policy:
-        """Return the policy of the plugin, with follow-ups only as far as there is allowance for them."""
+        """Return the policy of the plugin, with the follow-ups that the budgets cover."""
         ours = budget.policy(self._plan, KEYS)
 
         def followups(report: Report) -> tuple[Followup, ...]:
@@ -77,36 +84,36 @@ class Booking:
         return Policy(ours.refusal, followups)
 
     def _affords(self, followup: Followup, report: Report) -> bool:
-        # The run asks an address that served it again, else the first (probe/run.py).
+        # A follow-up goes to an address that served the run, else to the first (probe/run.py).
         served = (handshake.address for handshake in report.handshakes if handshake.ending is Ending.COMPLETED)
         address = plain(next(served, report.address or ""))
-        if followup is Followup.CONTROL_PORT or address not in self._peers:
+        if followup is Followup.CONTROL_PORT or address not in self._states:
             return True
         source = plain(self._plan.sources[1]) if followup is Followup.SECOND_SOURCE else self._sources[address]
         said = (handshake for handshake in report.handshakes if plain(handshake.address) == address)
         server = servers_of(said).get(address)
-        is_bound = budget.limit(server, self._plan.depth, is_exempt=self._plan.exempt) is not None
-        if is_bound and not self._allowance(address, source).covers(1, time.monotonic()):
+        is_limited = budget.limit(server, self._plan.depth, is_exempt=self._plan.exempt) is not None
+        if is_limited and not self._budget(address, source).covers(1, time.monotonic()):
             return False
         self._take(address, source, 1)
         return True
 
     def settle(self, report: Report | None) -> None:
-        """Give back what the run did not spend; None, of a run that was cut off: nothing."""
+        """Put back what the run did not spend; nothing for None, the report of a run that was cancelled."""
         spent = self._taken if report is None else costs(report)
         now = time.monotonic()
-        for place in self._taken.keys() | {place for place in spent if place[0] in self._peers}:
-            self._allowance(*place).settle(self._taken[place] - spent[place], now)
+        for pair in self._taken.keys() | {pair for pair in spent if pair[0] in self._states}:
+            self._budget(*pair).settle(self._taken[pair] - spent[pair], now)
 
     def note(self, servers: dict[str, Server]) -> None:
-        """Remember what software answered at which address."""
+        """Remember the software seen at each address."""
         for address, server in servers.items():
-            if address in self._peers:
-                self._peers[address].server = server
+            if address in self._states:
+                self._states[address].server = server
 
 
 def costs(report: Report) -> Counter[tuple[str, str]]:
-    """Return how many handshakes a run has cost, by server's address and source of ours.
+    """Return how many handshakes a run has cost, by server address and source address.
 
     A connection that was never accepted costs nothing, nor does a login that succeeds.
     """
@@ -121,7 +128,7 @@ def costs(report: Report) -> Counter[tuple[str, str]]:
 
 
 def servers_of(handshakes: Iterable[Handshake]) -> dict[str, Server]:
-    """Return what software answered, by address."""
+    """Return the software that answered, by address."""
     found = {}
     for handshake in handshakes:
         if handshake.identification is not None:

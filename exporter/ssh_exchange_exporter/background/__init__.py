@@ -1,0 +1,1 @@
+"""Probes of background targets: which, when, and what they add up to."""

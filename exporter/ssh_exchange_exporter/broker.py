@@ -1,0 +1,152 @@
+"""Broker of probes. Identical concurrent requests share one probe; requests over budget get the last result."""
+
+import asyncio
+import itertools
+import math
+from collections.abc import Callable, Iterable
+
+from check_ssh_exchange.ending import Depth
+from check_ssh_exchange.probe.errors import ProbeError
+from check_ssh_exchange.report import Report
+
+from .attempt import Attempt
+from .budget.reservation import Reservation, servers_of
+from .budget.server_state import ServerKey, ServerState, ServerStates, release
+from .in_flight import InFlight
+from .ip_address import plain
+from .judging import Judge
+from .last_results import LastResults, without_trace
+from .own_metrics import OwnMetrics
+from .probe_request import ProbeRequest
+from .probe_response import ProbeResponse, ResponseKind, earlier
+from .prober import Prober
+from .result import Result
+from .runner import Runner
+
+GRACE = 0.4  # seconds that a response may come after its deadline
+# Of the time left after resolving: a run that waited longer for other probes to end would call a slow server dead.
+WAITING_SHARE = 0.5
+
+
+# The result of a probe, and the one before it of the same target and module.
+OnResult = Callable[[Result, Result | None], None]
+
+
+class ProbeBroker:
+    """Answers requests by probes or from the last results. To be made and used within one running loop."""
+
+    def __init__(self, prober: Prober, servers: ServerStates, own: OwnMetrics, on_result: OnResult) -> None:
+        self._prober = prober
+        self._servers = servers
+        self._own = own
+        self._on_result = on_result
+        self._last_results = LastResults()
+        self._judge = Judge(self._last_results)
+        self._numbers = itertools.count(1)
+        self._in_flight: InFlight[ProbeResponse] = InFlight()
+        self._runner = Runner(prober)
+
+    async def probe(self, request: ProbeRequest, seconds: float) -> ProbeResponse:
+        """Return a response within `seconds` and GRACE. Raises Forbidden."""
+        request.require_listed()
+        # A run with half the time may see a slow server as a dead one, so it must not answer a request with all of it.
+        key = (*request.key, math.frexp(seconds)[1])
+        task, is_shared = self._in_flight.join(key, lambda: self._attempt(Attempt(request, seconds)))
+        if is_shared:
+            self._own.shared.inc()
+        try:
+            async with asyncio.timeout(seconds + GRACE):
+                response = await asyncio.shield(task)  # a client may go away; the result is of use to the next one
+        except TimeoutError:
+            attempt = Attempt(request, seconds)
+            why = "the probe that was under way did not end in time"
+            # Its addresses may not be known yet, nor whether they are allowed.
+            return self._without_probe(attempt, why) if request.is_listed else self._unavailable(attempt, why)
+        if is_shared and response.kind is ResponseKind.FRESH:
+            return response._replace(kind=ResponseKind.SHARED)
+        return response
+
+    async def _attempt(self, attempt: Attempt) -> ProbeResponse:
+        request = attempt.request
+        measurement = attempt.measurement
+        try:
+            addresses = await self._prober.resolve(measurement)
+        except ProbeError as error:
+            return self._record(attempt, measurement.failed(error))
+        request.require_allowed(addresses)
+        keys = [ServerKey(plain(address.text), request.target.port) for address in addresses]
+        try:
+            async with asyncio.timeout(measurement.seconds_left * WAITING_SHARE):
+                states = await self._servers.acquire(keys)
+        except TimeoutError:
+            return self._without_probe(attempt, "another probe of this server was under way all the time")
+        try:
+            reservation = Reservation(self._servers, states, measurement.plan, addresses, request.result_key)
+            wait = None if reservation.is_covered() else reservation.wait(comes_back=request.is_background)
+        except BaseException:
+            release(states)
+            raise
+        if wait is not None:
+            release(states)
+            return self._deferred(attempt, states, wait)
+        report = await self._runner.run(measurement, states, reservation)
+        reservation.note(servers_of(report.handshakes))
+        response = self._record(attempt, report)
+        self._note_last(states, report, request)
+        return response
+
+    def _record(self, attempt: Attempt, report: Report) -> ProbeResponse:
+        """Number, remember and count the result of a probe."""
+        request = attempt.request
+        result = self._judge.judge(request, report, attempt.at, attempt.elapsed)
+        result = result._replace(number=next(self._numbers))
+        before = self._last_results.result(request.result_key)
+        self._last_results.put(request.result_key, without_trace(result))
+        self._own.probes.labels(_origin(request)).inc()
+        self._on_result(result, before)
+        return ProbeResponse(result)
+
+    def _note_last(self, states: Iterable[ServerState], report: Report, request: ProbeRequest) -> None:
+        # The further addresses of a name may be other servers: a run tells nothing of those it did not connect to.
+        asked = {plain(handshake.address) for handshake in report.handshakes}
+        for state in states:
+            if state.key.address in asked:
+                state.last = self._last_results.result(request.result_key)
+
+    def _deferred(self, attempt: Attempt, states: Iterable[ServerState], wait: float) -> ProbeResponse:
+        request = attempt.request
+        self._own.deferred.labels(_origin(request)).inc()
+        # The result of another module for the same server says more than none.
+        of_server = next((state.last for state in states if state.last and _is_answer(request, state.last)), None)
+        last = self._last_results.result(request.result_key) or of_server
+        if last is not None:
+            return earlier(last, ResponseKind.DEFERRED, wait)
+        why = f"the budget for this server is spent, a probe may be made in {wait:.0f} s"
+        return self._unavailable(attempt, why)._replace(kind=ResponseKind.DEFERRED, wait=wait)
+
+    def _without_probe(self, attempt: Attempt, why: str) -> ProbeResponse:
+        """Return a response from the last result, or a placeholder that says why there is no probe."""
+        last = self._last_results.result(attempt.request.result_key)
+        return earlier(last, ResponseKind.CACHED) if last else self._unavailable(attempt, why)
+
+    def _unavailable(self, attempt: Attempt, why: str) -> ProbeResponse:
+        # No number, log line or count: nothing was probed.
+        report = attempt.measurement.failed(ProbeError(why))
+        result = self._judge.judge(attempt.request, report, attempt.at, attempt.elapsed)
+        return ProbeResponse(result, ResponseKind.UNAVAILABLE)
+
+    async def close(self, seconds: float) -> None:
+        """Wait up to `seconds` for probes in flight, then cancel them."""
+        await self._in_flight.close(seconds)
+        await self._runner.close()
+
+
+def _origin(request: ProbeRequest) -> str:
+    return "background" if request.is_background else "probe"
+
+
+def _is_answer(request: ProbeRequest, result: Result) -> bool:
+    """Return whether another module's result answers a request; a deeper depth that failed says nothing about it."""
+    depths = list(Depth)
+    is_deeper = depths.index(result.report.depth) > depths.index(Depth(request.module.depth))
+    return result.report.completed > 0 or not is_deeper

@@ -1,0 +1,1 @@
+"""How many handshakes a source address may still make against a server."""

@@ -1,0 +1,37 @@
+"""Work in flight, by key: requests with the same key share one task."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Hashable
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class InFlight(Generic[T]):
+    """Tasks that have not ended. To be used within one running loop."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[Hashable, asyncio.Task[T]] = {}
+
+    def join(self, key: Hashable, begin: Callable[[], Coroutine[Any, Any, T]]) -> tuple[asyncio.Task[T], bool]:
+        """Return the task of this key and whether it is an earlier request's; begin one where there is none."""
+        task = self._tasks.get(key)
+        if task is not None:
+            return task, True
+        task = self._tasks[key] = asyncio.create_task(begin())
+        task.add_done_callback(lambda done: self._ended(key, done))
+        return task, False
+
+    def _ended(self, key: Hashable, task: asyncio.Task[T]) -> None:
+        del self._tasks[key]
+        if not task.cancelled():
+            task.exception()  # asyncio logs an exception that was never read, and every requester may have gone away
+
+    async def close(self, seconds: float) -> None:
+        """Wait up to `seconds` for the tasks to end, then cancel them."""
+        tasks = set(self._tasks.values())
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=seconds)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
