@@ -12,7 +12,7 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.dev
 	@sh tests/prepare.sh
-	$(BIN)/python -m pytest --reruns 1 -rfER
+	$(BIN)/python -m pytest -rfE
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -24,15 +24,15 @@ def source(number: int) -> str:
     return f"127.{60 + number // 62_500}.{number // 250 % 250}.{number % 250 + 1}"
 
 
-def answers(runs: int) -> Iterator[tuple[str, Answer]]:
-    """Yield what each of `runs` default runs said, with the server's name."""
+def answers(runs: int, *options: str) -> Iterator[tuple[str, Answer]]:
+    """Yield the answer of each of `runs` runs, with the server's name; without options they are default runs."""
     zoo.build(SERVERS)
     with ExitStack() as stack:
         ports = {name: stack.enter_context(zoo.server(name)).port for name in SERVERS}
 
         def one(number: int) -> tuple[str, Answer]:
             name = SERVERS[number % len(SERVERS)]
-            return name, run(Target("127.0.0.1", ports[name], ("-S", source(number))))
+            return name, run(Target("127.0.0.1", ports[name], ("-S", source(number), *options)))
 
         with ThreadPoolExecutor(AT_ONCE) as pool:
             yield from pool.map(one, range(runs))

@@ -18,7 +18,6 @@ from .lab.front_door import SECONDS, assert_served, at, check, start
 
 SILENT: Script = []
 NOTICE: Script = [send(b"Exceeded MaxStartups\r\n"), FIN]
-BOOKED = 0.3  # seconds; the server has accepted a connection before the plugin has counted it
 
 KEYS = {
     "": "schema target state summary server handshakes counts early_close_ratio latency diagnosis perfdata",
@@ -200,8 +199,7 @@ def interrupted(scripts: list[Script], number: signal.Signals, met: int, *option
     """Send a signal to a run with a minute left as soon as the server has met so many clients; return its output."""
     with FakeSshd(*scripts) as server, start(*at(server), "-t", "60", *options) as plugin:
         try:
-            wait_until(lambda: len(server.peers) >= met)
-            time.sleep(BOOKED)
+            wait_until(lambda: len(server.peers) >= met and is_asleep(plugin.pid))
             sent = time.monotonic()
             plugin.send_signal(number)
             out, err = plugin.communicate(timeout=SECONDS)
@@ -219,11 +217,19 @@ def wait_until(holds: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
+def is_asleep(pid: int) -> bool:
+    """Return whether a plugin waits in its event loop.
+
+    The kernel wakes the client of a connection before it lets the server accept it. A plugin that sleeps after that
+    has counted the connection.
+    """
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+
+
 def test_two_signals_at_once_are_like_one() -> None:
     with FakeSshd(SILENT) as server, start(*at(server), "-t", "60") as plugin:
         try:
-            wait_until(lambda: len(server.peers) >= 1)
-            time.sleep(BOOKED)
+            wait_until(lambda: len(server.peers) >= 1 and is_asleep(plugin.pid))
             # A stopped process takes both in the moment it goes on.
             for number in (signal.SIGSTOP, signal.SIGTERM, signal.SIGINT, signal.SIGCONT):
                 plugin.send_signal(number)
@@ -235,6 +241,7 @@ def test_two_signals_at_once_are_like_one() -> None:
     assert out.count("\n") == 1
 
 
+@pytest.mark.timing
 def test_a_timeout_below_a_second_is_kept_and_no_ok() -> None:
     with FakeSshd(SILENT) as server:
         begun = time.monotonic()

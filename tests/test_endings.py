@@ -37,7 +37,7 @@ from tests.lab.fake_sshd import (
 from tests.lab.front_door import check
 
 LATE = 0.15  # seconds that a late reader leaves the kernel's news unread
-NOISE = 1.5  # seconds that a machine under load may add to a deadline
+NOISE = 20.0  # seconds that a busy machine may add to a deadline; a run that ignores its deadline has no end
 
 SERVED: dict[str, Script] = {
     "as usual": HEALTHY,
@@ -103,15 +103,18 @@ ENDINGS: dict[str, tuple[Script, Ending, object]] = {
 TIMED = {Ending.BANNER_TIMEOUT, Ending.KEXINIT_TIMEOUT}
 
 
-def probe(server: FakeSshd, handshakes: int = 1, timeout: float = 5.0, depth: Depth = Depth.KEXINIT) -> Report:
+def probe(server: FakeSshd, handshakes: int = 1, timeout: float = 30.0, depth: Depth = Depth.KEXINIT) -> Report:
     return measure(Target(server.address, server.port), Plan(handshakes=handshakes, timeout=timeout, depth=depth))
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
-@pytest.mark.parametrize("what", ENDINGS)
+@pytest.mark.parametrize(
+    "what",
+    [pytest.param(what, marks=[pytest.mark.timing] * (ending in TIMED)) for what, (_, ending, _) in ENDINGS.items()],
+)
 def test_what_a_server_does_has_one_ending_and_its_text_inside_the_deadline(what: str, address: str) -> None:
     script, ending, text = ENDINGS[what]
-    timeout = 0.6 if ending in TIMED else 5.0
+    timeout = 0.6 if ending in TIMED else 30.0
     with FakeSshd(script, address=address) as server:
         report = probe(server, timeout=timeout)
     handshake = report.handshakes[0]
@@ -181,7 +184,7 @@ def late(script: Script, seconds: float = LATE) -> Handshake:
         connection = Connection(address, Exchange(Depth.KEXINIT), Role.BASELINE, lambda _: None)
         try:
             begun = time.monotonic_ns()
-            engine.open(connection, begun + 5_000_000_000)
+            engine.open(connection, begun + 60_000_000_000)
             time.sleep(seconds)
             while not connection.is_ended:
                 engine.step()
@@ -198,6 +201,7 @@ def test_a_late_reader_sees_the_same_ending(what: str) -> None:
     assert text is ... or handshake.text == text
 
 
+@pytest.mark.timing
 def test_latency_is_the_servers_and_not_the_late_readers() -> None:
     handshake = late([send(IDENTIFICATION), pause(0.001), send(KEXINIT)], seconds=0.6)
     assert handshake.ending is Ending.COMPLETED

@@ -312,6 +312,7 @@ def test_all_addresses_are_probed_and_listed(net: Namespace, server: zoo.Server,
 # --- resolvers
 
 
+@pytest.mark.timing
 def test_a_resolver_that_never_answers_ends_in_unknown_within_the_timeout(net: Namespace) -> None:
     silence = net.server.nft("input", "udp dport 53 drop")
     with silence, net.client.files(resolv_conf="nameserver 192.0.2.2\n", nsswitch_conf=NSSWITCH):

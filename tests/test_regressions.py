@@ -20,6 +20,7 @@ HEALTHY = [send(IDENTIFICATION), hear(1), send(KEXINIT), hear(4000)]
 LATE = [pause(0.8), *HEALTHY]
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("concurrency", [2, 4])
 def test_a_baseline_that_answers_in_the_pause_before_the_burst_does_not_cut_the_run(concurrency: int) -> None:
     # Patience ends after a quarter of 3 s, the pause after it lasts up to 0.25 s: 0.8 s lies between.

@@ -158,6 +158,7 @@ def test_a_server_that_answers_exactly_the_kth_is_counted_right(served: int) -> 
     assert (first[0].ending is Ending.COMPLETED) == (served == 0)
 
 
+@pytest.mark.timing
 def test_silent_connections_do_not_keep_answered_ones_from_completing() -> None:
     with FakeSshd(HEALTHY, [], HEALTHY, [], HEALTHY) as server:
         report = run(server, 5, timeout=1.5)
@@ -166,6 +167,7 @@ def test_silent_connections_do_not_keep_answered_ones_from_completing() -> None:
     assert report.early_close_ratio == 0.0
 
 
+@pytest.mark.timing
 def test_a_silent_server_ends_a_whole_run_inside_the_deadline() -> None:
     with FakeSshd([]) as server:
         report = run(server, 5, timeout=1.0)
@@ -184,6 +186,7 @@ def test_a_hundred_at_once_are_really_at_once() -> None:
 # --- latency
 
 
+@pytest.mark.timing
 def test_a_server_that_thinks_has_a_slow_banner_and_a_fast_connect() -> None:
     with FakeSshd([pause(0.3), *HEALTHY]) as server:
         report = run(server, 3)
@@ -194,6 +197,7 @@ def test_a_server_that_thinks_has_a_slow_banner_and_a_fast_connect() -> None:
         assert handshake.connect < 0.1
 
 
+@pytest.mark.timing
 def test_the_kexinit_has_its_own_latency() -> None:
     with FakeSshd([send(IDENTIFICATION), hear(len(CLIENT)), pause(0.3), send(KEXINIT)]) as server:
         (handshake,) = run(server, 1).handshakes
@@ -209,6 +213,7 @@ def test_a_banner_takes_until_its_last_byte() -> None:
     assert handshake.banner >= 0.009 * (len(IDENTIFICATION) - 1)
 
 
+@pytest.mark.timing
 def test_failed_handshakes_enter_no_latency_figure() -> None:
     with FakeSshd(HEALTHY, [pause(0.8), FIN], [pause(0.8), send(b"No\r\n"), FIN], HEALTHY) as server:
         answer = check("-H", server.address, "-p", str(server.port), "-n", "4", "--output-format", "json")

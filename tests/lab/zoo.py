@@ -26,8 +26,8 @@ from tests.lab.chroots import PUBLIC_KEYS, RECIPES, USER, ZooError, build, cache
 
 __all__ = ["RECIPES", "Chroot", "Server", "Settings", "ZooError", "build", "copy", "free_port", "missing", "server"]
 
-START_SECONDS = 10.0  # sshd listens after 20 to 60 ms; ten seconds are for a machine under load
-STOP_SECONDS = 5.0  # SIGKILL cannot be refused; five seconds are for processes in the middle of disk I/O
+START_SECONDS = 60.0  # sshd listens after 20 to 60 ms; the rest is for a busy machine
+STOP_SECONDS = 30.0  # SIGKILL cannot be refused; the rest is for processes in the middle of disk I/O
 POLL_SECONDS = 0.005
 PORTS = range(20000, 32000)  # below Linux's ephemeral ports, so that no client's own port is in a server's way
 PORT_ATTEMPTS = 5
