@@ -96,6 +96,7 @@ def test_every_extra_is_in_all_or_for_development() -> None:
     assert wanted <= extras["dev"]
 
 
+@pytest.mark.network
 def test_the_wheel_holds_every_module_the_runbook_and_nothing_else(built: Path) -> None:
     (wheel,) = (built / "dist").glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
@@ -109,6 +110,7 @@ def test_the_wheel_holds_every_module_the_runbook_and_nothing_else(built: Path) 
     assert any(name.endswith("/LICENSE") for name in names)
 
 
+@pytest.mark.network
 def test_the_sdist_holds_what_a_packager_needs(built: Path) -> None:
     names = members(built)
     wanted = ["LICENSE", "Makefile", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "setup.cfg", "pyproject.toml"]
@@ -117,6 +119,7 @@ def test_the_sdist_holds_what_a_packager_needs(built: Path) -> None:
     assert not [name for name in names if "__pycache__" in name or name.endswith(".pyc")]
 
 
+@pytest.mark.network
 def test_the_installed_wheel_works_from_anywhere(built: Path, tmp_path: Path) -> None:
     (wheel,) = (built / "dist").glob("*.whl")
     venv.create(tmp_path / "venv", with_pip=True)
