@@ -1,8 +1,10 @@
 """What several test modules share."""
 
+from collections.abc import Iterator
+
 import pytest
 
-from tests.lab import zoo
+from tests.lab import daemons, monitored, zoo
 
 
 @pytest.hookimpl(trylast=True)
@@ -17,3 +19,17 @@ def complete_zoo() -> None:
     if reason := zoo.missing():
         pytest.skip(reason)
     zoo.build()
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[dict[str, int]]:
+    """Run one server of each kind that a daemon monitors; return their ports."""
+    with monitored.servers() as ports:
+        yield ports
+
+
+@pytest.fixture(scope="module")
+def plugin() -> Iterator[daemons.Installation]:
+    """Install the plugin for the monitoring daemons, or skip the test."""
+    with monitored.installation() as installed:
+        yield installed

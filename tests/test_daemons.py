@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from check_ssh_exchange.plugin.output import MAX_OUTPUT
-from tests.lab import daemons, monitored, nagios
+from tests.lab import daemons, nagios
 from tests.lab import nrpe as nrpe_daemon
 from tests.lab.front_door import check
 from tests.lab.monitored import HOST, LINES, STATES, assert_in_order, installation, need, parsed
@@ -19,18 +19,6 @@ from tests.lab.monitored import HOST, LINES, STATES, assert_in_order, installati
 pytestmark = pytest.mark.real
 
 OTHER_HOST = "127.77.0.1"  # whose ports are nobody's
-
-
-@pytest.fixture(scope="module")
-def servers() -> Iterator[dict[str, int]]:
-    with monitored.servers() as ports:
-        yield ports
-
-
-@pytest.fixture(scope="module")
-def plugin() -> Iterator[daemons.Installation]:
-    with installation() as installed:
-        yield installed
 
 
 def test_a_plugin_that_a_daemon_left_behind_is_ended_with_the_installation(servers: dict[str, int]) -> None:

@@ -8,7 +8,6 @@ import os
 import pwd
 import secrets
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple, Self, TypeVar
+
+from tests.lab import processes
 
 USER = "nagios"  # whom Debian's packages of all three let the plugins run as
 CONTRIB = Path(__file__).parents[2] / "contrib"
@@ -128,7 +129,7 @@ class Installation:
         return Printed(out)
 
     def _remove(self) -> None:
-        evict(self.home)
+        processes.kill(processes.started_from, self.home)
         shutil.rmtree(self.home)
 
 
@@ -207,26 +208,3 @@ def await_result(read: Callable[[], Result | None], process: subprocess.Popen[by
             raise DaemonError(f"{process.args!r} {ended}: {told}")
         time.sleep(POLL_SECONDS)
     return result
-
-
-def inhabitants(home: Path) -> list[int]:
-    """The processes started with a path in this directory: daemons, their workers, plugins."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and int(entry.name) != os.getpid():
-            with suppress(OSError):  # it ended meanwhile
-                if f"{home}/".encode() in (entry / "cmdline").read_bytes():
-                    found.append(int(entry.name))
-    return found
-
-
-def evict(home: Path) -> None:
-    """Kill what runs from this directory: a daemon that ends leaves its running plugins behind."""
-    give_up = time.monotonic() + STOP_SECONDS
-    while pids := inhabitants(home):
-        if time.monotonic() > give_up:
-            raise DaemonError(f"processes {pids} of {home} outlive SIGKILL")
-        for pid in pids:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        time.sleep(POLL_SECONDS)

@@ -11,7 +11,6 @@ import resource
 import secrets
 import selectors
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -22,12 +21,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Self, TypedDict, Unpack
 
+from tests.lab import processes
 from tests.lab.chroots import PUBLIC_KEYS, RECIPES, USER, ZooError, build, cache, locked, missing, version
 
 __all__ = ["RECIPES", "Chroot", "Server", "Settings", "ZooError", "build", "copy", "free_port", "missing", "server"]
 
 START_SECONDS = 60.0  # sshd listens after 20 to 60 ms; the rest is for a busy machine
-STOP_SECONDS = 30.0  # SIGKILL cannot be refused; the rest is for processes in the middle of disk I/O
 POLL_SECONDS = 0.005
 PORTS = range(20000, 32000)  # below Linux's ephemeral ports, so that no client's own port is in a server's way
 PORT_ATTEMPTS = 5
@@ -118,7 +117,7 @@ class Server:
         """Kill the listener and whatever lives in its chroot, and wait until they are gone; again is no error."""
         if self._process is not None:
             self._process.kill()
-            self._process.wait(STOP_SECONDS)
+            self._process.wait(processes.STOP_SECONDS)
         self._chroot.evict()
 
     def __enter__(self) -> Self:
@@ -203,7 +202,7 @@ class Chroot:
 
     def evict(self) -> None:
         """Kill every process that lives in this chroot."""
-        evict(self.root)
+        processes.kill(processes.rooted_in, self.root)
 
     def remove(self) -> None:
         """Kill every process that lives here and delete the copy."""
@@ -269,33 +268,6 @@ def listening(pid: int) -> set[tuple[ipaddress.IPv4Address | ipaddress.IPv6Addre
     return found
 
 
-def inhabitants(root: Path) -> list[int]:
-    """The processes whose root directory is this one or in it: sshd's children chroot further down."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with suppress(OSError):  # it ended meanwhile
-                if (entry / "root").readlink().is_relative_to(root):
-                    found.append(int(entry.name))
-    return found
-
-
-def evict(root: Path) -> None:
-    """Kill all processes in a chroot, and those they fork meanwhile.
-
-    Neither the process group nor the parents tell who belongs to a server: sshd's children call setsid, and lose
-    their parent if it is killed first. A root directory cannot be given up.
-    """
-    deadline = time.monotonic() + STOP_SECONDS
-    while pids := inhabitants(root):
-        if time.monotonic() > deadline:
-            raise ZooError(f"processes {pids} in {root} outlive SIGKILL")
-        for pid in pids:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        time.sleep(POLL_SECONDS)
-
-
 def sweep(home: Path) -> None:
     """Remove a copy whose owner ended without doing so: nobody holds its lock."""
     with suppress(FileNotFoundError):
@@ -305,7 +277,7 @@ def sweep(home: Path) -> None:
         except BlockingIOError:
             return
         else:
-            evict(home)
+            processes.kill(processes.rooted_in, home)
             shutil.rmtree(home)
         finally:
             os.close(lock)
