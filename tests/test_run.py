@@ -1,4 +1,4 @@
-"""The shape of a run as a server sees it, and the figures that come of it."""
+"""A run as the server sees it, and the figures that come of it."""
 
 import json
 import struct
