@@ -241,6 +241,21 @@ def test_two_signals_at_once_are_like_one() -> None:
     assert out.count("\n") == 1
 
 
+def test_a_signal_ends_a_run_at_depth_kex() -> None:
+    with (
+        FakeSshd(SILENT) as server,
+        start(*at(server), "-t", "60", "--depth", "kex", "--output-format", "json") as plugin,
+    ):
+        try:
+            wait_until(lambda: len(server.peers) >= 1)
+            plugin.send_signal(signal.SIGTERM)
+            out, err = plugin.communicate(timeout=SECONDS)
+        finally:
+            plugin.kill()
+    assert (plugin.returncode, err) == (3, "")
+    assert json.loads(out)["summary"].startswith("interrupted by SIGTERM after 0 of 5 handshakes")
+
+
 @pytest.mark.timing
 def test_a_timeout_below_a_second_is_kept_and_no_ok() -> None:
     with FakeSshd(SILENT) as server:
@@ -251,3 +266,10 @@ def test_a_timeout_below_a_second_is_kept_and_no_ok() -> None:
     assert {handshake["ending"] for handshake in found["handshakes"]} == {"banner_timeout"}
     assert len(found["handshakes"]) >= 5
     assert all(handshake["ended"] < 3 for handshake in found["handshakes"])
+
+
+def test_the_state_of_a_name_that_does_not_resolve_can_be_chosen() -> None:
+    # A label of more than 63 letters is no name, so no resolver is asked.
+    answer = check("-H", "a" * 64 + ".invalid", "--state", "name_resolution=critical")
+    assert answer.code == 2
+    assert answer.line.startswith("SSH CRITICAL - ")

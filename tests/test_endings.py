@@ -29,6 +29,7 @@ from tests.lab.fake_sshd import (
     disconnect,
     drip,
     flood,
+    hear,
     kexinit,
     packet,
     pause,
@@ -259,3 +260,11 @@ def test_an_identification_is_escaped_wherever_it_is_shown() -> None:
         "software": r"caf\xc3\xa9\x7cx",
         "comments": r"early\x7cclose=0",
     }
+
+
+def test_a_server_that_floods_before_the_keys_is_bounded_at_depth_kex() -> None:
+    ignore = packet(b"\x02" + bytes(4) + bytes(3000))
+    with FakeSshd([send(IDENTIFICATION), hear(1), send(KEXINIT), flood(ignore)]) as server:
+        plan = Plan(handshakes=1, timeout=10.0, depth=Depth.KEX)
+        report = measure(Target("127.0.0.1", server.port), plan)
+    assert [str(h.ending) for h in report.handshakes] == ["protocol_error"]

@@ -25,9 +25,10 @@ from tests.lab.fake_sshd import (
     send,
     string,
 )
-from tests.lab.front_door import check
+from tests.lab.front_door import at, check
 
 CLIENT = f"SSH-2.0-check_ssh_exchange_{__version__}\r\n".encode()
+POLITE = [send(IDENTIFICATION), hear(1), send(KEXINIT), hear(4000)]  # waits for each answer of the client
 GENEROUS = 20.0  # seconds; no run here comes near it
 
 
@@ -183,6 +184,15 @@ def test_a_hundred_at_once_are_really_at_once() -> None:
     assert server.most_open == 100
 
 
+@pytest.mark.timing
+@pytest.mark.parametrize("concurrency", [2, 4])
+def test_a_baseline_that_answers_in_the_pause_before_the_burst_does_not_cut_the_run(concurrency: int) -> None:
+    # Patience ends after a quarter of 3 s, the pause after it lasts up to 0.25 s: 0.8 s lies between.
+    with FakeSshd([pause(0.8), *POLITE], POLITE) as server:
+        report = measure(Target("127.0.0.1", server.port), Plan(timeout=3.0, concurrency=concurrency))
+    assert (report.completed, len(report.handshakes), report.notes) == (5, 5, ())
+
+
 # --- latency
 
 
@@ -235,3 +245,12 @@ def test_a_server_that_serves_nobody_has_no_latency() -> None:
     assert (found["counts"]["closed"], found["early_close_ratio"], found["server"]) == (5, 1.0, None)
     assert {"banner", "kexinit"}.isdisjoint(found["latency"])
     assert not [label for label in found["perfdata"] if label.startswith(("banner_", "kexinit_", "baseline_"))]
+
+
+@pytest.mark.timing
+def test_a_handshake_that_failed_after_its_banner_enters_no_latency_figure() -> None:
+    slow_and_gone = [pause(0.5), send(IDENTIFICATION), hear(1), FIN]
+    with FakeSshd(POLITE, slow_and_gone, slow_and_gone, slow_and_gone, slow_and_gone, POLITE) as server:
+        answer = check(*at(server), "-c", "banner_max=0.4", "-c", "early_close=~:", "-w", "early_close=~:")
+    assert " closed_after_banner=4;" in answer.out
+    assert answer.code == 0, answer.out
