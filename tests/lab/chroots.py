@@ -11,7 +11,7 @@ import shutil
 import stat
 import subprocess
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,7 +30,9 @@ NO_DOCUMENTATION = [f"--exclude=./usr/share/{name}" for name in ("doc", "man", "
 NO_DOCUMENTATION.append("--exclude=./usr/lib/x86_64-linux-gnu/gconv")
 
 # The programs need libraries to load; nothing here needs what maintainer scripts, PAM or locales would add.
-LIBRARY = re.compile(r"(?!libpam-|libdebconf|libc-bin|libc-gconv|liblocale|libtirpc-common|libcap2-bin)(lib|zlib1g)")
+LIBRARY = re.compile(
+    r"(?!libpam-|libdebconf|libc-bin|libc-gconv|liblocale|libtirpc-common|libcap2-bin)(lib|zlib1g|python3)"
+)
 
 DEVICES = {"null": (1, 3), "zero": (1, 5), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}  # major, minor
 ACCOUNTS = {
@@ -56,6 +58,7 @@ class Recipe:
 
     suite: str
     package: str
+    also: Sequence[str] = ()  # packages that nothing depends on
 
 
 RECIPES = {
@@ -71,6 +74,9 @@ RECIPES = {
     "haproxy": Recipe(suite="bookworm", package="haproxy"),
     "stunnel": Recipe(suite="bookworm", package="stunnel4"),
 }
+PYTHON = "python"
+# Debian's newest Python, with a shell and the few programs that tests start.
+OTHERS = {PYTHON: Recipe(suite="sid", package="python3", also=("dash", "coreutils"))}
 
 
 class Packages:
@@ -95,10 +101,10 @@ class Packages:
         paragraph = self._text[start : self._text.find("\n\n", start)]
         return dict(re.findall(r"^([\w-]+): (.*)$", paragraph, re.MULTILINE))
 
-    def closure(self, package: str) -> list[str]:
-        """The package, then every library it loads, directly or not."""
+    def closure(self, *packages: str) -> list[str]:
+        """The packages, then every library they load, directly or not."""
         found: list[str] = []
-        waiting = [package]
+        waiting = [*packages]
         while waiting:
             name = waiting.pop(0)
             name = name if name in self._offsets else self._providers.get(name, "")
@@ -136,15 +142,15 @@ def mirror() -> str | None:
     return None
 
 
-def missing() -> str | None:
-    """Why the zoo can neither be used nor built here, as a sentence; None if it can."""
+def missing(names: Sequence[str] = tuple(RECIPES)) -> str | None:
+    """Why these chroots can neither be used nor built here, as a sentence; None if they can."""
     if platform.system() != "Linux" or platform.machine() != "x86_64":
         return "the SSH server zoo is made of Linux programs for amd64, which this machine is not"
     if os.geteuid() != 0:
         return "the SSH server zoo needs root, for chroot and device files"
     if not devices_work():
         return f"the SSH server zoo needs device files, which {cache()} does not take: set SSH_ZOO to another directory"
-    if all(map(version, RECIPES)):
+    if all(map(version, names)):
         return None
     absent = [tool for tool in (*TOOLS, APT_HELPER) if not shutil.which(tool)]
     if absent:
@@ -174,12 +180,13 @@ def build(names: Sequence[str] = tuple(RECIPES)) -> None:
     """Make these chroots complete; what is complete already is kept, another builder is waited for."""
     if all(map(version, names)):
         return
+    recipes = RECIPES | OTHERS
     with locked(cache() / "lock"):
         lacking = [name for name in names if not version(name)]
         make_keys(cache() / "keys")
-        suites = sorted({RECIPES[name].suite for name in lacking})
+        suites = sorted({recipes[name].suite for name in lacking})
         with ThreadPoolExecutor(len(suites) or 1) as pool:
-            parts = ([name for name in lacking if RECIPES[name].suite == suite] for suite in suites)
+            parts = ({name: recipes[name] for name in lacking if recipes[name].suite == suite} for suite in suites)
             list(pool.map(build_suite, suites, parts))
         shutil.rmtree(cache() / "downloads", ignore_errors=True)
 
@@ -193,11 +200,11 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
-def build_suite(suite: str, names: Sequence[str]) -> None:
-    """Fetch the index of a suite and what the named chroots need of it, then unpack them."""
+def build_suite(suite: str, recipes: Mapping[str, Recipe]) -> None:
+    """Fetch the index of a suite and the packages these chroots need, then unpack them."""
     downloads = cache() / "downloads" / suite
     packages = Packages(read_index(suite, downloads))
-    closures = {name: packages.closure(RECIPES[name].package) for name in names}
+    closures = {name: packages.closure(recipe.package, *recipe.also) for name, recipe in recipes.items()}
     wanted = {package: packages.fields(package) for closure in closures.values() for package in closure}
     fetch(wanted.values(), downloads)
     for name, closure in closures.items():
