@@ -1,7 +1,7 @@
 """`python -m faults.soak [RUNS]`: default runs against the whole healthy zoo; each alarm is a false one.
 
-Servers of OpenSSH 9.8 and later keep an account for each source address, so every run comes from an address of its own
-in 127.0.0.0/8: the pace is then one that they tolerate, however quick the runs are.
+OpenSSH 9.8 and later count per source address, so every run uses its own address in 127.0.0.0/8. No limit is then
+reached, however fast the runs follow each other.
 """
 
 import sys
@@ -16,7 +16,7 @@ from .plugin import Answer, run
 from .scenario import Target
 
 SERVERS = tuple(name for name in zoo.RECIPES if name not in ("haproxy", "stunnel"))
-AT_ONCE = 2  # runs; the machine's cores, so that no server is slow for want of one
+AT_ONCE = 2  # runs; the machine's cores, so that no server is slow for lack of one
 
 
 def source(number: int) -> str:
@@ -39,7 +39,7 @@ def answers(runs: int, *options: str) -> Iterator[tuple[str, Answer]]:
 
 
 def main(runs: int) -> int:
-    """Run, print the alarms and the sums; 1 when there was an alarm."""
+    """Run, print the alarms and the totals; return 1 if an alarm was raised."""
     if reason := zoo.missing():
         print(reason)
         return 1

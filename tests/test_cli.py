@@ -196,7 +196,7 @@ def test_a_signal_loses_no_handshake_that_has_ended() -> None:
 
 
 def interrupted(scripts: list[Script], number: signal.Signals, met: int, *options: str) -> str:
-    """Send a signal to a run with a minute left as soon as the server has met so many clients; return its output."""
+    """Send a signal to a run once the server has accepted `met` clients; return the output."""
     with FakeSshd(*scripts) as server, start(*at(server), "-t", "60", *options) as plugin:
         try:
             wait_until(lambda: len(server.peers) >= met and is_asleep(plugin.pid))
@@ -269,7 +269,7 @@ def test_a_timeout_below_a_second_is_kept_and_no_ok() -> None:
 
 
 def test_the_state_of_a_name_that_does_not_resolve_can_be_chosen() -> None:
-    # A label of more than 63 letters is no name, so no resolver is asked.
+    # A label of more than 63 letters is not a valid name, so no resolver is queried.
     answer = check("-H", "a" * 64 + ".invalid", "--state", "name_resolution=critical")
     assert answer.code == 2
     assert answer.line.startswith("SSH CRITICAL - ")

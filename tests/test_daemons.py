@@ -18,7 +18,7 @@ from tests.lab.monitored import HOST, LINES, STATES, assert_in_order, installati
 
 pytestmark = pytest.mark.real
 
-OTHER_HOST = "127.77.0.1"  # whose ports are nobody's
+OTHER_HOST = "127.77.0.1"  # an address on which nothing listens
 
 
 def test_a_plugin_that_a_daemon_left_behind_is_ended_with_the_installation(servers: dict[str, int]) -> None:
@@ -45,8 +45,8 @@ Stored = dict[str, tuple[dict[str, str], daemons.Printed]]
 EXAMPLES = re.findall(r"^# (check_ssh_exchange\S*(?: \S+)*)   ", nagios.DEFINITION.read_text("utf-8"), re.MULTILINE)
 
 
-def nobody_at(place: tuple[str, int]) -> socket.socket | None:
-    """Return a socket that keeps a place without listening there; None if somebody is there."""
+def reserved(place: tuple[str, int]) -> socket.socket | None:
+    """Return a socket that is bound to an address without listening; None if it is in use."""
     holder = socket.socket()
     try:
         holder.bind(place)
@@ -67,7 +67,7 @@ def stored(plugin: daemons.Installation, servers: dict[str, int]) -> Iterator[St
     for name in ("silent", "warning"):
         services[name] = (HOST, f"check_ssh_exchange_args!{words[name]}")
     with ExitStack() as stack:
-        holders = [nobody_at((OTHER_HOST, port)) for port in (22, 2222)]
+        holders = [reserved((OTHER_HOST, port)) for port in (22, 2222)]
         for holder in filter(None, holders):
             stack.enter_context(holder)
         if all(holders):

@@ -1,4 +1,4 @@
-"""Every ending that a server can make of a handshake, and what hostile servers can not make of the plugin."""
+"""Every ending of a handshake, and hostile servers that must not harm the plugin."""
 
 import json
 import socket
@@ -166,7 +166,7 @@ def test_a_syn_without_answer_is_a_connect_timeout() -> None:
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
 def test_a_syn_answered_by_a_reset_is_refused(address: str) -> None:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family) as bound:  # nobody listens, and nobody else can
+    with socket.socket(family) as bound:  # bound without listening, so that no other process can listen
         bound.bind((address, 0))
         report = measure(Target(address, bound.getsockname()[1]), Plan(timeout=5.0))
     assert [handshake.ending for handshake in report.handshakes] == [Ending.REFUSED] * 5
@@ -178,7 +178,7 @@ def test_a_syn_answered_by_a_reset_is_refused(address: str) -> None:
 
 
 def late(script: Script, seconds: float = LATE) -> Handshake:
-    """One handshake whose engine looks at it only when the server has long finished."""
+    """Make one handshake whose engine reads only after the server has finished."""
     with FakeSshd(script) as server:
         engine = Engine()
         address = Address(socket.AF_INET, (server.address, server.port), server.address)

@@ -1,4 +1,4 @@
-"""Who may import whom, what the pure rooms may not touch, and what a run of the plugin does not load."""
+"""Which room may import which, what pure rooms may not use, and what a run of the plugin does not load."""
 
 import ast
 import subprocess

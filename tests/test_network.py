@@ -75,7 +75,7 @@ def unknown(sentence: str) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("host", ["192.0.2.2", "2001:db8::2"])
-def test_a_port_that_nobody_listens_on_is_refused(net: Namespace, host: str) -> None:
+def test_a_port_without_a_listener_is_refused(net: Namespace, host: str) -> None:
     code, told = document(net, host, CLOSED_PORT)
     assert (code, told["state"], told["counts"]["refused"]) == (2, "critical", 5)
     assert outcomes(told) == {("refused", "RST")}

@@ -1,4 +1,4 @@
-"""What is shipped is what is there: packages, modules, version, and a wheel that works where nothing else is."""
+"""The sdist and the wheel are complete, and the wheel works outside the source tree."""
 
 import configparser
 import os
@@ -132,7 +132,7 @@ def test_the_installed_wheel_works_from_anywhere(built: Path, tmp_path: Path) ->
     assert page == (0, (PACKAGE / "runbook" / "maxstartups.md").read_text("ascii"), "")
     module = [str(binaries / "python"), "-m", "check_ssh_exchange"]
     for command in (script, module):
-        with socket.socket() as held:  # bound and not listening: its port is nobody else's and answers with RST
+        with socket.socket() as held:  # bound without listening: the port is reserved and answers with RST
             held.bind(("127.0.0.1", 0))
             target = ("-H", "127.0.0.1", "-p", str(held.getsockname()[1]))
             answer = check(*target, "-v", command=command, cwd=Path("/"), env=env)

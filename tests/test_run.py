@@ -190,7 +190,7 @@ def test_a_baseline_that_answers_in_the_pause_before_the_burst_does_not_cut_the_
     # Patience ends after a quarter of 3 s, the pause after it lasts up to 0.25 s: 0.8 s lies between.
     with FakeSshd([pause(0.8), *POLITE], POLITE) as server:
         report = measure(Target("127.0.0.1", server.port), Plan(timeout=3.0, concurrency=concurrency))
-    assert (report.completed, len(report.handshakes), report.notes) == (5, 5, ())
+    assert (report.completed, len(report.handshakes), report.shortfalls) == (5, 5, ())
 
 
 # --- latency
@@ -237,7 +237,7 @@ def test_failed_handshakes_enter_no_latency_figure() -> None:
     assert found["perfdata"]["early_close"] == round(100 * 2 / len(found["handshakes"]), 6)
 
 
-def test_a_server_that_serves_nobody_has_no_latency() -> None:
+def test_a_server_that_completes_no_handshake_has_no_latency() -> None:
     with FakeSshd([FIN]) as server:
         answer = check("-H", server.address, "-p", str(server.port), "--output-format", "json")
     found = json.loads(answer.out)

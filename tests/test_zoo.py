@@ -1,4 +1,4 @@
-"""The zoo keeps its promises: servers start, answer, log and leave nothing behind."""
+"""The zoo: servers start, answer, log and leave nothing behind."""
 
 import socket
 import subprocess
@@ -88,7 +88,7 @@ def test_a_damaged_copy_does_not_damage_the_zoo() -> None:
         assert first_line(connection).startswith("SSH-2.0-OpenSSH_9.2")
 
 
-def test_a_copy_and_server_whose_owner_died_are_removed_by_the_next() -> None:
+def test_a_copy_and_server_left_by_a_dead_owner_are_removed_by_the_next() -> None:
     owner = """if True:
         import os
         from tests.lab import processes, zoo

@@ -96,13 +96,13 @@ class Packages:
                     self._providers.setdefault(provided.split()[0], package)
 
     def fields(self, package: str) -> dict[str, str]:
-        """The one-line fields of a package's paragraph."""
+        """Return the one-line fields of a package's paragraph."""
         start = self._offsets[package]
         paragraph = self._text[start : self._text.find("\n\n", start)]
         return dict(re.findall(r"^([\w-]+): (.*)$", paragraph, re.MULTILINE))
 
     def closure(self, *packages: str) -> list[str]:
-        """The packages, then every library they load, directly or not."""
+        """Return the packages, then every library they load, directly or not."""
         found: list[str] = []
         waiting = [*packages]
         while waiting:
@@ -118,32 +118,32 @@ class Packages:
 
 
 def cache() -> Path:
-    """Where the zoo lives: $SSH_ZOO, else a directory in the user's cache."""
+    """Return the zoo's directory: $SSH_ZOO, else one in the user's cache."""
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return Path(os.environ.get("SSH_ZOO") or base / "check-ssh-exchange" / "zoo").resolve()
 
 
 def version(name: str) -> str | None:
-    """The package version of a chroot, None while it is not complete."""
+    """Return the package version of a chroot, None while it is not complete."""
     marker = cache() / name / VERSION
     return marker.read_text().strip() if marker.exists() else None
 
 
-@functools.cache  # apt takes a second to tell
+@functools.cache  # apt takes a second to answer
 def mirror() -> str | None:
-    """The Debian archive this machine's apt already uses; $SSH_ZOO_MIRROR overrides it."""
+    """Return the Debian archive that this machine's apt already uses; $SSH_ZOO_MIRROR overrides it."""
     if override := os.environ.get("SSH_ZOO_MIRROR"):
         return override
     columns = ["--format", "$(REPO_URI)|$(LABEL)|$(COMPONENT)", "Created-By: Packages"]
     for line in run("apt-get", "indextargets", *columns).splitlines():
         archive, label, component = line.split("|")
-        if label == "Debian" and component == "main":  # the security archive and third parties call themselves else
+        if label == "Debian" and component == "main":  # the security archive and third parties have other labels
             return archive.rstrip("/")
     return None
 
 
 def missing(names: Sequence[str] = tuple(RECIPES)) -> str | None:
-    """Why these chroots can neither be used nor built here, as a sentence; None if they can."""
+    """Return why these chroots can neither be used nor built here, as a sentence; None if they can."""
     if platform.system() != "Linux" or platform.machine() != "x86_64":
         return "the SSH server zoo is made of Linux programs for amd64, which this machine is not"
     if os.geteuid() != 0:
@@ -159,11 +159,11 @@ def missing(names: Sequence[str] = tuple(RECIPES)) -> str | None:
         archive = mirror()
     except ZooError as error:
         return f"the SSH server zoo cannot ask apt for its archive: {error}"
-    return None if archive else "the SSH server zoo knows no Debian archive: run apt-get update, or set SSH_ZOO_MIRROR"
+    return None if archive else "the SSH server zoo finds no Debian archive: run apt-get update, or set SSH_ZOO_MIRROR"
 
 
 def devices_work() -> bool:
-    """Whether a device file can be made and opened in the cache: not on nodev mounts, nor without CAP_MKNOD."""
+    """Return whether a device file can be made and opened in the cache: not on nodev mounts, nor without CAP_MKNOD."""
     probe = cache() / f".device-{os.getpid()}"
     try:
         probe.parent.mkdir(parents=True, exist_ok=True)
@@ -177,7 +177,7 @@ def devices_work() -> bool:
 
 
 def build(names: Sequence[str] = tuple(RECIPES)) -> None:
-    """Make these chroots complete; what is complete already is kept, another builder is waited for."""
+    """Build the chroots that are not complete yet; wait for another process that builds."""
     if all(map(version, names)):
         return
     recipes = RECIPES | OTHERS
@@ -216,12 +216,12 @@ def build_suite(suite: str, recipes: Mapping[str, Recipe]) -> None:
         furnish(root)
         make_host_keys(name, root)
         (root / VERSION).write_text(wanted[closure[0]]["Version"] + "\n")
-        shutil.rmtree(cache() / name, ignore_errors=True)  # whoever wants it anew has deleted its VERSION
+        shutil.rmtree(cache() / name, ignore_errors=True)  # one whose VERSION was deleted
         root.rename(cache() / name)
 
 
 def read_index(suite: str, directory: Path) -> str:
-    """Have apt fetch the suite's package list and check its signature; apt's own state is left alone."""
+    """Have apt fetch the suite's package list and check its signature; apt's own state is not touched."""
     (directory / "lists" / "partial").mkdir(parents=True, exist_ok=True)
     (directory / "status").touch()
     options = "arch=amd64 lang=none target=Packages" + (f" signed-by={KEYRING}" if KEYRING.exists() else "")
@@ -232,9 +232,9 @@ def read_index(suite: str, directory: Path) -> str:
         "Dir::State::Lists": directory / "lists",
         "Dir::State::status": directory / "status",
         "Dir::Cache": directory,
-        "APT::Sandbox::User": "root",  # _apt may not enter the cache of root
-        "APT::Update::Error-Mode": "any",  # without it apt calls a download that failed a warning
-        "Acquire::Check-Valid-Until": "false",  # an old suite is signed no more, and is what we want
+        "APT::Sandbox::User": "root",  # user _apt cannot read root's cache directory
+        "APT::Update::Error-Mode": "any",  # by default a failed download is only a warning
+        "Acquire::Check-Valid-Until": "false",  # an old suite is no longer signed anew, and is wanted
         "Acquire::PDiffs": "false",
         "Acquire::Retries": "0",  # persist counts
     }
@@ -256,7 +256,7 @@ def fetch(packages: Iterable[dict[str, str]], directory: Path) -> None:
 
 
 def persist(*command: str) -> None:
-    """Run a command that needs the network, again if it fails, so often and no more."""
+    """Run a command that needs the network, up to ATTEMPTS times. Raises ZooError."""
     for attempt in range(1, ATTEMPTS + 1):
         try:
             run(*command, seconds=FETCH_SECONDS)
@@ -269,7 +269,7 @@ def persist(*command: str) -> None:
 
 
 def run(*command: str, seconds: float = 60) -> str:
-    """Run a command and return its output; what it complains about becomes the error."""
+    """Run a command and return its output. Raises ZooError with what it wrote to standard error."""
     plain = {**os.environ, "LC_ALL": "C"}
     try:
         done = subprocess.run(
@@ -283,7 +283,7 @@ def run(*command: str, seconds: float = 60) -> str:
 
 
 def lay_out(root: Path) -> None:
-    """Make the directories packages expect, /lib and friends being links into /usr as all suites can live with."""
+    """Make the directories that packages expect; /bin, /sbin and /lib are links into /usr, which suits every suite."""
     for name in ("bin", "sbin", "lib", "lib64"):
         (root / "usr" / name).mkdir(parents=True)
         (root / name).symlink_to(f"usr/{name}")
@@ -299,7 +299,7 @@ def unpack(package: Path, root: Path) -> None:
 
 
 def furnish(root: Path) -> None:
-    """Add what the machine around a server would give it: devices, accounts, keys to log in with."""
+    """Add what a server needs besides its packages: devices, accounts, authorized keys."""
     for name in ("etc/ssh", "etc/dropbear", "etc/tinyssh", "dev", "proc", "run/sshd", "var/empty", "var/run", "tmp"):
         (root / name).mkdir(parents=True, exist_ok=True)
     (root / "tmp").chmod(0o1777)
@@ -308,7 +308,7 @@ def furnish(root: Path) -> None:
         (root / "dev" / name).chmod(0o666)
     for name, text in ACCOUNTS.items():
         (root / "etc" / name).write_text(text)
-    shell = root / "bin" / "sh"  # a login is refused to who has no shell, though none is ever run
+    shell = root / "bin" / "sh"  # sshd refuses a login without a shell, although it never runs one here
     if not shell.exists():
         shell.write_text("#!/nowhere\n")
         shell.chmod(0o755)
@@ -331,7 +331,7 @@ def make_keys(directory: Path) -> None:
 
 
 def make_host_keys(name: str, root: Path) -> None:
-    """Give a server its host keys, in its own format, and note their public halves."""
+    """Make a server's host keys in its own format, and write their public halves to PUBLIC_KEYS."""
     public: list[str] = []
     if name.startswith("openssh"):
         for kind in KEY_TYPES:

@@ -11,7 +11,7 @@ from .fake_sshd import FakeSshd
 
 ROOT = Path(__file__).parents[2]
 PLUGIN = (sys.executable, "-m", "check_ssh_exchange")
-SECONDS = 60.0  # for a run that takes one; only a hanging plugin needs them
+SECONDS = 60.0  # a run takes one; only a plugin that hangs reaches this
 SERVED = re.compile(r"SSH OK - FakeSSH_1\.0 \(protocol 2\.0\), 5/5 handshakes, banner [\d.]+ ms", re.ASCII)
 # With these thresholds no server is slow, however busy the machine is that runs server and plugin.
 NEVER_SLOW = ("-w", "banner_p50=60", "-c", "banner_p50=60")
@@ -45,7 +45,7 @@ def check(
 
 
 def start(*arguments: str) -> subprocess.Popen[str]:
-    """Start the plugin; whoever starts it ends it."""
+    """Start the plugin; the caller ends it."""
     return subprocess.Popen(
         [*PLUGIN, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         cwd=ROOT,
@@ -58,7 +58,7 @@ def at(server: FakeSshd) -> tuple[str, ...]:
 
 
 def refusal(*arguments: str | bytes, env: dict[str, str] | None = None) -> str:
-    """Run the plugin with a command line that it must refuse; return its sentence."""
+    """Run the plugin with an invalid command line; return its error message."""
     answer = check(*arguments, env=env)
     assert (answer.code, answer.err) == (3, "")
     assert re.fullmatch(r"SSH UNKNOWN - [^\n|]+\n", answer.out), answer.out

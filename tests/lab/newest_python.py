@@ -45,7 +45,7 @@ ENVIRONMENT = {
 
 
 def missing() -> str | None:
-    """Why the newest Python can neither be used nor built here, as a sentence; None if it can."""
+    """Return why the newest Python can neither be used nor built here, as a sentence; None if it can."""
     if reason := chroots.missing([PYTHON]):
         return reason
     if subprocess.run([*NAMESPACES, "true"], capture_output=True).returncode != 0:
@@ -107,6 +107,6 @@ class NewestPython:
 
 @contextmanager
 def newest_python() -> Iterator[NewestPython]:
-    """Make a copy of the chroot, which is built first if need be; what still runs in it is killed at the end."""
+    """Copy the chroot, after building it if necessary; kill what still runs in the copy at the end."""
     with zoo.copy(PYTHON) as chroot:
         yield NewestPython(chroot.root)
