@@ -95,7 +95,7 @@ class NewestPython:
         compiled.mkdir(exist_ok=True)
         path = ":".join(f"/modules/{directory.name}" for directory in modules)
         settings = [f"{name}={value}" for name, value in (ENVIRONMENT | {"PYTHONPATH": path}).items()]
-        enter = [*NAMESPACES, "sh", "-c", ENTER, "sh", self._root, ROOT, MODULES, compiled]
+        enter = [*NAMESPACES, "sh", "-c", ENTER, "sh", str(self._root), str(ROOT), str(MODULES), str(compiled)]
         return subprocess.run(
             [*enter, *settings, "/usr/bin/python3", *arguments],
             stdin=subprocess.DEVNULL,
