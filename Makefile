@@ -1,4 +1,5 @@
-# make demo | test | lint | types | bench | faults | check | clean. Every target sets up what it needs in .venv.
+# make demo | check | test | lint | types | bench | faults | clean. Every target sets up what it needs in .venv.
+# check is quick: lint, types, the tests that need no root and no network. test runs every test.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -12,11 +13,12 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.dev
 	@sh tests/prepare.sh
-	$(BIN)/python -m pytest --reruns 1 -rfER
+	$(BIN)/python -m pytest -rfE
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	@$(BIN)/python -m tests.lengths
 
 types: $(VENV)/.dev
 	$(BIN)/mypy
@@ -28,7 +30,8 @@ faults: $(VENV)/.dev
 	@sh tests/prepare.sh
 	@$(BIN)/python -m faults
 
-check: lint types test
+check: lint types
+	$(BIN)/python -m pytest -m 'not real and not timing and not network' -rfE
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -16,7 +16,7 @@ RESULTS = Path(__file__).with_name("RESULTS.md")
 
 
 class Bench(NamedTuple):
-    """What measures a row in so many rounds, in earnest and to see whether it works."""
+    """A function that measures a row, with its number of rounds in a full and in a quick bench."""
 
     row: Callable[[int], Row]
     rounds: int

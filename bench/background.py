@@ -17,7 +17,7 @@ TARGETS, MINUTE, HANDSHAKES = 2000, 60, 5
 MOST_CPU, MOST_SECONDS = 10.0, 2.0  # percent of one core, seconds of a scrape
 UNMOVED = 1.25  # times the median latency without scrapes
 PAGES = 5  # scrapes of each kind that are timed
-WITNESSES = 40  # targets of the requests that look at latency
+TIMED = 40  # targets of the requests that look at latency
 PACE = 0.02  # seconds between two of them
 SECTIONS = 6  # of the time for latencies, with and without scrapes by turns
 TITLE = f"background probing, {TARGETS} targets x {HANDSHAKES} handshakes each minute"
@@ -42,18 +42,18 @@ class Watch(NamedTuple):
 
 
 def row(seconds: int) -> Row:
-    """Measure for so many seconds; with less than a minute as many fewer targets, each probed as much more often."""
+    """Measure for this many seconds. Below a minute, use proportionally fewer targets and probe each more often."""
     interval = min(seconds, MINUTE)
     count = TARGETS * interval // MINUTE
     with server.answering() as target:
         targets = [f"{server.fresh_address()}:{target.port}" for _ in range(count)]
-        witnesses = [f"{server.fresh_address()}:{target.port}" for _ in range(WITNESSES)]
+        timed = [f"{server.fresh_address()}:{target.port}" for _ in range(TIMED)]
         with daemon.exporter(_configuration(targets, interval)) as exporter, scrape.aside():
             _await_all(exporter, count, interval)
             watch = _watch(exporter, seconds)
             pages = {kind: [scrape.page(exporter.port, "/metrics", *how) for _ in range(PAGES)]
                      for kind, how in _KINDS.items()}  # fmt: skip
-            alone, scraped = _latencies(exporter, witnesses, seconds / SECTIONS)
+            alone, scraped = _latencies(exporter, timed, seconds / SECTIONS)
     return _row(count, seconds, watch, pages, alone, scraped)
 
 
@@ -62,7 +62,7 @@ def _configuration(targets: list[str], interval: int) -> str:
     return f"""
 modules:
   default: {{handshakes: {HANDSHAKES}}}
-  witness: {{handshakes: 1, depth: banner, exempt: true}}
+  timed: {{handshakes: 1, depth: banner, exempt: true}}
 background:
   - {{targets: [{listed}], interval: {interval}s}}
 """
@@ -101,7 +101,7 @@ def _sample(text: str, name: str) -> float:
     return float(found)
 
 
-def _latencies(exporter: daemon.Daemon, witnesses: list[str], seconds: float) -> tuple[list[float], list[float]]:
+def _latencies(exporter: daemon.Daemon, timed: list[str], seconds: float) -> tuple[list[float], list[float]]:
     """Return banner latencies by turns without scrapes and with one after the other, in seconds."""
     found: tuple[list[float], list[float]] = ([], [])
     next_one = 0
@@ -109,11 +109,9 @@ def _latencies(exporter: daemon.Daemon, witnesses: list[str], seconds: float) ->
         with _scraping(exporter) if section % 2 else nullcontext():
             end = time.monotonic() + seconds
             while time.monotonic() < end:
-                target = witnesses[next_one % len(witnesses)]
+                target = timed[next_one % len(timed)]
                 next_one += 1
-                text = scrape.page(
-                    exporter.port, f"/probe?module=witness&target={target}", scrape.TEXT, "identity"
-                ).text
+                text = scrape.page(exporter.port, f"/probe?module=timed&target={target}", scrape.TEXT, "identity").text
                 found[section % 2].extend(map(float, _BANNER.findall(text)))
                 time.sleep(PACE)
     return found
@@ -124,7 +122,7 @@ def _scraping(exporter: daemon.Daemon) -> Iterator[None]:
     ended = threading.Event()
 
     def scrape_on() -> None:
-        # It shares a CPU with the server, whose answers it would delay: that would be no latency of the exporter's.
+        # It shares a CPU with the server and would delay its answers, which is not the exporter's latency.
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
         while not ended.is_set():
             scrape.download(exporter.port, "/metrics")

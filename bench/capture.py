@@ -29,12 +29,12 @@ _TARGET = f"median error <= {MEDIAN} us, worst <= {WORST} us"
 _HOW = (
     "tcpdump on lo with stamps in nanoseconds; for each connection (found by its source port) the time from SYN-ACK to "
     "the segment with the identification is compared with the handshake's `banner`; the server waits 0 to "
-    f"{DELAY * 1000:g} ms before it speaks, at random; errors without their sign, in microseconds."
+    f"{DELAY * 1000:g} ms before it answers, at random; errors without their sign, in microseconds."
 )
 
 
 class NoCapture(Exception):
-    """There is no capture; the message says why."""
+    """No capture was made; the message says why."""
 
 
 @contextmanager

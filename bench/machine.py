@@ -9,7 +9,7 @@ from pathlib import Path
 
 import check_ssh_exchange
 
-# Where distributions put monitoring-plugins, which is on nobody's PATH.
+# Where distributions install monitoring-plugins; it is not on PATH.
 PLUGINS = ("/usr/lib/nagios/plugins", "/usr/lib/monitoring-plugins", "/usr/lib64/nagios/plugins", "/usr/libexec/nagios")
 # What to install where a program is missing, by Debian's names.
 PACKAGES = {

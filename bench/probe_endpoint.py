@@ -13,8 +13,8 @@ from .table import Row, ratio, spread
 
 TARGET = 2.0
 HANDSHAKES = 5
-AT_ONCE = 400  # a probe of ours lasts 0.25 s by design: with fewer under way it waits more than it works
-PROBES = 800  # of ours in a round; blackbox_exporter makes as many handshakes, in as many probes
+AT_ONCE = 400  # a probe of this exporter lasts 0.25 s by design: with fewer at once it would mostly wait
+PROBES = 800  # of this exporter in a round; blackbox_exporter makes as many handshakes, in as many probes
 PLACES = 2 * PROBES  # each is asked every other round, long after it was left alone
 WARM = 3  # rounds until all are known, as they are to a program that has run for a while
 SETTLE = 0.7  # seconds; a server rests 0.3 s after a probe, and what a round has left is closed
@@ -37,7 +37,7 @@ modules:
 
 
 class Side(NamedTuple):
-    """A program in the comparison: what is asked of it, what a good answer holds, how often to ask in a round."""
+    """A program in the comparison: its request, the content of a good answer, requests in a round."""
 
     daemon: daemon.Daemon
     flood: scrape.Flood

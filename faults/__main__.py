@@ -19,12 +19,12 @@ def cells(row: Row) -> str:
         return WIDTHS.format(row.scenario.name, expected, "-", "-", f"{row.seconds:.1f}", verdict, what)
     words = row.said.line if row.is_right else f"{row.problem} -- {row.said.line}"
     verdict = "ok" if row.is_right else "WRONG"
-    told = (row.said.cause, row.said.confidence, f"{row.seconds:.1f}", verdict, words)
-    return WIDTHS.format(row.scenario.name, expected, *told)
+    found = (row.said.cause, row.said.confidence, f"{row.seconds:.1f}", verdict, words)
+    return WIDTHS.format(row.scenario.name, expected, *found)
 
 
 def main(patterns: Sequence[str]) -> int:
-    """Run and print; 1 when too little is right or a certain answer is wrong."""
+    """Run and print; return 1 when too few answers are right or a certain one is wrong."""
     if reason := zoo.missing():
         print(reason)
         return 1

@@ -83,18 +83,18 @@ class Fail2ban:
         with self.log.open("a") as file:
             file.writelines(lines)
 
-    def told(self, sshd_says: str) -> str:
-        """Show it a log, wait until it has read it, and return all that it has said."""
+    def output_after(self, sshd_says: str) -> str:
+        """Append to its log, wait until it has read that, and return all its output."""
         self.show(sshd_says + f"\nInvalid user last from {STRANGER} port 1\n")
         self._await(f"Found {STRANGER}", BAN_SECONDS)
         return (self._home / "out").read_text()
 
     def read(self, sshd_says: str) -> None:
-        """Show it a log, and wait for the ban."""
+        """Append to its log, and wait for the ban."""
         self.show(sshd_says)
         banned = self._pair.client.ipv4[0]
         self._await(f"Ban {banned}", BAN_SECONDS)
-        # It says so before the firewall has the rule.
+        # It prints this before the firewall has the rule.
         deadline = time.monotonic() + BAN_SECONDS
         while f"-s {banned}/32" not in self._pair.server.run("iptables", "-S"):
             if time.monotonic() > deadline:
@@ -104,20 +104,20 @@ class Fail2ban:
     def _await(self, words: str, seconds: float) -> None:
         deadline = time.monotonic() + seconds
         out = self._home / "out"
-        while words not in (told := out.read_text() if out.exists() else ""):
+        while words not in (output := out.read_text() if out.exists() else ""):
             if time.monotonic() > deadline:
-                raise RuntimeError(f"fail2ban does not say {words!r} within {seconds:g} s: {told[-2000:]}")
+                raise RuntimeError(f"fail2ban does not say {words!r} within {seconds:g} s: {output[-2000:]}")
             time.sleep(0.05)
 
 
 @contextmanager
-def banned(*more: str) -> Iterator[Target]:
-    """A server whose fail2ban has just banned us."""
+def banned(*, has_second_source: bool = False) -> Iterator[Target]:
+    """A server whose fail2ban has just banned this machine."""
     if reason := network.missing():
         raise Skip(reason)
     program("fail2ban-server")
     if not shutil.which("ssh"):
-        raise Skip("ssh(1) is not installed: nobody can try to log in")
+        raise Skip("ssh(1) is not installed, so no login can be tried")
     with ExitStack() as stack:
         pair = stack.enter_context(Namespace())
         home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -138,11 +138,11 @@ def banned(*more: str) -> Iterator[Target]:
             ]
             subprocess.run(login, stdin=subprocess.DEVNULL, capture_output=True, timeout=30)
         watch.read(running.log())
-        sources = ("-S", pair.client.ipv4[0], "-S", pair.client.ipv4[1]) if more else ()
+        sources = ("-S", pair.client.ipv4[0], "-S", pair.client.ipv4[1]) if has_second_source else ()
         yield target(pair, "-t", "4", *sources)
 
 
 def scenarios() -> Iterator[Scenario]:
     """Yield all of them."""
     yield Scenario("fail2ban", (Cause.BANNED,), banned)
-    yield Scenario("fail2ban, second source served", (Cause.BANNED,), partial(banned, "witness"))
+    yield Scenario("fail2ban, second source served", (Cause.BANNED,), partial(banned, has_second_source=True))

@@ -1,4 +1,4 @@
-"""Servers whose files, processes or descriptors are gone: sshd accepts, and nobody can serve."""
+"""Servers without files, processes or descriptors: sshd accepts connections and cannot serve them."""
 
 import os
 import resource
@@ -71,14 +71,14 @@ def unstartable(name: str, damage: Damage) -> Iterator[Target]:
 
 @contextmanager
 def short_of_descriptors(name: str, most: int) -> Iterator[Target]:
-    """A server that may open only so many files."""
+    """A server with a limit on open files."""
     with zoo.server(name, limits={resource.RLIMIT_NOFILE: (most, most)}) as server:
         yield Target(server.address, server.port, ("-t", "4"))
 
 
 @contextmanager
 def short_of_processes(name: str, most: int) -> Iterator[Target]:
-    """A server in a control group that may have only so many processes."""
+    """A server in a control group with a limit on processes."""
     with control_group() as group, zoo.server(name, cgroup=group) as server:
         (group / "pids.max").write_text(str(most))
         yield Target(server.address, server.port, ("-t", "4"))

@@ -1,4 +1,4 @@
-"""Other clients: who hold a server's slots, earn a penalty or fill its backlog."""
+"""Other clients, which hold a server's slots, earn a penalty or fill its backlog."""
 
 import socket
 from collections.abc import Iterator
@@ -6,14 +6,14 @@ from contextlib import ExitStack, contextmanager
 
 from tests.lab.zoo import Server
 
-OTHER, WITNESS = "127.0.0.2", "127.0.0.4"
+OTHER, SECOND_SOURCE = "127.0.0.2", "127.0.0.4"
 SECONDS = 10.0
 TRIES = 30  # for each slot: random early drop refuses most of them when a server is nearly full
 
 
 @contextmanager
 def held(server: Server, count: int, source: str = OTHER) -> Iterator[None]:
-    """Hold so many unauthenticated connections, as silent clients do; one that is dropped is tried again."""
+    """Hold this many unauthenticated connections, as silent clients do; replace each that is dropped."""
     with ExitStack() as stack:
         slots = 0
         for _ in range(TRIES * count):
@@ -32,7 +32,7 @@ def held(server: Server, count: int, source: str = OTHER) -> Iterator[None]:
 
 @contextmanager
 def queued(server: Server, count: int, source: str) -> Iterator[None]:
-    """Connect so many times to a server that does not accept, until its backlog takes no more."""
+    """Connect this many times to a server that does not accept, or until its backlog is full."""
     with ExitStack() as stack:
         for _ in range(count):
             connection = stack.enter_context(socket.socket())
@@ -43,7 +43,7 @@ def queued(server: Server, count: int, source: str) -> Iterator[None]:
 
 
 def hurry(server: Server, count: int, source: str) -> None:
-    """Make so many handshakes one after the other that end before authentication, each as short as can be."""
+    """Make this many short handshakes in sequence, each ending before authentication."""
     for _ in range(count):
         with socket.create_connection((server.address, server.port), SECONDS, (source, 0)) as connection:
             connection.recv(256)

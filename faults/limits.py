@@ -7,11 +7,11 @@ from functools import partial
 from check_ssh_exchange.diagnosis.cause import Cause
 from tests.lab import zoo
 
-from .holding import OTHER, WITNESS, held, hurry
+from .holding import OTHER, SECOND_SOURCE, held, hurry
 from .scenario import Scenario, Target
 
 OURS = "127.0.0.1"
-ALONE, WITH_WITNESS = ("-S", OURS), ("-S", OURS, "-S", WITNESS)
+ALONE, WITH_SECOND_SOURCE = ("-S", OURS), ("-S", OURS, "-S", SECOND_SOURCE)
 OPENSSH = ("openssh-8.4", "openssh-9.2", "openssh-10.0", "openssh-10.6")
 WITH_PER_SOURCE = OPENSSH[1:]
 WITH_PENALTIES = OPENSSH[2:]
@@ -42,10 +42,12 @@ def penalised(name: str, options: tuple[str, ...]) -> Iterator[Target]:
 def full(name: str) -> Iterator[Scenario]:
     """MaxStartups with all slots held by somebody else."""
     place = partial(limited, name, {"MaxStartups": "3:100:3"}, slots=3)
-    # From 9.8 one text speaks for both, and neither serves any of ours.
+    # Since 9.8 both limits send the same text, and neither serves any handshake of this address.
     plain = (Cause.MAXSTARTUPS, Cause.PENALTY) if name in WITH_PENALTIES else (Cause.MAXSTARTUPS,)
     yield Scenario(f"MaxStartups full, {name}", plain, place, says="MaxStartups")
-    yield Scenario(f"MaxStartups full, two sources, {name}", (Cause.MAXSTARTUPS,), partial(place, (WITH_WITNESS,)))
+    yield Scenario(
+        f"MaxStartups full, two sources, {name}", (Cause.MAXSTARTUPS,), partial(place, (WITH_SECOND_SOURCE,))
+    )
 
 
 def random_drops(name: str) -> Iterator[Scenario]:
@@ -66,14 +68,14 @@ def per_source(name: str) -> Iterator[Scenario]:
     """PerSourceMaxStartups, hit by our own burst and by others from our address."""
     two = {"PerSourceMaxStartups": "2"}
     limit, either = Cause.PER_SOURCE_LIMIT, (Cause.PER_SOURCE_LIMIT, Cause.MAXSTARTUPS)
-    witnessed = partial(limited, name, two, (WITH_WITNESS,))
-    yield Scenario(f"PerSourceMaxStartups 2, two sources, {name}", (limit,), witnessed, self_inflicted=True)
+    from_two_sources = partial(limited, name, two, (WITH_SECOND_SOURCE,))
+    yield Scenario(f"PerSourceMaxStartups 2, two sources, {name}", (limit,), from_two_sources, self_inflicted=True)
     yield Scenario(f"PerSourceMaxStartups 2, {name}", either, partial(limited, name, two), says="PerSourceMaxStartups")
     # Both our addresses are one source for this server.
     block = two | {"PerSourceNetBlockSize": "24:128"}
-    shared = partial(limited, name, block, (WITH_WITNESS,))
+    shared = partial(limited, name, block, (WITH_SECOND_SOURCE,))
     yield Scenario(f"PerSourceMaxStartups 2 for a /24, two sources in it, {name}", either, shared)
-    used_up = partial(limited, name, two, (WITH_WITNESS,), slots=2, source=OURS)
+    used_up = partial(limited, name, two, (WITH_SECOND_SOURCE,), slots=2, source=OURS)
     # From 9.8 a penalty against one of two addresses looks so, too.
     causes = (limit, Cause.PENALTY) if name in WITH_PENALTIES else (limit,)
     yield Scenario(f"PerSourceMaxStartups 2, all used up, two sources, {name}", causes, used_up)
@@ -81,7 +83,7 @@ def per_source(name: str) -> Iterator[Scenario]:
 
 def penalty(name: str) -> Iterator[Scenario]:
     """A penalty that runs against us."""
-    yield Scenario(f"penalty, two sources, {name}", (Cause.PENALTY,), partial(penalised, name, WITH_WITNESS))
+    yield Scenario(f"penalty, two sources, {name}", (Cause.PENALTY,), partial(penalised, name, WITH_SECOND_SOURCE))
     yield Scenario(f"penalty, {name}", (Cause.PENALTY,), partial(penalised, name, ALONE))
 
 
@@ -91,7 +93,9 @@ def five(name: str) -> Iterator[Scenario]:
     some = partial(limited, name, {}, slots=3, source=OURS)
     yield Scenario(f"dropbear's limit, 3 of 5 held, {name}", (limit,), some)
     every = partial(limited, name, {}, slots=5, source=OURS)
-    yield Scenario(f"dropbear's limit, 5 of 5 held, two sources, {name}", (limit,), partial(every, (WITH_WITNESS,)))
+    yield Scenario(
+        f"dropbear's limit, 5 of 5 held, two sources, {name}", (limit,), partial(every, (WITH_SECOND_SOURCE,))
+    )
     # Without a byte nothing says that it is dropbear.
     yield Scenario(f"dropbear's limit, 5 of 5 held, {name}", (limit, Cause.SERVER_FAULT), every, says="dropbear")
 

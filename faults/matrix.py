@@ -37,7 +37,7 @@ class Row(NamedTuple):
 
 
 def matching(*patterns: str) -> list[Scenario]:
-    """The scenarios whose names match one of the patterns, or hold one as a part; all without a pattern."""
+    """Return the scenarios whose names match or contain one of the patterns; all without a pattern."""
     every = [scenario for module in MODULES for scenario in module.scenarios()]
     wanted = [pattern if any(c in "*?[" for c in pattern) else f"*{pattern}*" for pattern in patterns]
     return [s for s in every if not wanted or any(fnmatch.fnmatch(s.name.lower(), w.lower()) for w in wanted)]

@@ -49,17 +49,17 @@ def walled(wall: Wall, *options: str) -> Iterator[Target]:
 
 
 @contextmanager
-def witnessed(wall: Wall, *options: str) -> Iterator[Target]:
-    """A healthy server behind a wall, seen from two addresses of ours."""
+def from_two_sources(wall: Wall, *options: str) -> Iterator[Target]:
+    """A healthy server behind a firewall, probed from two source addresses."""
     with linked() as pair, wall(pair):
         yield target(pair, *QUICK, "-S", pair.client.ipv4[0], "-S", pair.client.ipv4[1], *options)
 
 
 @contextmanager
-def remembered(wall: Wall, *, has_witness: bool = False) -> Iterator[Target]:
-    """A healthy server behind a wall that came after a run of ours."""
+def remembered(wall: Wall, *, has_second_source: bool = False) -> Iterator[Target]:
+    """A healthy server behind a firewall that was added after a first run."""
     with linked() as pair, tempfile.TemporaryDirectory() as directory:
-        sources = [word for address in pair.client.ipv4 for word in ("-S", address)] if has_witness else []
+        sources = [word for address in pair.client.ipv4 for word in ("-S", address)] if has_second_source else []
         place = target(pair, *QUICK, "--state-file", str(Path(directory, "state")), *sources)
         before = run(place)
         if not before.is_served:
@@ -196,12 +196,12 @@ def dropped() -> Iterator[Scenario]:
     yield Scenario("DROP", (Cause.FILTERED,), partial(walled, DROP, *QUICK))
     control = (*QUICK, "--control-port", str(CONTROL_PORT))
     yield Scenario("DROP, control port answers", (Cause.BANNED,), partial(walled, DROP, *control))
-    yield Scenario("DROP, second source served", (Cause.BANNED,), partial(witnessed, drop_us))
-    yield Scenario("DROP, second source dropped too", (Cause.FILTERED,), partial(witnessed, DROP))
-    both = partial(witnessed, DROP, *control[2:])
+    yield Scenario("DROP, second source served", (Cause.BANNED,), partial(from_two_sources, drop_us))
+    yield Scenario("DROP, second source dropped too", (Cause.FILTERED,), partial(from_two_sources, DROP))
+    both = partial(from_two_sources, DROP, *control[2:])
     yield Scenario("DROP, second source dropped too, control port answers", (Cause.FILTERED,), both)
     yield Scenario("DROP, served before", (Cause.BANNED,), partial(remembered, DROP))
-    both = partial(remembered, DROP, has_witness=True)
+    both = partial(remembered, DROP, has_second_source=True)
     yield Scenario("DROP, both sources served before", (Cause.FILTERED,), both, says="served until")
     yield Scenario("server's words dropped", (Cause.STALLED,), partial(walled, drop_banners, *QUICK))
 
@@ -212,7 +212,7 @@ def counted() -> Iterator[Scenario]:
     yield Scenario("nft meter", (Cause.RATE_LIMIT,), partial(walled, meter, *QUICK))
     limit = (Cause.PER_SOURCE_LIMIT,)
     yield Scenario("connlimit", limit, partial(walled, AT_ONCE, *QUICK), self_inflicted=True)
-    yield Scenario("connlimit, two sources", limit, partial(witnessed, AT_ONCE), self_inflicted=True)
+    yield Scenario("connlimit, two sources", limit, partial(from_two_sources, AT_ONCE), self_inflicted=True)
 
 
 def families() -> Iterator[Scenario]:

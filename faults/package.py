@@ -50,7 +50,7 @@ def program(name: str) -> Path:
 def unpack(name: str, root: Path) -> None:
     """Download and unpack the packages of a program; those that the archive does not have are left out."""
     if not shutil.which("apt-get"):
-        raise Skip(f"{name} is not installed, and there is no apt-get to have it by")
+        raise Skip(f"{name} is not installed, and apt-get is missing")
     fresh = root.with_suffix(f".{os.getpid()}")
     fresh.mkdir(parents=True, exist_ok=True)
     for package in PACKAGES[name]:

@@ -13,41 +13,41 @@ MAX_LINE = 200  # characters of the first line without its perfdata
 
 
 class Answer(NamedTuple):
-    """What one run said, and how long it took."""
+    """The document of one run, and its duration in seconds."""
 
     document: Mapping[str, Any]
     seconds: float
 
     @property
     def cause(self) -> str:
-        """The cause it names."""
+        """Return the cause."""
         return str(self.document["diagnosis"]["cause"])
 
     @property
     def confidence(self) -> str:
-        """How sure it is."""
+        """Return the confidence."""
         return str(self.document["diagnosis"]["confidence"])
 
     @property
     def line(self) -> str:
-        """The first line without its perfdata."""
+        """Return the first line without its perfdata."""
         return f"SSH {self.document['state'].upper()} - {self.document['summary']}"
 
     @property
     def is_served(self) -> bool:
-        """Whether every handshake completed."""
+        """Return whether every handshake completed."""
         endings = {handshake["ending"] for handshake in self.document["handshakes"]}
         return endings == {"completed"}
 
     @property
     def words(self) -> str:
-        """All sentences of the diagnosis."""
-        told = self.document["diagnosis"]
-        return "\n".join([self.line, *told["evidence"], *told["alternatives"]])
+        """Return all sentences of the diagnosis."""
+        diagnosis = self.document["diagnosis"]
+        return "\n".join([self.line, *diagnosis["evidence"], *diagnosis["alternatives"]])
 
 
 def run(target: Target, options: tuple[str, ...] = ()) -> Answer:
-    """Run the plugin against a target and read its document; raises RuntimeError for anything but one."""
+    """Run the plugin against a target and read its document; raises RuntimeError where the output is not one."""
     words = ("-H", target.host, "-p", str(target.port), "--output-format", "json", *target.options, *options)
     begun = time.monotonic()
     answer = check(*words, command=(*target.prefix, *PLUGIN))
@@ -57,4 +57,4 @@ def run(target: Target, options: tuple[str, ...] = ()) -> Answer:
     try:
         return Answer(json.loads(answer.out), seconds)
     except ValueError:
-        raise RuntimeError(f"exit {answer.code}, and no JSON: {answer.out!r}") from None
+        raise RuntimeError(f"exit {answer.code}, and not JSON: {answer.out!r}") from None

@@ -69,7 +69,7 @@ def balanced(
 
 @contextmanager
 def queueing_full() -> Iterator[Target]:
-    """HAProxy whose one place is taken, and who keeps all others waiting for five seconds."""
+    """HAProxy with its only connection in use, which queues all others for five seconds."""
     with ExitStack() as stack:
         place = stack.enter_context(balanced(server="maxconn 1", seconds="10"))
         stack.enter_context(socket.create_connection((place.host, place.port), 10)).recv(256)
@@ -149,7 +149,7 @@ def scenarios() -> Iterator[Scenario]:
     yield Scenario("HAProxy sends PROXY protocol to sshd", proxy, partial(balanced, server="send-proxy"))
     queueing = partial(balanced, server="maxconn 2", queue="1s")
     yield Scenario("HAProxy, server maxconn 2", proxy, queueing)
-    # A queue of connections that nobody accepts looks as a server that has stopped to.
+    # Queued connections that are not accepted look like a stopped server.
     waiting = partial(balanced, frontend="maxconn 2", seconds="4")
     yield Scenario("HAProxy, frontend maxconn 2", (Cause.PROXY, Cause.STALLED), waiting, says="maxconn")
     yield Scenario("stunnel", proxy, wrapped)

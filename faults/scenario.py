@@ -8,7 +8,7 @@ from check_ssh_exchange.diagnosis.cause import Cause
 
 
 class Skip(Exception):
-    """A fault that this machine cannot have; the message is the reason."""
+    """A fault that cannot be set up on this machine; the message is the reason."""
 
 
 class Target(NamedTuple):
@@ -25,7 +25,7 @@ Place = Callable[[], AbstractContextManager[Target]]
 
 
 class Scenario(NamedTuple):
-    """A fault with its name. The first of `causes` is what it is; the others leave the very same marks on the wire.
+    """A fault with its name. The first of `causes` is the right one; the others look the same on the wire.
 
     A fault that `strikes_at_random` may spare all handshakes of a run, which is then healthy. `says` must be
     found in the evidence, alternatives or first line of each run.

@@ -1,4 +1,4 @@
-"""Services that are no SSH server, or a strange one; the strangest are stand-ins."""
+"""Services that are not SSH servers, or unusual ones; the rarest are scripted."""
 
 import socket
 import threading
@@ -52,7 +52,7 @@ def greet(words: bytes) -> Service:
 
 
 def drip(seconds: float) -> Service:
-    """One line of nonsense each so many seconds, the first after as many: endlessh's way."""
+    """Send a random line every `seconds` seconds, as endlessh does."""
 
     def service(connection: socket.socket) -> None:
         for number in range(int(SERVE_SECONDS / seconds)):

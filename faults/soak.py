@@ -1,7 +1,7 @@
 """`python -m faults.soak [RUNS]`: default runs against the whole healthy zoo; each alarm is a false one.
 
-Servers of OpenSSH 9.8 and later keep an account for each source address, so every run comes from an address of its own
-in 127.0.0.0/8: the pace is then one that they tolerate, however quick the runs are.
+OpenSSH 9.8 and later count per source address, so every run uses its own address in 127.0.0.0/8. No limit is then
+reached, however fast the runs follow each other.
 """
 
 import sys
@@ -16,7 +16,7 @@ from .plugin import Answer, run
 from .scenario import Target
 
 SERVERS = tuple(name for name in zoo.RECIPES if name not in ("haproxy", "stunnel"))
-AT_ONCE = 2  # runs; the machine's cores, so that no server is slow for want of one
+AT_ONCE = 2  # runs; the machine's cores, so that no server is slow for lack of one
 
 
 def source(number: int) -> str:
@@ -24,22 +24,22 @@ def source(number: int) -> str:
     return f"127.{60 + number // 62_500}.{number // 250 % 250}.{number % 250 + 1}"
 
 
-def answers(runs: int) -> Iterator[tuple[str, Answer]]:
-    """Yield what each of `runs` default runs said, with the server's name."""
+def answers(runs: int, *options: str) -> Iterator[tuple[str, Answer]]:
+    """Yield the answer of each of `runs` runs, with the server's name; without options they are default runs."""
     zoo.build(SERVERS)
     with ExitStack() as stack:
         ports = {name: stack.enter_context(zoo.server(name)).port for name in SERVERS}
 
         def one(number: int) -> tuple[str, Answer]:
             name = SERVERS[number % len(SERVERS)]
-            return name, run(Target("127.0.0.1", ports[name], ("-S", source(number))))
+            return name, run(Target("127.0.0.1", ports[name], ("-S", source(number), *options)))
 
         with ThreadPoolExecutor(AT_ONCE) as pool:
             yield from pool.map(one, range(runs))
 
 
 def main(runs: int) -> int:
-    """Run, print the alarms and the sums; 1 when there was an alarm."""
+    """Run, print the alarms and the totals; return 1 if an alarm was raised."""
     if reason := zoo.missing():
         print(reason)
         return 1

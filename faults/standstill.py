@@ -1,4 +1,4 @@
-"""Servers that accept and do nothing more, or that nobody can reach at all."""
+"""Servers that accept and stay silent, or that cannot be reached."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ from functools import partial
 from check_ssh_exchange.diagnosis.cause import Cause
 from tests.lab import zoo
 
-from .holding import WITNESS, queued
+from .holding import SECOND_SOURCE, queued
 from .scenario import Scenario, Target
 
 BACKLOG = 128  # sshd's; the kernel takes one more
@@ -17,7 +17,7 @@ BACKLOG = 128  # sshd's; the kernel takes one more
 
 @contextmanager
 def stopped(name: str, waiting: int = 0, *options: str) -> Iterator[Target]:
-    """A stopped server, with so many clients in its backlog."""
+    """A stopped server, with `waiting` clients in its backlog."""
     with zoo.server(name) as server:
         os.kill(server.pid, signal.SIGSTOP)
         with queued(server, waiting, "127.0.0.3"):
@@ -26,7 +26,7 @@ def stopped(name: str, waiting: int = 0, *options: str) -> Iterator[Target]:
 
 @contextmanager
 def denied(name: str) -> Iterator[Target]:
-    """A server whose hosts.deny names everybody; its refusal takes five seconds."""
+    """A server whose hosts.deny refuses every client; a refusal takes five seconds."""
     with zoo.copy(name) as chroot:
         (chroot.root / "etc/hosts.deny").write_text("ALL: ALL\n")
         with chroot.server() as server:
@@ -35,7 +35,7 @@ def denied(name: str) -> Iterator[Target]:
 
 @contextmanager
 def closed_port() -> Iterator[Target]:
-    """A port that nobody listens on."""
+    """A port without a listener."""
     yield Target("127.0.0.1", zoo.free_port("127.0.0.1"))
 
 
@@ -47,7 +47,7 @@ def healthy(name: str) -> Iterator[Target]:
 
 
 def scenarios() -> Iterator[Scenario]:
-    """Yield all of them, those first that take longest."""
+    """Yield all scenarios, the longest first."""
     servers = [name for name in zoo.RECIPES if name not in ("haproxy", "stunnel")]
     for name in servers:
         if name.startswith("openssh"):
@@ -61,7 +61,7 @@ def scenarios() -> Iterator[Scenario]:
     full = partial(stopped, "openssh-9.2", BACKLOG + 10)
     causes = (Cause.STALLED, Cause.FILTERED)
     yield Scenario("stopped, backlog full, openssh-9.2", causes, full, says="backlog is full")
-    more = partial(full, "-S", "127.0.0.1", "-S", WITNESS, "--control-port", "9")
+    more = partial(full, "-S", "127.0.0.1", "-S", SECOND_SOURCE, "--control-port", "9")
     title = "stopped, backlog full, two sources, control port answers, openssh-9.2"
     yield Scenario(title, causes, more, says="backlog is full")
     yield Scenario("closed port", (Cause.NOT_LISTENING,), closed_port)

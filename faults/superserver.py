@@ -10,7 +10,7 @@ from pathlib import Path
 from check_ssh_exchange.diagnosis.cause import Cause
 from tests.lab import zoo
 
-from .holding import WITNESS
+from .holding import SECOND_SOURCE
 from .package import environment, program
 from .scenario import Scenario, Target
 
@@ -70,19 +70,19 @@ def await_listening(process: subprocess.Popen[bytes], port: int, log: Path) -> N
 
 def scenarios() -> Iterator[Scenario]:
     """Yield all of them."""
-    limit, witness = Cause.PER_SOURCE_LIMIT, (*OURS, "-S", WITNESS)
+    limit, both = Cause.PER_SOURCE_LIMIT, (*OURS, "-S", SECOND_SOURCE)
     per_source = partial(behind_xinetd, "per_source = 3")
     yield Scenario("xinetd per_source", (limit,), per_source, self_inflicted=True)
-    yield Scenario("xinetd per_source, two sources", (limit,), partial(per_source, *witness), self_inflicted=True)
+    yield Scenario("xinetd per_source, two sources", (limit,), partial(per_source, *both), self_inflicted=True)
     # One source alone cannot tell a limit of its own from a limit of all.
     instances = partial(behind_xinetd, "instances = 3")
     all_of_them = (Cause.MAXSTARTUPS, limit)
     yield Scenario("xinetd instances", all_of_them, instances, says="xinetd's instances")
-    yield Scenario("xinetd instances, two sources", (Cause.MAXSTARTUPS,), partial(instances, *witness))
+    yield Scenario("xinetd instances, two sources", (Cause.MAXSTARTUPS,), partial(instances, *both))
     yield Scenario("xinetd cps", (Cause.RATE_LIMIT,), partial(behind_xinetd, "cps = 3 5"))
     # A listener that fails closes as fast, and as silently.
     denied = (Cause.ACCESS_DENIED, Cause.SERVER_FAULT)
     only = partial(behind_xinetd, "only_from = 192.0.2.1")
     yield Scenario("xinetd only_from", denied, only, says="only_from")
-    other = partial(behind_xinetd, f"only_from = {WITNESS}", *witness)
+    other = partial(behind_xinetd, f"only_from = {SECOND_SOURCE}", *both)
     yield Scenario("xinetd only_from, second source let in", (Cause.ACCESS_DENIED,), other)

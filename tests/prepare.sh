@@ -1,5 +1,5 @@
 #!/bin/sh
-# Install the Debian packages that the tests start real components from, where that is allowed; say elsewhere what to
+# Install the Debian packages that the tests start real components from, where that is allowed; elsewhere, print what to
 # install. Arguments: the packages; none: those of the whole suite. Services are not started: nothing here needs them.
 set -u
 [ $# -gt 0 ] || set -- openssh-client openssl iproute2 iptables nftables \

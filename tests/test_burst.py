@@ -9,7 +9,7 @@ from check_ssh_exchange.diagnosis import maxstartups
 from check_ssh_exchange.diagnosis.explain import diagnose
 from check_ssh_exchange.diagnosis.maxstartups import MaxStartups
 from check_ssh_exchange.report import Report
-from tests.runs import EXCEEDED, run
+from tests.runs import EXCEEDED, run, shake
 
 # --- our own burst
 
@@ -50,7 +50,7 @@ def test_the_interval_holds_the_true_number_nineteen_times_of_twenty(setting: st
             continue
         report = run(letters, simulate(chance, known, held, 1), says=EXCEEDED, by="9.2")
         diagnosis = diagnose(report, known)
-        if diagnosis.self_inflicted:  # as many of ours as the limit: nothing is said of others
+        if diagnosis.self_inflicted:  # this run alone reaches the limit: no estimate of others
             continue
         estimate = diagnosis.startups
         assert estimate is not None, letters
@@ -61,7 +61,7 @@ def test_the_interval_holds_the_true_number_nineteen_times_of_twenty(setting: st
 
 
 def simulate(chance: random.Random, setting: MaxStartups, held: int, count: int) -> str:
-    """Return the endings of a baseline and a burst against a server where others hold so many."""
+    """Return the endings of a baseline and a burst while others hold `held` slots."""
     letters, own = "", 0
     for number in range(count):
         dropped = chance.randrange(100) < maxstartups.drop_percent(held + own, setting)
@@ -74,6 +74,17 @@ def test_an_estimate_is_made_for_maxstartups_only() -> None:
     assert diagnose(run("SSSSt", "S", second="S", says=EXCEEDED, by="9.2")).startups is None
     assert diagnose(run("ccccc")).startups is None
     assert diagnose(run("SStSt", "S", says=EXCEEDED, by="9.2")).startups is not None
+
+
+def test_waves_are_not_counted_as_one_burst() -> None:
+    # Nine waves of four; one of the third was dropped: at most three of this run were in progress then.
+    shakes = [shake(0, "S", role="baseline")]
+    shakes += [shake(n, "t" if n == 10 else "S", text=EXCEEDED)._replace(wave=1 + (n - 1) // 4) for n in range(1, 30)]
+    report = run("S", by="9.2")._replace(handshakes=(*shakes, shake(30, "S", role="recheck")), asked=30)
+    diagnosis = diagnose(report, MaxStartups(10, 30, 100))
+    assert not diagnosis.self_inflicted
+    assert diagnosis.startups is not None
+    assert diagnosis.startups.likeliest >= 9
 
 
 # --- arithmetic of large runs

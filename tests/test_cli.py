@@ -18,7 +18,6 @@ from .lab.front_door import SECONDS, assert_served, at, check, start
 
 SILENT: Script = []
 NOTICE: Script = [send(b"Exceeded MaxStartups\r\n"), FIN]
-BOOKED = 0.3  # seconds; the server has accepted a connection before the plugin has counted it
 
 KEYS = {
     "": "schema target state summary server handshakes counts early_close_ratio latency diagnosis perfdata",
@@ -197,11 +196,10 @@ def test_a_signal_loses_no_handshake_that_has_ended() -> None:
 
 
 def interrupted(scripts: list[Script], number: signal.Signals, met: int, *options: str) -> str:
-    """Send a signal to a run with a minute left as soon as the server has met so many clients; return its output."""
+    """Send a signal to a run once the server has accepted `met` clients; return the output."""
     with FakeSshd(*scripts) as server, start(*at(server), "-t", "60", *options) as plugin:
         try:
-            wait_until(lambda: len(server.peers) >= met)
-            time.sleep(BOOKED)
+            wait_until(lambda: len(server.peers) >= met and is_asleep(plugin.pid))
             sent = time.monotonic()
             plugin.send_signal(number)
             out, err = plugin.communicate(timeout=SECONDS)
@@ -219,11 +217,19 @@ def wait_until(holds: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
+def is_asleep(pid: int) -> bool:
+    """Return whether a plugin waits in its event loop.
+
+    The kernel wakes the client of a connection before it lets the server accept it. A plugin that sleeps after that
+    has counted the connection.
+    """
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+
+
 def test_two_signals_at_once_are_like_one() -> None:
     with FakeSshd(SILENT) as server, start(*at(server), "-t", "60") as plugin:
         try:
-            wait_until(lambda: len(server.peers) >= 1)
-            time.sleep(BOOKED)
+            wait_until(lambda: len(server.peers) >= 1 and is_asleep(plugin.pid))
             # A stopped process takes both in the moment it goes on.
             for number in (signal.SIGSTOP, signal.SIGTERM, signal.SIGINT, signal.SIGCONT):
                 plugin.send_signal(number)
@@ -235,6 +241,22 @@ def test_two_signals_at_once_are_like_one() -> None:
     assert out.count("\n") == 1
 
 
+def test_a_signal_ends_a_run_at_depth_kex() -> None:
+    with (
+        FakeSshd(SILENT) as server,
+        start(*at(server), "-t", "60", "--depth", "kex", "--output-format", "json") as plugin,
+    ):
+        try:
+            wait_until(lambda: len(server.peers) >= 1)
+            plugin.send_signal(signal.SIGTERM)
+            out, err = plugin.communicate(timeout=SECONDS)
+        finally:
+            plugin.kill()
+    assert (plugin.returncode, err) == (3, "")
+    assert json.loads(out)["summary"].startswith("interrupted by SIGTERM after 0 of 5 handshakes")
+
+
+@pytest.mark.timing
 def test_a_timeout_below_a_second_is_kept_and_no_ok() -> None:
     with FakeSshd(SILENT) as server:
         begun = time.monotonic()
@@ -244,3 +266,10 @@ def test_a_timeout_below_a_second_is_kept_and_no_ok() -> None:
     assert {handshake["ending"] for handshake in found["handshakes"]} == {"banner_timeout"}
     assert len(found["handshakes"]) >= 5
     assert all(handshake["ended"] < 3 for handshake in found["handshakes"])
+
+
+def test_the_state_of_a_name_that_does_not_resolve_can_be_chosen() -> None:
+    # A label of more than 63 letters is not a valid name, so no resolver is queried.
+    answer = check("-H", "a" * 64 + ".invalid", "--state", "name_resolution=critical")
+    assert answer.code == 2
+    assert answer.line.startswith("SSH CRITICAL - ")

@@ -11,26 +11,14 @@ from pathlib import Path
 import pytest
 
 from check_ssh_exchange.plugin.output import MAX_OUTPUT
-from tests.lab import daemons, monitored, nagios
+from tests.lab import daemons, nagios
 from tests.lab import nrpe as nrpe_daemon
 from tests.lab.front_door import check
 from tests.lab.monitored import HOST, LINES, STATES, assert_in_order, installation, need, parsed
 
 pytestmark = pytest.mark.real
 
-OTHER_HOST = "127.77.0.1"  # whose ports are nobody's
-
-
-@pytest.fixture(scope="module")
-def servers() -> Iterator[dict[str, int]]:
-    with monitored.servers() as ports:
-        yield ports
-
-
-@pytest.fixture(scope="module")
-def plugin() -> Iterator[daemons.Installation]:
-    with installation() as installed:
-        yield installed
+OTHER_HOST = "127.77.0.1"  # an address on which nothing listens
 
 
 def test_a_plugin_that_a_daemon_left_behind_is_ended_with_the_installation(servers: dict[str, int]) -> None:
@@ -57,8 +45,8 @@ Stored = dict[str, tuple[dict[str, str], daemons.Printed]]
 EXAMPLES = re.findall(r"^# (check_ssh_exchange\S*(?: \S+)*)   ", nagios.DEFINITION.read_text("utf-8"), re.MULTILINE)
 
 
-def nobody_at(place: tuple[str, int]) -> socket.socket | None:
-    """Return a socket that keeps a place without listening there; None if somebody is there."""
+def reserved(place: tuple[str, int]) -> socket.socket | None:
+    """Return a socket that is bound to an address without listening; None if it is in use."""
     holder = socket.socket()
     try:
         holder.bind(place)
@@ -79,7 +67,7 @@ def stored(plugin: daemons.Installation, servers: dict[str, int]) -> Iterator[St
     for name in ("silent", "warning"):
         services[name] = (HOST, f"check_ssh_exchange_args!{words[name]}")
     with ExitStack() as stack:
-        holders = [nobody_at((OTHER_HOST, port)) for port in (22, 2222)]
+        holders = [reserved((OTHER_HOST, port)) for port in (22, 2222)]
         for holder in filter(None, holders):
             stack.enter_context(holder)
         if all(holders):

@@ -44,7 +44,7 @@ def rest(connection: socket.socket) -> bytes:
 
 @contextmanager
 def held(server: ThrottlingServer, count: int) -> Iterator[list[socket.socket]]:
-    """Hold so many connections, trying again as often as the server drops one."""
+    """Hold this many connections; replace each that the server drops."""
     connections: list[socket.socket] = []
     try:
         for _ in range(2000):

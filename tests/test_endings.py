@@ -1,4 +1,4 @@
-"""Every ending that a server can make of a handshake, and what hostile servers can not make of the plugin."""
+"""Every ending of a handshake, and hostile servers that must not harm the plugin."""
 
 import json
 import socket
@@ -29,6 +29,7 @@ from tests.lab.fake_sshd import (
     disconnect,
     drip,
     flood,
+    hear,
     kexinit,
     packet,
     pause,
@@ -37,7 +38,7 @@ from tests.lab.fake_sshd import (
 from tests.lab.front_door import check
 
 LATE = 0.15  # seconds that a late reader leaves the kernel's news unread
-NOISE = 1.5  # seconds that a machine under load may add to a deadline
+NOISE = 20.0  # seconds that a busy machine may add to a deadline; a run that ignores its deadline has no end
 
 SERVED: dict[str, Script] = {
     "as usual": HEALTHY,
@@ -103,15 +104,18 @@ ENDINGS: dict[str, tuple[Script, Ending, object]] = {
 TIMED = {Ending.BANNER_TIMEOUT, Ending.KEXINIT_TIMEOUT}
 
 
-def probe(server: FakeSshd, handshakes: int = 1, timeout: float = 5.0, depth: Depth = Depth.KEXINIT) -> Report:
+def probe(server: FakeSshd, handshakes: int = 1, timeout: float = 30.0, depth: Depth = Depth.KEXINIT) -> Report:
     return measure(Target(server.address, server.port), Plan(handshakes=handshakes, timeout=timeout, depth=depth))
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
-@pytest.mark.parametrize("what", ENDINGS)
+@pytest.mark.parametrize(
+    "what",
+    [pytest.param(what, marks=[pytest.mark.timing] * (ending in TIMED)) for what, (_, ending, _) in ENDINGS.items()],
+)
 def test_what_a_server_does_has_one_ending_and_its_text_inside_the_deadline(what: str, address: str) -> None:
     script, ending, text = ENDINGS[what]
-    timeout = 0.6 if ending in TIMED else 5.0
+    timeout = 0.6 if ending in TIMED else 30.0
     with FakeSshd(script, address=address) as server:
         report = probe(server, timeout=timeout)
     handshake = report.handshakes[0]
@@ -162,7 +166,7 @@ def test_a_syn_without_answer_is_a_connect_timeout() -> None:
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
 def test_a_syn_answered_by_a_reset_is_refused(address: str) -> None:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family) as bound:  # nobody listens, and nobody else can
+    with socket.socket(family) as bound:  # bound without listening, so that no other process can listen
         bound.bind((address, 0))
         report = measure(Target(address, bound.getsockname()[1]), Plan(timeout=5.0))
     assert [handshake.ending for handshake in report.handshakes] == [Ending.REFUSED] * 5
@@ -174,14 +178,14 @@ def test_a_syn_answered_by_a_reset_is_refused(address: str) -> None:
 
 
 def late(script: Script, seconds: float = LATE) -> Handshake:
-    """One handshake whose engine looks at it only when the server has long finished."""
+    """Make one handshake whose engine reads only after the server has finished."""
     with FakeSshd(script) as server:
         engine = Engine()
         address = Address(socket.AF_INET, (server.address, server.port), server.address)
         connection = Connection(address, Exchange(Depth.KEXINIT), Role.BASELINE, lambda _: None)
         try:
             begun = time.monotonic_ns()
-            engine.open(connection, begun + 5_000_000_000)
+            engine.open(connection, begun + 60_000_000_000)
             time.sleep(seconds)
             while not connection.is_ended:
                 engine.step()
@@ -198,6 +202,7 @@ def test_a_late_reader_sees_the_same_ending(what: str) -> None:
     assert text is ... or handshake.text == text
 
 
+@pytest.mark.timing
 def test_latency_is_the_servers_and_not_the_late_readers() -> None:
     handshake = late([send(IDENTIFICATION), pause(0.001), send(KEXINIT)], seconds=0.6)
     assert handshake.ending is Ending.COMPLETED
@@ -255,3 +260,11 @@ def test_an_identification_is_escaped_wherever_it_is_shown() -> None:
         "software": r"caf\xc3\xa9\x7cx",
         "comments": r"early\x7cclose=0",
     }
+
+
+def test_a_server_that_floods_before_the_keys_is_bounded_at_depth_kex() -> None:
+    ignore = packet(b"\x02" + bytes(4) + bytes(3000))
+    with FakeSshd([send(IDENTIFICATION), hear(1), send(KEXINIT), flood(ignore)]) as server:
+        plan = Plan(handshakes=1, timeout=10.0, depth=Depth.KEX)
+        report = measure(Target("127.0.0.1", server.port), plan)
+    assert [str(h.ending) for h in report.handshakes] == ["protocol_error"]

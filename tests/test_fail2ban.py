@@ -59,7 +59,7 @@ def test_mode_normal_counts_none_of_our_handshakes(tmp_path: Path) -> None:
     with watched(tmp_path, "normal") as (pair, server, jail):
         assert [probe(pair) for _ in range(4)] == [0] * 4
         log = logged(server, "Received disconnect from", 20)
-        assert f"Found {pair.client.ipv4[0]}" not in jail.told(log)
+        assert f"Found {pair.client.ipv4[0]}" not in jail.output_after(log)
 
 
 def test_mode_aggressive_bans_a_default_run_as_the_readme_says(tmp_path: Path) -> None:
@@ -74,4 +74,4 @@ def test_a_login_is_safe_in_mode_aggressive(tmp_path: Path) -> None:
         login = ("--depth", "login", "--user", server.user, "--identity", str(server.identity))
         assert [probe(pair, *login) for _ in range(3)] == [0] * 3
         log = logged(server, "Accepted publickey", 15)
-        assert f"Found {pair.client.ipv4[0]}" not in jail.told(log)
+        assert f"Found {pair.client.ipv4[0]}" not in jail.output_after(log)

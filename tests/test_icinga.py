@@ -8,26 +8,14 @@ from typing import Any
 import pytest
 
 from check_ssh_exchange.remote.options import parser
-from tests.lab import daemons, monitored
+from tests.lab import daemons
 from tests.lab.icinga import DEFINITION, PACKAGES, Api, Configuration, icinga, service_objects
-from tests.lab.monitored import HOST, LINES, NUMBER, STATES, assert_in_order, installation, need, parsed
+from tests.lab.monitored import HOST, LINES, NUMBER, STATES, assert_in_order, need, parsed
 
 pytestmark = pytest.mark.real
 
 PREFIX = "ssh_exchange_"
 UNITS = {"": "", "%": "percent", "s": "seconds"}
-
-
-@pytest.fixture(scope="module")
-def servers() -> Iterator[dict[str, int]]:
-    with monitored.servers() as ports:
-        yield ports
-
-
-@pytest.fixture(scope="module")
-def plugin() -> Iterator[daemons.Installation]:
-    with installation() as installed:
-        yield installed
 
 
 @pytest.fixture(scope="module")

@@ -75,7 +75,7 @@ def unknown(sentence: str) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("host", ["192.0.2.2", "2001:db8::2"])
-def test_a_port_that_nobody_listens_on_is_refused(net: Namespace, host: str) -> None:
+def test_a_port_without_a_listener_is_refused(net: Namespace, host: str) -> None:
     code, told = document(net, host, CLOSED_PORT)
     assert (code, told["state"], told["counts"]["refused"]) == (2, "critical", 5)
     assert outcomes(told) == {("refused", "RST")}
@@ -312,6 +312,7 @@ def test_all_addresses_are_probed_and_listed(net: Namespace, server: zoo.Server,
 # --- resolvers
 
 
+@pytest.mark.timing
 def test_a_resolver_that_never_answers_ends_in_unknown_within_the_timeout(net: Namespace) -> None:
     silence = net.server.nft("input", "udp dport 53 drop")
     with silence, net.client.files(resolv_conf="nameserver 192.0.2.2\n", nsswitch_conf=NSSWITCH):

@@ -1,4 +1,4 @@
-"""What is shipped is what is there: packages, modules, version, and a wheel that works where nothing else is."""
+"""The sdist and the wheel are complete, and the wheel works outside the source tree."""
 
 import configparser
 import os
@@ -96,6 +96,7 @@ def test_every_extra_is_in_all_or_for_development() -> None:
     assert wanted <= extras["dev"]
 
 
+@pytest.mark.network
 def test_the_wheel_holds_every_module_the_runbook_and_nothing_else(built: Path) -> None:
     (wheel,) = (built / "dist").glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
@@ -109,6 +110,7 @@ def test_the_wheel_holds_every_module_the_runbook_and_nothing_else(built: Path) 
     assert any(name.endswith("/LICENSE") for name in names)
 
 
+@pytest.mark.network
 def test_the_sdist_holds_what_a_packager_needs(built: Path) -> None:
     names = members(built)
     wanted = ["LICENSE", "Makefile", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "setup.cfg", "pyproject.toml"]
@@ -117,6 +119,7 @@ def test_the_sdist_holds_what_a_packager_needs(built: Path) -> None:
     assert not [name for name in names if "__pycache__" in name or name.endswith(".pyc")]
 
 
+@pytest.mark.network
 def test_the_installed_wheel_works_from_anywhere(built: Path, tmp_path: Path) -> None:
     (wheel,) = (built / "dist").glob("*.whl")
     venv.create(tmp_path / "venv", with_pip=True)
@@ -129,7 +132,7 @@ def test_the_installed_wheel_works_from_anywhere(built: Path, tmp_path: Path) ->
     assert page == (0, (PACKAGE / "runbook" / "maxstartups.md").read_text("ascii"), "")
     module = [str(binaries / "python"), "-m", "check_ssh_exchange"]
     for command in (script, module):
-        with socket.socket() as held:  # bound and not listening: its port is nobody else's and answers with RST
+        with socket.socket() as held:  # bound without listening: the port is reserved and answers with RST
             held.bind(("127.0.0.1", 0))
             target = ("-H", "127.0.0.1", "-p", str(held.getsockname()[1]))
             answer = check(*target, "-v", command=command, cwd=Path("/"), env=env)

@@ -260,6 +260,17 @@ def test_load_makes_no_listener_out_of_a_child() -> None:
     assert (diagnosis.cause, diagnosis.confidence) == (Cause.SERVER_FAULT, POSSIBLE)
 
 
+def test_an_address_that_fails_is_named() -> None:
+    served = [shake(n, "S", role="burst" if n > 1 else "baseline") for n in range(2)]
+    refused = [shake(n, "R", address="192.0.2.77") for n in range(2, 4)]
+    diagnosis = diagnose(run("S", by="9.2")._replace(handshakes=(*served, *refused)))
+    assert diagnosis.address == "192.0.2.77"
+    assert diagnosis.evidence[:2] == (
+        "192.0.2.1: 2 of 2 handshakes completed",
+        "192.0.2.77: 2 of 2 handshakes refused: nothing listens on that port",
+    )
+
+
 # --- every answer helps
 
 

@@ -17,7 +17,7 @@ import pytest
 from check_ssh_exchange.ending import Ending
 from faults.holding import held
 from tests.lab import zoo
-from tests.lab.front_door import Answer, check, patiently
+from tests.lab.front_door import NEVER_SLOW, Answer, check
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("complete_zoo")]
 
@@ -27,7 +27,7 @@ WITH_PENALTIES = ["openssh-10.0", "openssh-10.6"]
 WITHOUT_PENALTIES = ["openssh-8.4", "openssh-9.2"]
 DROPBEAR = [name for name in SERVERS if name.startswith("dropbear")]
 DEPTHS = ("banner", "kexinit", "kex", "login")
-LOG_SECONDS = 10.0  # a server logs a closing within milliseconds; ten seconds are for a machine under load
+LOG_SECONDS = 60.0  # a server logs a closing within milliseconds; the rest is for a busy machine
 
 # Each test comes from an address of its own: penalties and limits are kept per address.
 SOURCES = {depth: f"127.0.1.{number}" for number, depth in enumerate(DEPTHS, 1)}
@@ -46,7 +46,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[tuple[str, zoo.Server]]:
 
 
 def probe(server: zoo.Server, *arguments: str) -> Answer:
-    answer = patiently(lambda: check("-H", server.address, "-p", str(server.port), *arguments))
+    answer = check("-H", server.address, "-p", str(server.port), *NEVER_SLOW, *arguments)
     assert answer.err == ""
     return answer
 
@@ -79,7 +79,7 @@ def software(name: str) -> str:
 
 def perfdata_pattern(depth: str) -> str:
     """Every figure of a run of five that went well, in the contract's order."""
-    seconds, limits = r"[0-9]+(\.[0-9]{1,6})?s", {"banner_p50": "1;5"}
+    seconds, limits = r"[0-9]+(\.[0-9]{1,6})?s", {"banner_p50": "60;60"}
     figures = ["handshakes=5;;;0", "completed=5;;;0", "early_close=0%;0;50;0;100", "failed=0%;;;0;100"]
     timed = [f"{phase}_{what}" for phase in PHASES[depth] for what in ("p50", "max")]
     extra = [label for label in timed if label.startswith(("kex_", "login_"))]

@@ -71,7 +71,7 @@ def test_a_host_that_served_a_moment_ago_was_not_always_filtered() -> None:
 
 
 @pytest.mark.parametrize("changed", [{"control": False}, {"handshakes": (*SILENT.handshakes, SILENT.handshakes[0]._replace(is_second_source=True))}])  # fmt: skip # noqa: E501
-def test_a_host_that_answers_nobody_is_not_said_to_ban_us(changed: dict[str, object]) -> None:
+def test_a_host_that_answers_no_address_has_not_banned_this_one(changed: dict[str, object]) -> None:
     history = History(served_at=NOON)
     told = with_past(FILTERED, history, SILENT._replace(**changed), clock)  # type: ignore[arg-type]
     assert told.cause is Cause.FILTERED

@@ -136,12 +136,12 @@ HOSTILE = [
 def test_hostile_texts_stay_short_and_printable(said: bytes, verbosity: str) -> None:
     name = printable(said)
     options = [verbosity] if verbosity else []
-    stranger = Server(name, "2.0", name, name)
+    unknown_server = Server(name, "2.0", name, name)
     reports = [
         run(COMPLETED, TURNED, TURNED, said=said),
         run(TURNED, said=said),
         run(Ending.NOT_SSH, said=said),
-        run(COMPLETED)._replace(server=stranger),
+        run(COMPLETED)._replace(server=unknown_server),
         run(asked=5, fault=Fault(FaultKind.LOCAL, said.decode("latin-1"))),
         run(COMPLETED, asked=2, shortfalls=(shortfall(name), shortfall(name + "x"))),
     ]

@@ -1,4 +1,4 @@
-"""The plugin in poor surroundings: streams, environments, directories and limits that others have spoilt."""
+"""The plugin in a broken environment: closed streams, empty variables, missing directories, low limits."""
 
 import json
 import os
@@ -24,7 +24,7 @@ def test_a_closed_stdout_changes_neither_the_code_nor_what_the_server_hears() ->
         assert b"handshakes=" not in heard
 
 
-def test_a_stdout_that_nobody_reads_changes_nothing() -> None:
+def test_a_stdout_without_a_reader_changes_nothing() -> None:
     reading, writing = os.pipe()
     os.close(reading)
     with FakeSshd(HEALTHY) as server:

@@ -1,4 +1,4 @@
-"""The zoo keeps its promises: servers start, answer, log and leave nothing behind."""
+"""The zoo: servers start, answer, log and leave nothing behind."""
 
 import socket
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import zoo
+from tests.lab import processes, zoo
 
 pytestmark = [pytest.mark.real, pytest.mark.skipif(zoo.missing() is not None, reason=zoo.missing() or "")]
 
@@ -37,14 +37,14 @@ def test_a_server_identifies_itself_logs_and_leaves_nothing_behind(name: str) ->
             identification = first_line(connection)
             connection.sendall(b"SSH-2.0-zoo\r\n")
             home = server.known_hosts.parent
-            inhabited = zoo.inhabitants(home)
+            inhabited = processes.rooted_in(home)
         assert identification.startswith("SSH-2.0-")
         assert server.log()
         assert inhabited
         assert f"[{server.address}]:{server.port} ssh-" in server.known_hosts.read_text()
     assert server.process.returncode is not None
     assert not home.exists()
-    assert not zoo.inhabitants(home)
+    assert not processes.rooted_in(home)
     assert not [pid for pid in inhabited if Path(f"/proc/{pid}/root").exists()]
     with pytest.raises(ConnectionRefusedError):
         connect(server)
@@ -88,10 +88,10 @@ def test_a_damaged_copy_does_not_damage_the_zoo() -> None:
         assert first_line(connection).startswith("SSH-2.0-OpenSSH_9.2")
 
 
-def test_a_copy_and_server_whose_owner_died_are_removed_by_the_next() -> None:
+def test_a_copy_and_server_left_by_a_dead_owner_are_removed_by_the_next() -> None:
     owner = """if True:
         import os
-        from tests.lab import zoo
+        from tests.lab import processes, zoo
         server = zoo.copy("openssh-9.2").server()
         server.start()
         print(server.known_hosts.parent, flush=True)
@@ -99,7 +99,7 @@ def test_a_copy_and_server_whose_owner_died_are_removed_by_the_next() -> None:
     root = Path(__file__).parents[1]
     told = subprocess.run([sys.executable, "-c", owner], cwd=root, stdout=subprocess.PIPE, check=True, text=True)
     home = Path(told.stdout.strip())
-    assert zoo.inhabitants(home)
+    assert processes.rooted_in(home)
     with zoo.copy("tinysshd"):
-        assert not zoo.inhabitants(home)
+        assert not processes.rooted_in(home)
         assert not home.exists()

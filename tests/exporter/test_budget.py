@@ -8,19 +8,20 @@ import pytest
 
 from tests.lab import zoo
 from tests.lab.fake_sshd import HEALTHY, FakeSshd
-from tests.lab.front_door import GOOD_HEALTH
 
 from .program import Program, Samples, running
 
 EVERY = 1.0  # seconds between two scrapes of one Prometheus; ten times the pace that must do no harm
 SCRAPES = 12
 
-MODULES = """
+# With these thresholds no server is slow, however busy the machine is.
+NEVER_SLOW = "thresholds: {warning: {banner_p50: 60}, critical: {banner_p50: 60}}"
+MODULES = f"""
 modules:
-  default: {}
-  banner: {depth: banner}
-  fifteen: {handshakes: 15, concurrency: 14}
-  exempt: {exempt: true, handshakes: 8}
+  default: {{{NEVER_SLOW}}}
+  banner: {{depth: banner, {NEVER_SLOW}}}
+  fifteen: {{handshakes: 15, concurrency: 14}}
+  exempt: {{exempt: true, handshakes: 8}}
 """
 
 
@@ -51,7 +52,7 @@ def test_two_prometheis_and_a_background_probe_earn_no_penalty(name: str, tmp_pa
     assert "penalty" not in log.lower(), log
     assert "Not allowed at this time" not in log
     assert len(answers) == 2 * SCRAPES
-    assert {answer.cause for answer in answers} <= set(GOOD_HEALTH)
+    assert {answer.cause for answer in answers} == {"healthy"}
     assert all(answer.value("probe_success") == 1 for answer in answers)
     ages = [answer.value("ssh_exchange_result_age_seconds") for answer in answers]
     # More was asked for than the budget gives: it was answered with what was known, and said so.
@@ -68,7 +69,8 @@ def test_two_prometheis_and_a_background_probe_earn_no_penalty(name: str, tmp_pa
 def test_dropbear_serves_scrapes_one_after_the_other_and_never_sees_more_than_five(tmp_path: Path) -> None:
     with zoo.server("dropbear-2025.89") as server:
         target = f"{server.address}:{server.port}"
-        modules = "modules: {five: {handshakes: 6, concurrency: 5, timeout: 20s}, other: {timeout: 20s}}"
+        five = f"{{handshakes: 6, concurrency: 5, timeout: 20s, {NEVER_SLOW}}}"
+        modules = f"modules: {{default: {{{NEVER_SLOW}}}, five: {five}, other: {{timeout: 20s, {NEVER_SLOW}}}}}"
         with running(tmp_path, modules) as program:
             answers: list[Samples] = []
             threads = [
@@ -81,7 +83,7 @@ def test_dropbear_serves_scrapes_one_after_the_other_and_never_sees_more_than_fi
                 thread.join()
             again = [program.probe(target, "five") for _ in range(3)]
     for answer in (*answers, *again):
-        assert answer.cause in GOOD_HEALTH, answer.text
+        assert answer.cause == "healthy", answer.text
         assert answer.value("ssh_exchange_early_close_ratio") == 0
     assert {answer.value("ssh_exchange_result_age_seconds") for answer in again} == {0.0}
 
@@ -92,12 +94,12 @@ def test_a_login_costs_no_budget(tmp_path: Path) -> None:
     with zoo.server("openssh-10.6") as server:
         target = f"{server.address}:{server.port}"
         login = f"{{user: {server.user}, identity_file: {server.identity}, known_hosts_file: {server.known_hosts}}}"
-        module = f"{{depth: login, handshakes: 4, timeout: 30s, login: {login}}}"
+        module = f"{{depth: login, handshakes: 4, timeout: 30s, login: {login}, {NEVER_SLOW}}}"
         with running(tmp_path, f"modules: {{login: {module}}}") as program:
             answers = [program.probe(target, "login") for _ in range(5)]
         log = program.log
     for answer in answers:
-        assert answer.cause in GOOD_HEALTH, log
+        assert answer.cause == "healthy", log
         assert answer.value("ssh_exchange_handshakes", ending="completed") == 4, log
         assert answer.value("ssh_exchange_result_age_seconds") == 0
         assert answer.value("ssh_exchange_phase_seconds_count", phase="login") == 4

@@ -1,4 +1,4 @@
-"""The servers that the benches speak to: other processes, on the other CPU, so that their work is in no figure of ours.
+"""The servers that the benches measure against: separate processes on the other CPU, so that no figure includes them.
 
 `python -m tests.lab.busy_server MILLISECONDS` prints its port, identifies itself to each client after a random delay of
 at most so many milliseconds, answers a client's KEXINIT with its own, and ends when its standard input does.
@@ -26,7 +26,7 @@ from check_ssh_exchange.wire.packet import packet
 
 IDENTIFICATION = b"SSH-2.0-OpenSSH_9.2p1 bench\r\n"
 BACKLOG = 1024  # more than any bench opens at once, so that no SYN is ever sent twice
-START_SECONDS = 10.0
+START_SECONDS = 60.0
 _CPUS = sorted(os.sched_getaffinity(0))
 OUR_CPU, THEIR_CPU = {_CPUS[0]}, {_CPUS[-1]}
 
@@ -44,14 +44,14 @@ class Server(NamedTuple):
 
 
 def fresh_address() -> str:
-    """Return a loopback address that nobody has connected to in this run."""
+    """Return a loopback address that this run has not connected to yet."""
     number = next(_NUMBERS)
     return f"{_NET}.{number // 250}.{number % 250 + 1}"
 
 
 @contextmanager
 def answering(delay: float = 0.0) -> Iterator[Server]:
-    """Run the answering server on every loopback address; it waits up to `delay` seconds before it speaks."""
+    """Run the answering server on every loopback address; it waits up to `delay` seconds before it answers."""
     command = [sys.executable, "-m", "tests.lab.busy_server", str(delay * 1000)]
     root = Path(__file__).parents[2]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=root) as process:
@@ -114,7 +114,7 @@ def _start_sshd(found: str, key: Path, user: int | None) -> tuple[subprocess.Pop
 def serve(delay: float) -> None:
     """Answer until standard input ends; `delay` in seconds."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    # Every loopback address, and no other: what is bound to the device `lo` hears nothing from outside.
+    # Every loopback address, and no other: a socket bound to the device `lo` receives nothing from outside.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo")
     listener.bind(("0.0.0.0", 0))  # noqa: S104
     listener.listen(BACKLOG)

@@ -11,7 +11,7 @@ import shutil
 import stat
 import subprocess
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,7 +30,9 @@ NO_DOCUMENTATION = [f"--exclude=./usr/share/{name}" for name in ("doc", "man", "
 NO_DOCUMENTATION.append("--exclude=./usr/lib/x86_64-linux-gnu/gconv")
 
 # The programs need libraries to load; nothing here needs what maintainer scripts, PAM or locales would add.
-LIBRARY = re.compile(r"(?!libpam-|libdebconf|libc-bin|libc-gconv|liblocale|libtirpc-common|libcap2-bin)(lib|zlib1g)")
+LIBRARY = re.compile(
+    r"(?!libpam-|libdebconf|libc-bin|libc-gconv|liblocale|libtirpc-common|libcap2-bin)(lib|zlib1g|python3)"
+)
 
 DEVICES = {"null": (1, 3), "zero": (1, 5), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}  # major, minor
 ACCOUNTS = {
@@ -56,6 +58,7 @@ class Recipe:
 
     suite: str
     package: str
+    also: Sequence[str] = ()  # packages that nothing depends on
 
 
 RECIPES = {
@@ -71,6 +74,9 @@ RECIPES = {
     "haproxy": Recipe(suite="bookworm", package="haproxy"),
     "stunnel": Recipe(suite="bookworm", package="stunnel4"),
 }
+PYTHON = "python"
+# Debian's newest Python, with a shell and the few programs that tests start.
+OTHERS = {PYTHON: Recipe(suite="sid", package="python3", also=("dash", "coreutils"))}
 
 
 class Packages:
@@ -90,15 +96,15 @@ class Packages:
                     self._providers.setdefault(provided.split()[0], package)
 
     def fields(self, package: str) -> dict[str, str]:
-        """The one-line fields of a package's paragraph."""
+        """Return the one-line fields of a package's paragraph."""
         start = self._offsets[package]
         paragraph = self._text[start : self._text.find("\n\n", start)]
         return dict(re.findall(r"^([\w-]+): (.*)$", paragraph, re.MULTILINE))
 
-    def closure(self, package: str) -> list[str]:
-        """The package, then every library it loads, directly or not."""
+    def closure(self, *packages: str) -> list[str]:
+        """Return the packages, then every library they load, directly or not."""
         found: list[str] = []
-        waiting = [package]
+        waiting = [*packages]
         while waiting:
             name = waiting.pop(0)
             name = name if name in self._offsets else self._providers.get(name, "")
@@ -112,39 +118,39 @@ class Packages:
 
 
 def cache() -> Path:
-    """Where the zoo lives: $SSH_ZOO, else a directory in the user's cache."""
+    """Return the zoo's directory: $SSH_ZOO, else one in the user's cache."""
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return Path(os.environ.get("SSH_ZOO") or base / "check-ssh-exchange" / "zoo").resolve()
 
 
 def version(name: str) -> str | None:
-    """The package version of a chroot, None while it is not complete."""
+    """Return the package version of a chroot, None while it is not complete."""
     marker = cache() / name / VERSION
     return marker.read_text().strip() if marker.exists() else None
 
 
-@functools.cache  # apt takes a second to tell
+@functools.cache  # apt takes a second to answer
 def mirror() -> str | None:
-    """The Debian archive this machine's apt already uses; $SSH_ZOO_MIRROR overrides it."""
+    """Return the Debian archive that this machine's apt already uses; $SSH_ZOO_MIRROR overrides it."""
     if override := os.environ.get("SSH_ZOO_MIRROR"):
         return override
     columns = ["--format", "$(REPO_URI)|$(LABEL)|$(COMPONENT)", "Created-By: Packages"]
     for line in run("apt-get", "indextargets", *columns).splitlines():
         archive, label, component = line.split("|")
-        if label == "Debian" and component == "main":  # the security archive and third parties call themselves else
+        if label == "Debian" and component == "main":  # the security archive and third parties have other labels
             return archive.rstrip("/")
     return None
 
 
-def missing() -> str | None:
-    """Why the zoo can neither be used nor built here, as a sentence; None if it can."""
+def missing(names: Sequence[str] = tuple(RECIPES)) -> str | None:
+    """Return why these chroots can neither be used nor built here, as a sentence; None if they can."""
     if platform.system() != "Linux" or platform.machine() != "x86_64":
         return "the SSH server zoo is made of Linux programs for amd64, which this machine is not"
     if os.geteuid() != 0:
         return "the SSH server zoo needs root, for chroot and device files"
     if not devices_work():
         return f"the SSH server zoo needs device files, which {cache()} does not take: set SSH_ZOO to another directory"
-    if all(map(version, RECIPES)):
+    if all(map(version, names)):
         return None
     absent = [tool for tool in (*TOOLS, APT_HELPER) if not shutil.which(tool)]
     if absent:
@@ -153,11 +159,11 @@ def missing() -> str | None:
         archive = mirror()
     except ZooError as error:
         return f"the SSH server zoo cannot ask apt for its archive: {error}"
-    return None if archive else "the SSH server zoo knows no Debian archive: run apt-get update, or set SSH_ZOO_MIRROR"
+    return None if archive else "the SSH server zoo finds no Debian archive: run apt-get update, or set SSH_ZOO_MIRROR"
 
 
 def devices_work() -> bool:
-    """Whether a device file can be made and opened in the cache: not on nodev mounts, nor without CAP_MKNOD."""
+    """Return whether a device file can be made and opened in the cache: not on nodev mounts, nor without CAP_MKNOD."""
     probe = cache() / f".device-{os.getpid()}"
     try:
         probe.parent.mkdir(parents=True, exist_ok=True)
@@ -171,15 +177,16 @@ def devices_work() -> bool:
 
 
 def build(names: Sequence[str] = tuple(RECIPES)) -> None:
-    """Make these chroots complete; what is complete already is kept, another builder is waited for."""
+    """Build the chroots that are not complete yet; wait for another process that builds."""
     if all(map(version, names)):
         return
+    recipes = RECIPES | OTHERS
     with locked(cache() / "lock"):
         lacking = [name for name in names if not version(name)]
         make_keys(cache() / "keys")
-        suites = sorted({RECIPES[name].suite for name in lacking})
+        suites = sorted({recipes[name].suite for name in lacking})
         with ThreadPoolExecutor(len(suites) or 1) as pool:
-            parts = ([name for name in lacking if RECIPES[name].suite == suite] for suite in suites)
+            parts = ({name: recipes[name] for name in lacking if recipes[name].suite == suite} for suite in suites)
             list(pool.map(build_suite, suites, parts))
         shutil.rmtree(cache() / "downloads", ignore_errors=True)
 
@@ -193,11 +200,11 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
-def build_suite(suite: str, names: Sequence[str]) -> None:
-    """Fetch the index of a suite and what the named chroots need of it, then unpack them."""
+def build_suite(suite: str, recipes: Mapping[str, Recipe]) -> None:
+    """Fetch the index of a suite and the packages these chroots need, then unpack them."""
     downloads = cache() / "downloads" / suite
     packages = Packages(read_index(suite, downloads))
-    closures = {name: packages.closure(RECIPES[name].package) for name in names}
+    closures = {name: packages.closure(recipe.package, *recipe.also) for name, recipe in recipes.items()}
     wanted = {package: packages.fields(package) for closure in closures.values() for package in closure}
     fetch(wanted.values(), downloads)
     for name, closure in closures.items():
@@ -209,12 +216,12 @@ def build_suite(suite: str, names: Sequence[str]) -> None:
         furnish(root)
         make_host_keys(name, root)
         (root / VERSION).write_text(wanted[closure[0]]["Version"] + "\n")
-        shutil.rmtree(cache() / name, ignore_errors=True)  # whoever wants it anew has deleted its VERSION
+        shutil.rmtree(cache() / name, ignore_errors=True)  # one whose VERSION was deleted
         root.rename(cache() / name)
 
 
 def read_index(suite: str, directory: Path) -> str:
-    """Have apt fetch the suite's package list and check its signature; apt's own state is left alone."""
+    """Have apt fetch the suite's package list and check its signature; apt's own state is not touched."""
     (directory / "lists" / "partial").mkdir(parents=True, exist_ok=True)
     (directory / "status").touch()
     options = "arch=amd64 lang=none target=Packages" + (f" signed-by={KEYRING}" if KEYRING.exists() else "")
@@ -225,9 +232,9 @@ def read_index(suite: str, directory: Path) -> str:
         "Dir::State::Lists": directory / "lists",
         "Dir::State::status": directory / "status",
         "Dir::Cache": directory,
-        "APT::Sandbox::User": "root",  # _apt may not enter the cache of root
-        "APT::Update::Error-Mode": "any",  # without it apt calls a download that failed a warning
-        "Acquire::Check-Valid-Until": "false",  # an old suite is signed no more, and is what we want
+        "APT::Sandbox::User": "root",  # user _apt cannot read root's cache directory
+        "APT::Update::Error-Mode": "any",  # by default a failed download is only a warning
+        "Acquire::Check-Valid-Until": "false",  # an old suite is no longer signed anew, and is wanted
         "Acquire::PDiffs": "false",
         "Acquire::Retries": "0",  # persist counts
     }
@@ -249,7 +256,7 @@ def fetch(packages: Iterable[dict[str, str]], directory: Path) -> None:
 
 
 def persist(*command: str) -> None:
-    """Run a command that needs the network, again if it fails, so often and no more."""
+    """Run a command that needs the network, up to ATTEMPTS times. Raises ZooError."""
     for attempt in range(1, ATTEMPTS + 1):
         try:
             run(*command, seconds=FETCH_SECONDS)
@@ -262,7 +269,7 @@ def persist(*command: str) -> None:
 
 
 def run(*command: str, seconds: float = 60) -> str:
-    """Run a command and return its output; what it complains about becomes the error."""
+    """Run a command and return its output. Raises ZooError with what it wrote to standard error."""
     plain = {**os.environ, "LC_ALL": "C"}
     try:
         done = subprocess.run(
@@ -276,7 +283,7 @@ def run(*command: str, seconds: float = 60) -> str:
 
 
 def lay_out(root: Path) -> None:
-    """Make the directories packages expect, /lib and friends being links into /usr as all suites can live with."""
+    """Make the directories that packages expect; /bin, /sbin and /lib are links into /usr, which suits every suite."""
     for name in ("bin", "sbin", "lib", "lib64"):
         (root / "usr" / name).mkdir(parents=True)
         (root / name).symlink_to(f"usr/{name}")
@@ -292,7 +299,7 @@ def unpack(package: Path, root: Path) -> None:
 
 
 def furnish(root: Path) -> None:
-    """Add what the machine around a server would give it: devices, accounts, keys to log in with."""
+    """Add what a server needs besides its packages: devices, accounts, authorized keys."""
     for name in ("etc/ssh", "etc/dropbear", "etc/tinyssh", "dev", "proc", "run/sshd", "var/empty", "var/run", "tmp"):
         (root / name).mkdir(parents=True, exist_ok=True)
     (root / "tmp").chmod(0o1777)
@@ -301,7 +308,7 @@ def furnish(root: Path) -> None:
         (root / "dev" / name).chmod(0o666)
     for name, text in ACCOUNTS.items():
         (root / "etc" / name).write_text(text)
-    shell = root / "bin" / "sh"  # a login is refused to who has no shell, though none is ever run
+    shell = root / "bin" / "sh"  # sshd refuses a login without a shell, although it never runs one here
     if not shell.exists():
         shell.write_text("#!/nowhere\n")
         shell.chmod(0o755)
@@ -324,7 +331,7 @@ def make_keys(directory: Path) -> None:
 
 
 def make_host_keys(name: str, root: Path) -> None:
-    """Give a server its host keys, in its own format, and note their public halves."""
+    """Make a server's host keys in its own format, and write their public halves to PUBLIC_KEYS."""
     public: list[str] = []
     if name.startswith("openssh"):
         for kind in KEY_TYPES:

@@ -4,9 +4,9 @@
         ...
     assert server.peers[1].received == b"what the second client sent"
 
-A script is a list of steps. When it is over the server stays silent until the client goes, so `[]` is a server that
-never answers. While it waits it always reads, so its own close is a FIN and never by accident a RST. A client that goes
-ends the script. The bytes are made here and not by the package under test.
+A script is a list of steps. When it is over the server stays silent until the client leaves, so `[]` is a server that
+never answers. It reads while it waits, so that its close is a FIN and not an accidental RST. A client that
+leaves ends the script. The bytes are made here, not by the package under test.
 """
 
 import contextlib
@@ -19,21 +19,21 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Self
 
-LEAVE_SECONDS = 5.0  # clients are gone when a server is left; five seconds are for a machine under load
-MAX_FLOOD = 64 << 20  # bytes; a client that reads more has no bound at all
-MAX_GATHER_SECONDS = 5.0
-CLIENT_IS_THERE = (1, 4, 5)  # linux/tcp_states.h: established, and the two in which only we have sent a FIN
+LEAVE_SECONDS = 30.0  # clients are gone when a server is left; the rest is for a busy machine
+MAX_FLOOD = 64 << 20  # bytes; a client that reads more has no bound
+MAX_GATHER_SECONDS = 60.0
+CLIENT_IS_THERE = (1, 4, 5)  # linux/tcp_states.h: established, and the two in which only the server has sent a FIN
 
 Step = Callable[["Peer"], None]
 Script = Sequence[Step]
 
 
 class Gone(Exception):
-    """The connection is over, by the client's, the script's or the test's end."""
+    """The connection is over: the client left, the script closed it, or the test ended."""
 
 
 class Peer:
-    """One accepted client: when it came and went, what was heard from it and said to it, with monotonic times.
+    """One accepted client: when it connected and left, what it sent and was sent, with monotonic times.
 
     `beside` has the numbers of the clients that were there when it was accepted.
     """
@@ -49,7 +49,7 @@ class Peer:
 
     @property
     def has_left(self) -> bool:
-        """Whether the client has closed, as the kernel knows it: our thread may not have come to see it yet."""
+        """Return whether the client has closed, as the kernel knows it: this thread may not have noticed yet."""
         try:
             return self.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] not in CLIENT_IS_THERE
         except OSError:
@@ -64,14 +64,14 @@ class Peer:
             for step in script:
                 step(self)
             self.listen()
-        except (Gone, OSError):  # ECONNRESET, EPIPE, ENOTCONN: the client has gone
+        except (Gone, OSError):  # ECONNRESET, EPIPE, ENOTCONN: the client has left
             pass
         finally:
             self.closed = time.monotonic()
             self.sock.close()
 
     def listen(self, seconds: float | None = None, enough: int | None = None) -> None:
-        """Read for `seconds` (None: until the client goes) or until `enough` bytes have come in all."""
+        """Read for `seconds` (None: until the client leaves) or until `enough` bytes have come in all."""
         until = None if seconds is None else time.monotonic() + seconds
         while enough is None or len(self.received) < enough:
             if not self._wait(select.POLLIN, until):
@@ -116,7 +116,7 @@ def drip(data: bytes, seconds: float) -> Step:
 
 
 def flood(data: bytes) -> Step:
-    """Send the same again and again until the client goes."""
+    """Send the same again and again until the client leaves."""
 
     def step(peer: Peer) -> None:
         for _ in range(MAX_FLOOD // len(data)):
@@ -157,7 +157,7 @@ def RST(peer: Peer) -> None:  # noqa: N802
 
 
 def descriptors() -> dict[str, str]:
-    """The open descriptors of this process and what they are."""
+    """Return the open descriptors of this process and what they are."""
     found = {}
     for name in os.listdir("/proc/self/fd"):
         with contextlib.suppress(OSError):  # the one that listed them
@@ -166,7 +166,7 @@ def descriptors() -> dict[str, str]:
 
 
 class FakeSshd:
-    """The server; a context manager that leaves no thread, and asserts that nobody has left a descriptor meanwhile."""
+    """The server; a context manager that leaves no thread, and asserts that no descriptor was leaked meanwhile."""
 
     def __init__(self, *scripts: Script, address: str = "127.0.0.1") -> None:
         self.address = address
@@ -220,7 +220,7 @@ class FakeSshd:
         poll.register(self._closing, select.POLLIN)
         while True:
             ready = [descriptor for descriptor, _ in poll.poll()]
-            if self._listener.fileno() not in ready:  # closing, and nobody waits any more
+            if self._listener.fileno() not in ready:  # closing, and no client waits
                 return
             sock, _ = self._listener.accept()
             sock.setblocking(False)

@@ -59,7 +59,7 @@ object ApiUser "test" {{ password = "{password}"; permissions = [ "*" ] }}
 
 
 class Api:
-    """A running Icinga, asked over HTTPS; `services` is what it says of each after its first check."""
+    """A client of a running Icinga's API; `services` has the attributes of each service after its first check."""
 
     def __init__(self, port: int, password: str, authority: Path) -> None:
         self.services: dict[str, dict[str, Any]] = {}

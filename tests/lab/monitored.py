@@ -1,4 +1,4 @@
-"""What the daemons are given to monitor: a server of each kind, and what has to be said of it."""
+"""The servers that the daemons monitor, one of each kind, and the status line expected for each."""
 
 import re
 import socket
@@ -15,7 +15,7 @@ from tests.lab import daemons, zoo
 from tests.lab.fake_sshd import FIN, HEALTHY, KEXINIT, FakeSshd, send
 
 HOST = "127.0.0.1"
-# All that harms a table, a terminal, a web page or perfdata; and an identification that is valid and odd.
+# Everything that harms a table, a terminal, a web page or perfdata; and a valid but odd identification.
 HOSTILE = b"SSH\x1b[2J|early_close=0;;;; <b>\x00\xff\xc3(\x9b31m\r\n"
 ODD = b"SSH-2.0-<b>|early_close=0;;;; '\"$(id)`id`&\r\n"
 SHOWN = r"SSH\x1b[2J\x7cearly_close=0;;;; \x3cb>\x00\xff\xc3(\x9b31m"
@@ -52,7 +52,7 @@ ITEM = re.compile(
 
 
 def parsed(perfdata: str) -> dict[str, Value]:
-    """Return label -> value of a whole block, of which nothing may be left over."""
+    """Return label -> value of a whole block; every item must be valid."""
     matches = [ITEM.fullmatch(item) for item in perfdata.split(" ")]
     assert all(matches), perfdata
     items = {match[1]: Value(*(group or "" for group in match.groups()[1:])) for match in matches if match}
@@ -70,7 +70,7 @@ def servers() -> Iterator[dict[str, int]]:
     """Run one server of each kind; yield the ports: all on 127.0.0.1, `six` on ::1."""
     with ExitStack() as stack:
         closed = stack.enter_context(socket.socket())
-        closed.bind((HOST, 0))  # and not listening: its port is nobody else's and answers with RST
+        closed.bind((HOST, 0))  # without listening: the port is reserved and answers with RST
         fakes = {
             "silent": FakeSshd([]),
             "hostile": FakeSshd([send(HOSTILE), FIN]),
@@ -86,7 +86,7 @@ def servers() -> Iterator[dict[str, int]]:
 
 @contextmanager
 def healthy() -> Iterator[int]:
-    """Run OpenSSH 9.2, or what looks like it where that cannot be had; yield its port."""
+    """Run OpenSSH 9.2, or the demo server where it cannot be run; yield its port."""
     with ExitStack() as stack:
         port = 0
         if zoo.missing() is None:

@@ -62,7 +62,7 @@ def objects(plugin: Installation, services: Mapping[str, tuple[str, str]]) -> st
 
 
 def status(path: Path) -> dict[str, dict[str, str]]:
-    """Return what status.dat says of each service; nothing as long as it is not there."""
+    """Return the fields of each service in status.dat; nothing until the file exists."""
     try:
         text = path.read_bytes().decode("utf-8", "surrogateescape")
     except FileNotFoundError:

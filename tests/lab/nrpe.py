@@ -17,7 +17,7 @@ DEFINITION = CONTRIB / "nrpe.cfg"
 
 
 class Nrpe(NamedTuple):
-    """A running NRPE, to be asked as a monitoring server asks."""
+    """A running NRPE, queried as a monitoring server does."""
 
     port: int
 

@@ -11,7 +11,6 @@ import resource
 import secrets
 import selectors
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -22,12 +21,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Self, TypedDict, Unpack
 
+from tests.lab import processes
 from tests.lab.chroots import PUBLIC_KEYS, RECIPES, USER, ZooError, build, cache, locked, missing, version
 
 __all__ = ["RECIPES", "Chroot", "Server", "Settings", "ZooError", "build", "copy", "free_port", "missing", "server"]
 
-START_SECONDS = 10.0  # sshd listens after 20 to 60 ms; ten seconds are for a machine under load
-STOP_SECONDS = 5.0  # SIGKILL cannot be refused; five seconds are for processes in the middle of disk I/O
+START_SECONDS = 60.0  # sshd listens after 20 to 60 ms; the rest is for a busy machine
 POLL_SECONDS = 0.005
 PORTS = range(20000, 32000)  # below Linux's ephemeral ports, so that no client's own port is in a server's way
 PORT_ATTEMPTS = 5
@@ -50,7 +49,7 @@ class Settings(TypedDict, total=False):
     address: str | Sequence[str]  # one or several to listen on, IPv4 or IPv6; 127.0.0.1
     port: int  # a free one
     arguments: Sequence[str]  # more words for the command line
-    config: str  # sshd: lines added to its configuration; haproxy, stunnel: all of it
+    config: str  # sshd: lines added to its configuration; haproxy, stunnel: the whole configuration
     prefix: Sequence[str]  # a command that runs the command after it by exec, such as `ip netns exec NAME`
     limits: Mapping[int, tuple[int, int]]  # resource.RLIMIT_... -> (soft, hard)
     cgroup: Path  # the directory of a control group to start in
@@ -92,15 +91,15 @@ class Server:
         return [" ".join(line.split()[:2]) for line in lines]
 
     def log(self) -> str:
-        """What the server wrote so far, to its standard error or output."""
+        """Return what the server has written to standard error or output so far."""
         return self._log.read_text(errors="replace") if self._log.exists() else ""
 
     def start(self) -> None:
-        """Start and return once every address listens; nothing is connected to, so no limit has counted anything."""
+        """Start, and return once every address listens. Make no connection, so that no limit has counted any."""
         fixed = self.port
         for attempt in range(1, PORT_ATTEMPTS + 1):
             self.port = fixed or free_port(*self.addresses)
-            told = len(self.log())
+            logged = len(self.log())
             with self._log.open("ab") as log:
                 self._process = self._spawn(log)
             try:
@@ -108,17 +107,17 @@ class Server:
                 break
             except BaseException as error:
                 self.stop()
-                taken = isinstance(error, ZooError) and "in use" in self.log()[told:]
+                taken = isinstance(error, ZooError) and "in use" in self.log()[logged:]
                 if fixed or not taken or attempt == PORT_ATTEMPTS:
                     raise
         names = [name if self.port == 22 else f"[{name}]:{self.port}" for name in self.addresses]
         self.known_hosts.write_text("".join(f"{','.join(names)} {key}\n" for key in self.host_keys))
 
     def stop(self) -> None:
-        """Kill the listener and whatever lives in its chroot, and wait until they are gone; again is no error."""
+        """Kill the listener and every process in its chroot, and wait for their end. A second call does nothing."""
         if self._process is not None:
             self._process.kill()
-            self._process.wait(STOP_SECONDS)
+            self._process.wait(processes.STOP_SECONDS)
         self._chroot.evict()
 
     def __enter__(self) -> Self:
@@ -180,7 +179,7 @@ class Server:
 
 
 class Chroot:
-    """A private copy of one chroot, to be damaged at will; a context manager that removes it and who lives in it."""
+    """A private copy of one chroot, free to be damaged; a context manager that kills its processes and removes it."""
 
     def __init__(self, name: str, directory: Path | None = None) -> None:
         build([name])
@@ -192,7 +191,7 @@ class Chroot:
                 sweep(other)
             self.home = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=directory or runs)).resolve()
             self._lock = os.open(self.home, os.O_RDONLY)
-            fcntl.flock(self._lock, fcntl.LOCK_EX)  # held until we end, however we end: see sweep
+            fcntl.flock(self._lock, fcntl.LOCK_EX)  # held until this process ends, however it ends: see sweep
         self.home.chmod(0o755)
         self.root = self.home / "root"
         subprocess.run(["cp", "-a", "--reflink=auto", cache() / name, self.root], check=True)
@@ -202,11 +201,11 @@ class Chroot:
         return Server(self, settings)
 
     def evict(self) -> None:
-        """Kill every process that lives in this chroot."""
-        evict(self.root)
+        """Kill every process in this chroot."""
+        processes.kill(processes.rooted_in, self.root)
 
     def remove(self) -> None:
-        """Kill every process that lives here and delete the copy."""
+        """Kill every process in this chroot and delete the copy."""
         try:
             self.evict()
             shutil.rmtree(self.home)
@@ -221,19 +220,19 @@ class Chroot:
 
 
 def copy(name: str, directory: Path | None = None) -> Chroot:
-    """A private copy of a chroot; a directory of one's own must be on a file system that honours device files."""
+    """Return a private copy of a chroot. `directory` must be on a file system that honours device files."""
     return Chroot(name, directory)
 
 
 @contextmanager
 def server(name: str, **settings: Unpack[Settings]) -> Iterator[Server]:
-    """Run a server in a copy of its chroot, which is built first if need be."""
+    """Run a server in a copy of its chroot, after building it if necessary."""
     with copy(name) as chroot, chroot.server(**settings) as running:
         yield running
 
 
 def free_port(*addresses: str) -> int:
-    """A port nobody listens on at any of these addresses; one that is not ours to bind counts as free."""
+    """Return a port without a listener at any of these addresses; an address of another machine counts as free."""
     while True:
         port = secrets.choice(PORTS)
         if all(is_free(address, port) for address in addresses):
@@ -241,7 +240,7 @@ def free_port(*addresses: str) -> int:
 
 
 def is_free(address: str, port: int) -> bool:
-    """Whether a listener could have this port: as far as can be seen from this network namespace."""
+    """Return whether this port can be bound, as seen from this network namespace."""
     with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -254,7 +253,7 @@ def is_free(address: str, port: int) -> bool:
 
 
 def listening(pid: int) -> set[tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, int]]:
-    """The addresses and ports on which a process itself listens, in whichever network namespace it is."""
+    """Return the addresses and ports on which a process itself listens, in its own network namespace."""
     proc = Path("/proc") / str(pid)
     found = set()
     with suppress(FileNotFoundError, ProcessLookupError):
@@ -269,35 +268,8 @@ def listening(pid: int) -> set[tuple[ipaddress.IPv4Address | ipaddress.IPv6Addre
     return found
 
 
-def inhabitants(root: Path) -> list[int]:
-    """The processes whose root directory is this one or in it: sshd's children chroot further down."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with suppress(OSError):  # it ended meanwhile
-                if (entry / "root").readlink().is_relative_to(root):
-                    found.append(int(entry.name))
-    return found
-
-
-def evict(root: Path) -> None:
-    """Kill all processes in a chroot, and those they fork meanwhile.
-
-    Neither the process group nor the parents tell who belongs to a server: sshd's children call setsid, and lose
-    their parent if it is killed first. A root directory cannot be given up.
-    """
-    deadline = time.monotonic() + STOP_SECONDS
-    while pids := inhabitants(root):
-        if time.monotonic() > deadline:
-            raise ZooError(f"processes {pids} in {root} outlive SIGKILL")
-        for pid in pids:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        time.sleep(POLL_SECONDS)
-
-
 def sweep(home: Path) -> None:
-    """Remove a copy whose owner ended without doing so: nobody holds its lock."""
+    """Remove a copy whose owner ended without removing it: its lock is free."""
     with suppress(FileNotFoundError):
         lock = os.open(home, os.O_RDONLY)
         try:
@@ -305,7 +277,7 @@ def sweep(home: Path) -> None:
         except BlockingIOError:
             return
         else:
-            evict(home)
+            processes.kill(processes.rooted_in, home)
             shutil.rmtree(home)
         finally:
             os.close(lock)

@@ -1,4 +1,4 @@
-"""The shape of a run as a server sees it, and the figures that come of it."""
+"""A run as the server sees it, and the figures that come of it."""
 
 import json
 import struct
@@ -25,9 +25,10 @@ from tests.lab.fake_sshd import (
     send,
     string,
 )
-from tests.lab.front_door import check
+from tests.lab.front_door import at, check
 
 CLIENT = f"SSH-2.0-check_ssh_exchange_{__version__}\r\n".encode()
+POLITE = [send(IDENTIFICATION), hear(1), send(KEXINIT), hear(4000)]  # waits for each answer of the client
 GENEROUS = 20.0  # seconds; no run here comes near it
 
 
@@ -158,6 +159,7 @@ def test_a_server_that_answers_exactly_the_kth_is_counted_right(served: int) -> 
     assert (first[0].ending is Ending.COMPLETED) == (served == 0)
 
 
+@pytest.mark.timing
 def test_silent_connections_do_not_keep_answered_ones_from_completing() -> None:
     with FakeSshd(HEALTHY, [], HEALTHY, [], HEALTHY) as server:
         report = run(server, 5, timeout=1.5)
@@ -166,6 +168,7 @@ def test_silent_connections_do_not_keep_answered_ones_from_completing() -> None:
     assert report.early_close_ratio == 0.0
 
 
+@pytest.mark.timing
 def test_a_silent_server_ends_a_whole_run_inside_the_deadline() -> None:
     with FakeSshd([]) as server:
         report = run(server, 5, timeout=1.0)
@@ -181,9 +184,19 @@ def test_a_hundred_at_once_are_really_at_once() -> None:
     assert server.most_open == 100
 
 
+@pytest.mark.timing
+@pytest.mark.parametrize("concurrency", [2, 4])
+def test_a_baseline_that_answers_in_the_pause_before_the_burst_does_not_cut_the_run(concurrency: int) -> None:
+    # Patience ends after a quarter of 3 s, the pause after it lasts up to 0.25 s: 0.8 s lies between.
+    with FakeSshd([pause(0.8), *POLITE], POLITE) as server:
+        report = measure(Target("127.0.0.1", server.port), Plan(timeout=3.0, concurrency=concurrency))
+    assert (report.completed, len(report.handshakes), report.shortfalls) == (5, 5, ())
+
+
 # --- latency
 
 
+@pytest.mark.timing
 def test_a_server_that_thinks_has_a_slow_banner_and_a_fast_connect() -> None:
     with FakeSshd([pause(0.3), *HEALTHY]) as server:
         report = run(server, 3)
@@ -194,6 +207,7 @@ def test_a_server_that_thinks_has_a_slow_banner_and_a_fast_connect() -> None:
         assert handshake.connect < 0.1
 
 
+@pytest.mark.timing
 def test_the_kexinit_has_its_own_latency() -> None:
     with FakeSshd([send(IDENTIFICATION), hear(len(CLIENT)), pause(0.3), send(KEXINIT)]) as server:
         (handshake,) = run(server, 1).handshakes
@@ -209,6 +223,7 @@ def test_a_banner_takes_until_its_last_byte() -> None:
     assert handshake.banner >= 0.009 * (len(IDENTIFICATION) - 1)
 
 
+@pytest.mark.timing
 def test_failed_handshakes_enter_no_latency_figure() -> None:
     with FakeSshd(HEALTHY, [pause(0.8), FIN], [pause(0.8), send(b"No\r\n"), FIN], HEALTHY) as server:
         answer = check("-H", server.address, "-p", str(server.port), "-n", "4", "--output-format", "json")
@@ -222,7 +237,7 @@ def test_failed_handshakes_enter_no_latency_figure() -> None:
     assert found["perfdata"]["early_close"] == round(100 * 2 / len(found["handshakes"]), 6)
 
 
-def test_a_server_that_serves_nobody_has_no_latency() -> None:
+def test_a_server_that_completes_no_handshake_has_no_latency() -> None:
     with FakeSshd([FIN]) as server:
         answer = check("-H", server.address, "-p", str(server.port), "--output-format", "json")
     found = json.loads(answer.out)
@@ -230,3 +245,12 @@ def test_a_server_that_serves_nobody_has_no_latency() -> None:
     assert (found["counts"]["closed"], found["early_close_ratio"], found["server"]) == (5, 1.0, None)
     assert {"banner", "kexinit"}.isdisjoint(found["latency"])
     assert not [label for label in found["perfdata"] if label.startswith(("banner_", "kexinit_", "baseline_"))]
+
+
+@pytest.mark.timing
+def test_a_handshake_that_failed_after_its_banner_enters_no_latency_figure() -> None:
+    slow_and_gone = [pause(0.5), send(IDENTIFICATION), hear(1), FIN]
+    with FakeSshd(POLITE, slow_and_gone, slow_and_gone, slow_and_gone, slow_and_gone, POLITE) as server:
+        answer = check(*at(server), "-c", "banner_max=0.4", "-c", "early_close=~:", "-w", "early_close=~:")
+    assert " closed_after_banner=4;" in answer.out
+    assert answer.code == 0, answer.out
