@@ -81,6 +81,7 @@ def test_a_page_loads_without_complaint_and_fits_a_telephone(
         assert page.evaluate("getComputedStyle(document.querySelector('main')).maxWidth") != "none"
 
 
+@pytest.mark.timeout(300)
 def test_every_page_of_the_runbook_fits_a_telephone(browser: "Browser", site: Site) -> None:
     with opened(browser, f"{site.address}/runbook/", 360) as page:
         for path in RUNBOOK:
