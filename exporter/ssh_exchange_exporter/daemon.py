@@ -22,7 +22,7 @@ from .flags import PORT
 from .service import Service, files_of
 from .web.app import Endpoints
 from .web.listener import Listener
-from .web.middleware import access_control, prepare_response
+from .web.middleware import access_control, response_preparation
 from .web.sockets import ListenError, bind, from_systemd
 from .web.web_config import LiveWebConfig
 
@@ -120,7 +120,7 @@ async def main(
     await service.start()
     endpoints = Endpoints(service, flags.timeout_offset, lambda: looked(live))
     app = endpoints.application(access_control(live))
-    app.on_response_prepare.append(prepare_response)
+    app.on_response_prepare.append(response_preparation(live))
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=FINISH)
     await runner.setup()
     if runner.server is None:

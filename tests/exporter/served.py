@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from aiohttp import web
 
 from ssh_exchange_exporter.web.listener import Listener
-from ssh_exchange_exporter.web.middleware import access_control, prepare_response
+from ssh_exchange_exporter.web.middleware import access_control, response_preparation
 from ssh_exchange_exporter.web.sockets import bind
 from ssh_exchange_exporter.web.web_config import LiveWebConfig
 
@@ -99,7 +99,7 @@ async def serving(
     app.router.add_get("/large", large)
     app.router.add_get("/slow", slow)
     app.router.add_get("/broken", broken)
-    app.on_response_prepare.append(prepare_response)
+    app.on_response_prepare.append(response_preparation(live))
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     assert runner.server is not None

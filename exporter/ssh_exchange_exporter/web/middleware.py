@@ -1,14 +1,13 @@
 """Middleware of every request: deadlines, rate limit, users, and the configured response headers."""
 
 import time
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from .http_connection import HttpConnection
 from .web_config import LiveWebConfig
-
-HEADERS = web.RequestKey("HEADERS", dict[str, str])
 
 
 def access_control(live: LiveWebConfig | None) -> Middleware:
@@ -20,7 +19,6 @@ def access_control(live: LiveWebConfig | None) -> Middleware:
             request.protocol.begin()
         if live is None:
             return await handler(request)
-        request[HEADERS] = live.headers
         if live.rate is not None and not live.rate.take(1, time.monotonic()):
             return web.Response(status=429, text="Too Many Requests\n")
         if not await live.users.admits(request.headers.get("Authorization")):
@@ -30,8 +28,13 @@ def access_control(live: LiveWebConfig | None) -> Middleware:
     return check
 
 
-async def prepare_response(request: web.Request, response: web.StreamResponse) -> None:
-    """Add the configured headers, also to errors, and start the deadline of the response (on_response_prepare)."""
-    response.headers.update(request.get(HEADERS, {}))
-    if isinstance(request.protocol, HttpConnection):
-        request.protocol.answered()
+def response_preparation(live: LiveWebConfig | None) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+    """Return the on_response_prepare handler: configured headers, also on errors, and the deadline of the response."""
+
+    async def prepare(request: web.Request, response: web.StreamResponse) -> None:
+        if live is not None:
+            response.headers.update(live.headers)
+        if isinstance(request.protocol, HttpConnection):
+            request.protocol.answered()
+
+    return prepare
