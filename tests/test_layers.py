@@ -97,7 +97,7 @@ def imports(path: Path) -> Iterator[Import]:
 
 
 def room(name: str) -> str:
-    """The room of a module of the package: `check_ssh_exchange.wire.packet` is in `wire`, a value of the package in ``."""
+    """The room of a module: `check_ssh_exchange.wire.packet` is in `wire`, a value of the package in ``."""
     first = [*name.split("."), ""][1]
     is_module = (ROOT / PACKAGE / first).is_dir() or (ROOT / PACKAGE / f"{first}.py").exists()
     return first if is_module else ""

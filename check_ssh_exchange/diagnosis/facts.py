@@ -107,8 +107,8 @@ class Facts:
     def is_self_inflicted(self, cause: Cause) -> bool:
         """Return whether our own burst alone hit the limit: alone we were served before and after, and the number fits.
 
-        It fits when as many of our connections as the known MaxStartups were in progress at the first failure; where the limit is
-        not known, when the first few were served and none after them, as no random drop would have it.
+        It fits when as many connections of our burst as the known MaxStartups were open at the first failure; where the
+        limit is not known, when the first few were served and none after them, as random drops hardly ever do.
         """
         failed_alone = any(h.role != Role.BURST for h in self.failed)
         if not self.failed or failed_alone or not self.served_alone or self.recheck is None:
