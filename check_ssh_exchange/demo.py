@@ -53,7 +53,7 @@ def refusal_of(software: str) -> str:
 class ThrottlingServer:
     """A listener in a thread of its own; a context manager.
 
-    `startups` counts the connections in progress: all that were served and are not gone yet, for nobody logs in.
+    `startups` counts the connections in progress: all that were served and are not gone yet; no client logs in.
     """
 
     def __init__(
@@ -252,7 +252,7 @@ def _checked(arguments: Sequence[str]) -> argparse.Namespace:
     made.add_argument("--port", type=int, default=0, help="with --serve: the port (any free one)")
     made.add_argument("--max-startups", default="3:50:6", help="with --serve: start:rate:full (3:50:6)")
     made.add_argument("--software", default=SOFTWARE, help=f"with --serve: what is announced ({SOFTWARE})")
-    made.add_argument("--text", help="with --serve: what dropped connections are told (that of the software)")
+    made.add_argument("--text", help="with --serve: the text sent to dropped connections (that of the software)")
     given = made.parse_args(arguments)
     if arguments and not given.serve:
         made.error("the options are for --serve")
@@ -288,7 +288,7 @@ def main(arguments: Sequence[str]) -> int:
         print("\ndemo: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        os._exit(1)  # nobody reads any more; to say so would be a traceback
+        os._exit(1)  # the reader is gone; a message would be a traceback
     except (Unexpected, OSError, subprocess.TimeoutExpired) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1

@@ -1,4 +1,4 @@
-"""The plugin under Nagios Core and NRPE: what they are told is what it said, and the definitions work."""
+"""The plugin under Nagios Core and NRPE: what they show is what it printed, and the definitions work."""
 
 import re
 import socket

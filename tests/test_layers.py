@@ -97,7 +97,7 @@ def imports(path: Path) -> Iterator[Import]:
 
 
 def room(name: str) -> str:
-    """The room of a module of ours: `check_ssh_exchange.wire.packet` is in `wire`, a value of the package in ``."""
+    """The room of a module: `check_ssh_exchange.wire.packet` is in `wire`, a value of the package in ``."""
     first = [*name.split("."), ""][1]
     is_module = (ROOT / PACKAGE / first).is_dir() or (ROOT / PACKAGE / f"{first}.py").exists()
     return first if is_module else ""
@@ -257,7 +257,7 @@ def test_asyncssh_is_imported_by_the_login_alone_and_only_when_it_is_needed() ->
     assert [one for _, one in found if one.is_at_module_level and not one.is_for_types] == []
 
 
-def test_asyncio_and_whoever_needs_it_are_imported_only_when_they_are_needed() -> None:
+def test_asyncio_and_what_needs_it_are_imported_only_when_they_are_needed() -> None:
     early = [(where, one.name) for where, _, one in every_import() if one.is_at_module_level]
     needy = {where for where, name in early if name.split(".")[0] == "asyncio"}
     assert f"{PACKAGE}/probe/hosted.py" in needy

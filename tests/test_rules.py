@@ -213,10 +213,10 @@ def test_a_host_key_that_is_not_expected_is_a_cause_of_its_own() -> None:
 
 @pytest.mark.parametrize("ours", ["crqRx", "rcrcr", "SRrcq", "tcRqk", "SnSpS", "Riqcr", "bbqrc", "SkSrS"], ids=str)
 def test_an_unexpected_mixture_is_unexplained_with_its_evidence(ours: str) -> None:
-    diagnosis = diagnose(run(ours, by="9.2", says="words of nobody we know"))
+    diagnosis = diagnose(run(ours, by="9.2", says="words of a stranger"))
     assert (diagnosis.cause, diagnosis.confidence) == (Cause.UNEXPLAINED, POSSIBLE)
     assert evidence_of_count(run(ours, by="9.2")) == diagnosis.evidence[0]
-    assert 'the server said "words of nobody we know"' in "\n".join(diagnosis.evidence)
+    assert 'the server said "words of a stranger"' in "\n".join(diagnosis.evidence)
 
 
 def test_only_words_make_certain() -> None:

@@ -195,7 +195,7 @@ def test_a_key_that_the_server_does_not_accept_is_unknown(openssh: zoo.Server, t
 
 def test_a_key_with_a_passphrase_is_unknown(openssh: zoo.Server, tmp_path: Path) -> None:
     key = make_key(tmp_path / "key", "secret")
-    sentence = f"the private key {key} has a passphrase, which nobody is here to type"
+    sentence = f"the private key {key} has a passphrase, which a check cannot type"
     answer = login(openssh, identity=key)
     assert (answer.code, answer.line) == (3, f"SSH UNKNOWN - {sentence}")
 

@@ -35,7 +35,7 @@ class Cause(StrEnum):
 
 
 class Confidence(StrEnum):
-    """`certain`: the wire says it in so many words or by a unique mark."""
+    """`certain`: the wire says it literally or by a unique mark."""
 
     CERTAIN = "certain"
     LIKELY = "likely"

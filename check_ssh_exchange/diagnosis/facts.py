@@ -79,7 +79,7 @@ class Facts:
 
     @property
     def nothing_served(self) -> bool:
-        """Whether none of ours completed."""
+        """Whether none of our handshakes completed."""
         return len(self.failed) == len(self.ours)
 
     @property
@@ -94,7 +94,7 @@ class Facts:
         return None if self.second_source is None else self.second_source.ending is Ending.COMPLETED
 
     def all_are(self, *endings: Ending) -> bool:
-        """Return whether nothing was served and every handshake of ours ended in one of these ways."""
+        """Return whether nothing was served and each of our handshakes ended in one of these ways."""
         return bool(self.ours) and self.nothing_served and self.endings <= set(endings)
 
     @property
@@ -107,8 +107,8 @@ class Facts:
     def is_self_inflicted(self, cause: Cause) -> bool:
         """Return whether our own burst alone hit the limit: alone we were served before and after, and the number fits.
 
-        It fits when as many of ours as the known MaxStartups were in progress at the first failure; where the limit is
-        not known, when the first few were served and none after them, as no random drop would have it.
+        It fits when as many connections of our burst as the known MaxStartups were open at the first failure; where the
+        limit is not known, when the first few were served and none after them, as random drops hardly ever do.
         """
         failed_alone = any(h.role != Role.BURST for h in self.failed)
         if not self.failed or failed_alone or not self.served_alone or self.recheck is None:

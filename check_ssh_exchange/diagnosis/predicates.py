@@ -77,7 +77,7 @@ def is_fault_turned_penalty(facts: Facts) -> bool:
 def is_penalty_begun(facts: Facts) -> bool:
     """Return whether a penalty began during the run: the first few were served, none after them, alone neither."""
     # Random early drop can look so after two or three, hardly ever after five; and it does not serve the second source
-    # while it drops all of ours.
+    # while it drops all from the first.
     recheck = facts.recheck
     turned = recheck is not None and recheck.ending is Ending.TURNED_AWAY
     served = facts.served_first or 0

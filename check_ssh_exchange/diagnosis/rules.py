@@ -1,6 +1,6 @@
 """The rules in their order: the first that holds decides.
 
-Order is part of the knowledge: what the wire says in so many words comes first, then marks that one cause alone leaves,
+Order is part of the knowledge: what the wire says literally comes first, then marks that one cause alone leaves,
 then what only the comparison of handshakes tells.
 """
 
@@ -245,7 +245,7 @@ CLOSED_WITHOUT_WORDS: tuple[Rule, ...] = (
     Rule(
         Cause.MAXSTARTUPS,
         POSSIBLE,
-        # The first few of ours fill all places, and the second source finds none either.
+        # Our first few connections fill all places, and the second source finds none either.
         lambda facts: is_broken_by_concurrency(facts) and facts.second_source_served is False,
         ("a limit of a super-server: xinetd's instances, systemd's MaxConnections", "fork() fails on the server"),
     ),
@@ -259,14 +259,14 @@ CLOSED_WITHOUT_WORDS: tuple[Rule, ...] = (
     Rule(
         Cause.ACCESS_DENIED,
         LIKELY,
-        # The server lives, for another address of ours.
+        # The server lives: it serves our second address.
         lambda facts: facts.all_are(Ending.CLOSED, Ending.RESET) and facts.second_source_served is True,
         ("a limit of connections for each source address, used up by others at ours",),
     ),
     Rule(
         Cause.PROXY,
         LIKELY,
-        # Nothing of ours is unread when we are silent, so a RST is a decision: a load balancer's reject.
+        # A silent client leaves nothing unread, so a RST is a decision: a load balancer's reject.
         all_are(Ending.RESET),
         ("a firewall that resets established connections",),
     ),

@@ -103,13 +103,12 @@ def judgement(given: argparse.Namespace, defaults: Thresholds) -> Judgement:
     return Judgement(thresholds, _merged(given.state), frozenset(warning) | frozenset(critical))
 
 
-def add_output(parser: Parser, version: str, formats: Sequence[str] = ("text", "json")) -> None:
-    """Add --output-format, --extra-opts, -v, -h and -V."""
+def add_output(parser: Parser, version: str, verbose: str, formats: Sequence[str] = ("text", "json")) -> None:
+    """Add --output-format, --extra-opts, -v, -h and -V; `verbose` is the help of -v."""
     add = parser.add_argument
     add("--output-format", choices=list(formats), default="text", help="what to print (text)")
     add("--extra-opts", metavar="[SECTION][@FILE]", help="read options from an ini file")
-    add("-v", "--verbose", action="count", default=0,
-        help="-v evidence and remedies, -vv a line a handshake, -vvv the wire")  # fmt: skip
+    add("-v", "--verbose", action="count", default=0, help=verbose)
     add("-h", "--help", action=Show, show=parser.format_help, help="show this text")
     add("-V", "--version", action=Show, show=lambda: f"{parser.prog} {version}\n", help="show the version")
 

@@ -99,7 +99,7 @@ def parser() -> Parser:
     add("--identity", metavar="FILE", help="private key without a passphrase (depth login)")
     add("--known-hosts", metavar="FILE", help="host keys to accept (depths kex and login; any without it)")
     add("--runbook", action=_ShowPage, metavar="CAUSE", help="print the runbook page of a cause and exit with 0")
-    types.add_output(made, __version__)
+    types.add_output(made, __version__, "-v evidence and remedies, -vv a line for each handshake, -vvv the wire")
     return made
 
 

@@ -22,7 +22,7 @@ CLIENT_IDENTIFICATION = b"SSH-2.0-check_ssh_exchange_" + __version__.encode() + 
 DISCONNECT = (11, b"check_ssh_exchange: probe done")
 
 MAX_TEXT = 1024  # what is kept of a server's words that are no identification; a sentence is what we look for
-MAX_BEFORE_GOAL = 1 << 20  # bytes of tolerated packets (IGNORE, DEBUG) before the goal; nobody sends that many
+MAX_BEFORE_GOAL = 1 << 20  # bytes of tolerated packets (IGNORE, DEBUG) before the goal; no server sends that many
 
 
 class State(Enum):

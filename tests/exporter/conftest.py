@@ -25,6 +25,6 @@ def signed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def sshd() -> Iterator[str]:
-    """Where a scripted server serves whoever comes."""
+    """Where a scripted server serves any client."""
     with FakeSshd(HEALTHY) as server:
         yield f"127.0.0.1:{server.port}"

@@ -47,11 +47,11 @@ class Program:
     def log(self) -> str:
         return self._log.read_text()
 
-    def await_start(self, knock: int = 0) -> None:
+    def await_start(self, connect_to: int = 0) -> None:
         def port() -> int:
-            if knock:
+            if connect_to:
                 with suppress(OSError):
-                    socket.create_connection(("127.0.0.1", knock), timeout=5).close()
+                    socket.create_connection(("127.0.0.1", connect_to), timeout=5).close()
             log = re.sub(r'"(\w+)": "?([^",}]*)"?,?', r"\1=\2", self.log)  # JSON as logfmt
             found = re.search(r"msg=listening address=\S*?:([0-9]+) ", log)
             assert self.process.poll() is None, self.log
@@ -137,11 +137,11 @@ def running(
     *flags: str,
     prefix: tuple[str, ...] = (),
     env: dict[str, str] | None = None,
-    knock: int = 0,
+    connect_to: int = 0,
 ) -> Iterator[Program]:
     """Start an exporter on a free port of 127.0.0.1 with its files in `place`; end it with the block.
 
-    With `prefix` it is started by another program; one that waits for a connection at a port gets some by `knock`.
+    With `prefix` it is started by another program; one that waits for a connection at a port gets some by `connect_to`.
     """
     arguments = ["--web.listen-address=127.0.0.1:0", *flags]
     if configuration is not None:
@@ -156,7 +156,7 @@ def running(
         )
     program = Program(process, log)
     try:
-        program.await_start(knock)
+        program.await_start(connect_to)
         yield program
     finally:
         if process.poll() is None:

@@ -30,7 +30,7 @@ def test_a_socket_of_systemd_is_served_from_its_first_connection_on(tmp_path: Pa
     configuration = "modules: {default: {exempt: true}}"
     with (
         FakeSshd(HEALTHY) as server,
-        running(tmp_path, configuration, "--web.systemd-socket", prefix=listening, knock=port) as program,
+        running(tmp_path, configuration, "--web.systemd-socket", prefix=listening, connect_to=port) as program,
     ):
         assert program.port == port
         assert program.probe(f"127.0.0.1:{server.port}").cause == "healthy"
