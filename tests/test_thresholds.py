@@ -159,7 +159,7 @@ def test_a_threshold_without_its_equals_sign_is_refused(text: str) -> None:
     item = next(part for part in text.split(",") if "=" not in part)
     with pytest.raises(ValueError) as refused:
         parse_thresholds(text, LABELS)
-    assert str(refused.value) == f"{item!r} is not a valid LABEL=RANGE, as in handshakes=0.5"
+    assert str(refused.value) == f"{item!r} is not a valid LABEL=RANGE, as in handshakes=5"
 
 
 @pytest.mark.parametrize("label", ["", "banner", "BANNER_P50", " banner_p50", "banner_p50 ", "banner_p51"])

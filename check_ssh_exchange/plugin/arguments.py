@@ -53,6 +53,18 @@ class _Help(argparse.HelpFormatter):
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=28, width=98)
 
+    def _set_color(self, *_: object, **__: object) -> None:
+        # Since Python 3.14 argparse imports its colours here, and with them dataclasses. Monitoring shows none.
+        self._theme = _Plain()
+        self._decolor = str
+
+
+class _Plain:
+    """A theme of argparse without colours."""
+
+    def __getattr__(self, name: str) -> str:
+        return ""
+
 
 class Show(argparse.Action):
     """An option that shows a text at once."""

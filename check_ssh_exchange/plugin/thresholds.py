@@ -62,7 +62,7 @@ def parse_thresholds(text: str, labels: Iterable[str]) -> dict[str, str]:
     for item in text.split(","):
         label, equals, spec = item.partition("=")
         if not equals:
-            raise ValueError(f"{item!r} is not a valid LABEL=RANGE, as in {next(iter(labels))}=0.5")
+            raise ValueError(f"{item!r} is not a valid LABEL=RANGE, as in {next(iter(labels))}=5")
         if label not in labels:
             raise ValueError(f"{label!r} is not a perfdata label; these are: {', '.join(labels)}")
         found[label] = parse_range(spec)

@@ -5,7 +5,6 @@ kernel stamps every segment as it comes in (CLOCK_REALTIME), and keeps the round
 moved to the monotonic clock here, and nothing later looks at a wall clock.
 """
 
-import contextlib
 import errno
 import select
 import socket
@@ -114,8 +113,7 @@ class Connection:
         try:
             request_stamps(sock)
             if self.address.family == socket.AF_INET6:
-                with contextlib.suppress(OSError):
-                    sock.setsockopt(socket.IPPROTO_IPV6, kernel.IPV6_RECVERR, 1)
+                kernel.request_icmp6(sock)
             if self.wanted_source:
                 self._bind(sock)
             self.started_at = _now()

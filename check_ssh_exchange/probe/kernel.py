@@ -82,6 +82,14 @@ def request_stamps(sock: socket.socket) -> None:
         pass
 
 
+def request_icmp6(sock: socket.socket) -> None:
+    """Ask for ICMPv6 answers in the error queue; where the kernel has none, they simply stay unknown."""
+    try:  # noqa: SIM105 - importing contextlib costs a start of the plugin more than this line
+        sock.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVERR, 1)
+    except OSError:
+        pass
+
+
 def stamp(ancillary: list[tuple[int, int, bytes]]) -> int:
     """Return the receive stamp in nanoseconds of CLOCK_REALTIME, 0 when there is none."""
     for level, kind, data in ancillary:
