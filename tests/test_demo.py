@@ -334,7 +334,7 @@ def test_serve_is_an_ssh_server_to_ssh_keyscan() -> None:
         ("--serve --port 65536", "65536 is not a valid port"),
         ("--serve --port -1", "-1 is not a valid port"),
         ("--serve --port ssh", "argument --port: invalid int value: 'ssh'"),
-        ("--serve --max-startups many", "'many' is no MaxStartups setting, as in 10:30:100 or 12"),
+        ("--serve --max-startups many", "'many' is not a valid MaxStartups setting, as in 10:30:100 or 12"),
         ("--serve --text a\nb", "--software and --text are one line each"),
     ],
 )
