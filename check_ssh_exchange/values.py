@@ -48,7 +48,7 @@ else:
     def _completed(cls, values, named):
         """Return all values of a new one from those by place, those by name, and defaults; raises TypeError."""
         fields, defaults = cls._fields, cls._field_defaults
-        given = dict(zip(fields, values))  # noqa: B905 - too many are told below
+        given = dict(zip(fields, values))  # noqa: B905 - too many raise below
         twice = given.keys() & named.keys()
         unknown = [name for name in named if name not in fields]
         given.update(named)
