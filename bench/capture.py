@@ -19,7 +19,7 @@ from tests.lab import busy_server as server
 from . import machine, pcap
 from .table import Row
 
-MEDIAN, WORST = 100, 1000  # microseconds
+MEDIAN, WORST = 20, 1000  # microseconds
 AT_ONCE = 200
 DELAY = 0.02  # the server's, random up to this: the loop is busy at every moment of an answer
 SNAPSHOT = 160  # bytes kept of a packet: headers and the beginning of an identification

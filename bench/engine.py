@@ -19,7 +19,7 @@ from tests.lab import busy_server as server
 from . import loop
 from .table import Row, ratio, spread
 
-TARGET = 1.5
+TARGET = 1.4
 AT_ONCE = 200
 SECONDS = 10
 REST = 0.02  # between rounds: the server closes what the last one has left

@@ -11,7 +11,7 @@ from tests.lab import busy_server as server
 from . import daemon, scrape
 from .table import Row, ratio, spread
 
-TARGET = 2.0
+TARGET = 3.0
 HANDSHAKES = 5
 AT_ONCE = 400  # a probe of this exporter lasts 0.25 s by design: with fewer at once it would mostly wait
 PROBES = 800  # of this exporter in a round; blackbox_exporter makes as many handshakes, in as many probes

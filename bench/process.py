@@ -19,7 +19,7 @@ from tests.lab import busy_server as server
 from . import machine
 from .table import Row, ratio, spread
 
-TARGET = 4.5
+TARGET = 3.5
 ABSENT = ("asyncio", "asyncssh")
 TITLE = "CPU of a default run, 5 handshakes, whole process"
 _IMPORTS = """
