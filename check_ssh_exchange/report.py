@@ -142,8 +142,8 @@ class Report(NamedTuple):
 
     `asked` counts the handshakes asked for, further tests not included. `at` is when the report was made (seconds since
     the epoch), `resolve` what name resolution took and `took` the run after it (seconds). `control` is whether the
-    control port answered, None where it was not tried. A report without a handshake and without a fault is of a run
-    that was not begun.
+    control port answered, None where it was not tried. A report without handshakes, fault and shortfalls is of
+    a run that was not begun.
     """
 
     host: str

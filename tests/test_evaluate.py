@@ -5,13 +5,15 @@ import pytest
 from check_ssh_exchange.diagnosis.cause import Cause
 from check_ssh_exchange.diagnosis.evaluate import Outcome, evaluate
 from check_ssh_exchange.diagnosis.history import PARTS, History, Past
+from check_ssh_exchange.ending import Depth
 from check_ssh_exchange.plan import Plan
 from check_ssh_exchange.remote.options import parse
 from check_ssh_exchange.remote.status_line import line
-from check_ssh_exchange.report import Report
+from check_ssh_exchange.report import Report, Shortfall, ShortfallKind
 from tests.runs import EXCEEDED, run
 
 NOON = 1_700_000_000.0
+UNBEGUN = Report(host="host.example", port=22, depth=Depth.KEXINIT, asked=5)
 WEEK = 7 * 86400.0
 THROTTLED = run("SSSSt", "S", says=EXCEEDED, by="9.2", at=NOON)
 SERVED = run("SSSSS", by="9.2", at=NOON + 60)
@@ -89,3 +91,23 @@ def test_a_plan_that_cannot_be_carried_out_is_refused_with_a_sentence(
     with pytest.raises(ValueError) as refused:
         plan.checked()
     assert str(refused.value) == sentence
+
+
+def test_a_run_that_waits_for_a_penalty_is_critical_and_makes_no_other_claim() -> None:
+    history = History(wait_until=NOON + 30, wait=40)
+    outcome = evaluated(UNBEGUN._replace(at=NOON), history)
+    assert (outcome.diagnosis.cause, str(outcome.verdict.state), outcome.is_held_back) == (
+        Cause.PENALTY,
+        "critical",
+        True,
+    )
+
+
+@pytest.mark.parametrize("history", [History(), History(wait_until=NOON - 1, wait=20)])
+def test_a_run_without_an_ended_handshake_is_not_taken_for_one_that_waits(history: History) -> None:
+    late = UNBEGUN._replace(at=NOON, shortfalls=(Shortfall(ShortfallKind.TIME, 4),))
+    for report in (UNBEGUN._replace(at=NOON), late):
+        outcome = evaluated(report, history)
+        assert (outcome.diagnosis.cause, str(outcome.verdict.state)) == (Cause.UNEXPLAINED, "unknown")
+        assert not outcome.is_held_back
+    assert not evaluated(late, History(wait_until=NOON + 30, wait=40)).is_held_back

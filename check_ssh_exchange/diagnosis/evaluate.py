@@ -49,8 +49,10 @@ def evaluate(
     `clock` writes a moment (seconds since the epoch) as evidence names it, by default as that number.
     """
     say = clock or epoch
-    if not report.handshakes and report.fault is None:
-        return _held_back(report, history or History(), expectations, say)
+    # A run that was begun may have no handshake either: its time was up before the first one ended.
+    is_unbegun = not report.handshakes and report.fault is None and not report.shortfalls
+    if is_unbegun and history is not None and past.waits(history, report.at):
+        return _held_back(report, history, expectations, say)
     diagnosis = diagnose(report, expectations.max_startups, expectations.slow_after)
     notes = [shortfall_note(shortfall, report) for shortfall in report.shortfalls]
     window = None

@@ -45,7 +45,7 @@ def text(outcome: Outcome, thresholds: Thresholds, verbosity: int) -> str:
 def problem(outcome: Outcome) -> str:
     """Return the one phrase that says what is wrong: `2 of 5 handshakes turned away: MaxStartups throttling, "..."`."""
     report, diagnosis = outcome.report, outcome.diagnosis
-    if outcome.is_held_back:
+    if not report.handshakes:
         return ""
     if report.completed == len(report.handshakes):
         return "" if diagnosis.cause is Cause.HEALTHY else diagnosis.phrase
