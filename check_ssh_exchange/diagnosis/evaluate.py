@@ -21,8 +21,8 @@ class Outcome(NamedTuple):
     """All that a run says: what was measured, why, and how it is judged.
 
     `history` is what the next run should know. `window` counts early closes and accepted connections of the window,
-    this run included; None without a history to count in. `is_held_back`: no handshake was made, so that a penalty can
-    run out. `notes` are sentences about this run beside the diagnosis: changes of the server, what was not done.
+    this run included; None without a history to count in. `notes` are sentences about this run beside the diagnosis:
+    changes of the server, what was not done.
     """
 
     report: Report
@@ -30,7 +30,6 @@ class Outcome(NamedTuple):
     verdict: Verdict
     history: History = History()
     window: tuple[int, int] | None = None
-    is_held_back: bool = False
     notes: tuple[str, ...] = ()
 
     @property
@@ -82,7 +81,7 @@ def _held_back(report: Report, history: History, expectations: Expectations, say
     diagnosis = Diagnosis(Cause.PENALTY, Confidence.POSSIBLE, (sentence,), remedies=remedies_for(Cause.PENALTY, report))
     window = history.window(report.at, expectations.window or 0.0)
     verdict = judge_held_back(report, sentence, expectations, window, history)
-    return Outcome(report, diagnosis, verdict, history, window, is_held_back=True)
+    return Outcome(report, diagnosis, verdict, history, window)
 
 
 def epoch(when: float) -> str:
