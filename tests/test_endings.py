@@ -202,6 +202,29 @@ def test_a_late_reader_sees_the_same_ending(what: str) -> None:
     assert text is ... or handshake.text == text
 
 
+def test_a_deadline_that_passed_while_the_answer_was_waiting_is_the_answer() -> None:
+    def stall(_: Connection) -> None:  # the process has no CPU until the answer has come and the deadline is over
+        wait_until(lambda: len(server.peers) == 2 and bool(server.peers[1].said) and time.monotonic_ns() > deadline)
+
+    with FakeSshd([send(IDENTIFICATION)], [pause(0.3), send(IDENTIFICATION)]) as server:
+        engine = Engine()
+        address = Address(socket.AF_INET, (server.address, server.port), server.address)
+        first, second = (
+            Connection(address, Exchange(Depth.BANNER), role, stall) for role in (Role.BASELINE, Role.BURST)
+        )
+        deadline = time.monotonic_ns() + 1_000_000_000
+        try:
+            engine.open(first, deadline)
+            while not server.peers:
+                time.sleep(0.01)
+            engine.open(second, deadline)
+            while not (first.is_ended and second.is_ended):
+                engine.step()
+        finally:
+            engine.shutdown()
+    assert (first.exchange.ending, second.exchange.ending) == (Ending.COMPLETED, Ending.COMPLETED)
+
+
 @pytest.mark.timing
 def test_latency_is_the_servers_and_not_the_late_readers() -> None:
     handshake = late([send(IDENTIFICATION), pause(0.001), send(KEXINIT)], seconds=0.6)

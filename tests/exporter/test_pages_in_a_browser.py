@@ -187,7 +187,7 @@ def test_a_screen_reader_finds_the_regions_and_the_picture(browser: "Browser", s
         assert page.get_by_role("main").count() == page.get_by_role("banner").count() == 1
         picture = page.get_by_role("img", name="6 handshakes in 513 ms: 4 completed, 2 turned_away.")
         assert picture.count() == 1
-        assert page.get_by_role("table", name="Every handshake").get_by_role("row").count() == 7
+        assert page.get_by_role("table", name="All handshakes").get_by_role("row").count() == 7
     with opened(browser, site.address + "/", 360) as page:
         rows = page.get_by_role("table", name="The last probe").get_by_role("row")
         assert rows.count() >= len(REPORTS) + 2  # still a table where it is shown as cards
