@@ -4,7 +4,6 @@ import json
 import re
 import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from check_ssh_exchange.diagnosis.figures import LABELS
 from check_ssh_exchange.ending import Ending
 
 from .lab.fake_sshd import FIN, HEALTHY, IDENTIFICATION, RST, FakeSshd, Script, send
-from .lab.front_door import SECONDS, assert_served, at, check, start
+from .lab.front_door import SECONDS, assert_served, at, check, start, wait_until
 
 SILENT: Script = []
 NOTICE: Script = [send(b"Exceeded MaxStartups\r\n"), FIN]
@@ -208,13 +207,6 @@ def interrupted(scripts: list[Script], number: signal.Signals, met: int, *option
         assert time.monotonic() - sent < 10
         assert (plugin.returncode, err) == (3, "")
         return out
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    until = time.monotonic() + SECONDS
-    while not holds():
-        assert time.monotonic() < until
-        time.sleep(0.005)
 
 
 def is_asleep(pid: int) -> bool:

@@ -35,7 +35,7 @@ from tests.lab.fake_sshd import (
     pause,
     send,
 )
-from tests.lab.front_door import check
+from tests.lab.front_door import check, wait_until
 
 LATE = 0.15  # seconds that a late reader leaves the kernel's news unread
 NOISE = 20.0  # seconds that a busy machine may add to a deadline; a run that ignores its deadline has no end

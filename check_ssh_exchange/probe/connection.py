@@ -16,7 +16,7 @@ from ..report import Role
 from ..wire.exchange import Exchange, Input, State
 from . import kernel
 from .errors import NoDescriptors, ProbeError, UnusableAddress
-from .kernel import Icmp, icmp_answer, request_stamps, stamp, tcp_info
+from .kernel import Icmp, icmp_answer, request_stamps, stamp
 
 # Large enough for an identification and the largest KEXINIT (1.6 kB) in one read.
 READ_SIZE = 4096
@@ -26,6 +26,7 @@ SAME_MOMENT = 50_000  # nanoseconds; three reads of a clock take less than one t
 _NO_SIGNAL = int(socket.MSG_NOSIGNAL)
 _now, _wall = time.monotonic_ns, time.time_ns
 _STREAM = socket.SOCK_STREAM | socket.SOCK_NONBLOCK
+_TCP, _IPV6, _IN_PROGRESS = socket.IPPROTO_TCP, socket.AF_INET6, errno.EINPROGRESS
 
 # Edge-triggered: a held connection stays quiet, and EPOLLOUT comes once, at establishment, without a change of mask.
 # The price: after a readable edge we must read until the kernel has no more (see `_read`).
@@ -64,14 +65,13 @@ class Connection:
     """A handshake on its socket. All times are monotonic nanoseconds."""
 
     __slots__ = (
+        "_tcp_info",
         "_unsent",
         "address",
         "exchange",
         "fault",
         "host_key",
         "icmp",
-        "info",
-        "is_reported",
         "on_end",
         "role",
         "socket",
@@ -89,36 +89,36 @@ class Connection:
         self.address = address
         self.exchange = exchange
         self.role = role
-        self.on_end = on_end
+        self.on_end: OnEnd | None = on_end  # None once it was called
         self.wanted_source = source
         self.wave = 0
         self.source = source
         self.source_port = 0
         self.started_at = 0
-        self.info: kernel.TcpInfo | None = None
         self.icmp: Icmp | None = None
         self.fault: ProbeError | None = None
-        self.is_reported = False
         self.host_key: str | None = None
         self.trace: list[tuple[int, str, bytes]] | None = None
+        self._tcp_info = b""
         self._unsent = b""
         self.socket: socket.socket
 
     def start(self) -> None:
         """Open the socket and send the SYN. Raises NoDescriptors or ProbeError for what this machine refuses us."""
+        address = self.address
         try:
-            self.socket = sock = socket.socket(self.address.family, _STREAM, socket.IPPROTO_TCP)
+            self.socket = sock = socket.socket(address.family, _STREAM, _TCP)
         except OSError as error:
-            raise _local_error(error, self.address.text) from None
+            raise _local_error(error, address.text) from None
         try:
             request_stamps(sock)
-            if self.address.family == socket.AF_INET6:
+            if address.family == _IPV6:
                 kernel.request_icmp6(sock)
             if self.wanted_source:
                 self._bind(sock)
             self.started_at = _now()
-            failed = sock.connect_ex(self.address.sockaddr)
-            if failed and failed != errno.EINPROGRESS:
+            failed = sock.connect_ex(address.sockaddr)
+            if failed and failed != _IN_PROGRESS:
                 self._connect_failed(failed)
             source, self.source_port = sock.getsockname()[:2]
             self.source = "" if source in _UNSPECIFIED else source
@@ -141,6 +141,11 @@ class Connection:
         """Whether the handshake has its ending, or we ourselves failed (the socket may be held open beyond it)."""
         return self.exchange.ending is not None or self.fault is not None
 
+    @property
+    def info(self) -> kernel.TcpInfo | None:
+        """What the kernel knew of the connection when it was established or failed; None before."""
+        return kernel.parse_tcp_info(self._tcp_info) if self._tcp_info else None
+
     def ready(self, mask: int) -> None:
         """Take what epoll reported. Raises ProbeError when this machine itself forbids the connection."""
         if self.exchange.connected_at is None:
@@ -157,16 +162,18 @@ class Connection:
     def _was_established(self) -> bool:
         # A loop that is late may learn of SYN-ACK and RST at once. SO_ERROR would tell, and by telling take the error
         # away from the read that must find it behind the server's last words; the kernel's counts tell without that.
-        info = tcp_info(self.socket)
+        info = kernel.parse_tcp_info(kernel.read_tcp_info(self.socket))
         return info.rtt > 0 or (info.segments_in or 0) > 1
 
     def _established(self) -> None:
-        self.info = info = tcp_info(self.socket)
+        self._tcp_info = raw = kernel.read_tcp_info(self.socket)
+        rtt, retransmits = kernel.round_trip(raw)
         # The kernel measured SYN to SYN-ACK itself. After a retransmitted SYN it measures the last one only (Karn),
         # so then the time at which the loop noticed is closer to what a client waited.
-        took = info.rtt if info.rtt and not info.retransmits else time.monotonic_ns() - self.started_at
-        self.exchange.connected(self.started_at + took)
-        if self.exchange.outgoing:
+        took = rtt if rtt and not retransmits else _now() - self.started_at
+        exchange = self.exchange
+        exchange.connected(self.started_at + took)
+        if exchange.outgoing:
             self._answer()
 
     def _read(self, mask: int) -> None:
@@ -185,9 +192,10 @@ class Connection:
             if not data:
                 exchange.end_of_stream(now)
                 return
-            stamped = stamp(ancillary)
-            if stamped and stamped < wall:
-                now -= wall - stamped
+            if ancillary:
+                stamped = stamp(ancillary)
+                if stamped and stamped < wall:
+                    now -= wall - stamped
             self._received(data, now)
             if exchange.outgoing:
                 self._answer()
@@ -203,8 +211,9 @@ class Connection:
         exchange.receive(data, at if connected_at is None or at > connected_at else connected_at)
 
     def _answer(self) -> None:
-        data, self.exchange.outgoing = self.exchange.outgoing, b""
-        self.exchange.sent_at = _now()
+        exchange = self.exchange
+        data, exchange.outgoing = exchange.outgoing, b""
+        exchange.sent_at = _now()
         self.send(data)
 
     def send(self, data: bytes) -> None:
@@ -225,7 +234,7 @@ class Connection:
     def expire(self) -> None:
         """The deadline has come."""
         if self.exchange.state is State.CONNECTING:
-            self.info = tcp_info(self.socket)
+            self._tcp_info = kernel.read_tcp_info(self.socket)
         self.exchange.deadline(time.monotonic_ns())
 
     def close(self) -> None:
@@ -236,7 +245,8 @@ class Connection:
         self.socket.close()
 
     def _connect_failed(self, error: int) -> None:
-        self.info = info = tcp_info(self.socket)
+        self._tcp_info = kernel.read_tcp_info(self.socket)
+        info = kernel.parse_tcp_info(self._tcp_info)
         self.icmp = icmp = icmp_answer(self.socket)
         now = time.monotonic_ns()
         on = self.exchange.on

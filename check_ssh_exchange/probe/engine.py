@@ -54,7 +54,7 @@ class Engine:
         connection.start()
         descriptor = connection.socket.fileno()
         self._connections[descriptor] = connection
-        if connection.is_ended:  # connect() itself has answered
+        if connection.exchange.ending is not None:  # connect() itself has answered
             self.call_at(0, lambda: self.report(connection))
             return
         self._epoll.register(descriptor, EVENTS)
@@ -82,13 +82,16 @@ class Engine:
         connections = self._connections
         for descriptor, mask in events:
             connection = connections.get(descriptor)
+            if connection is None:
+                continue
             # What `is_ended` says, without the call: this runs for every event of every handshake.
-            if connection is not None and connection.exchange.ending is None and connection.fault is None:
+            if connection.exchange.ending is None and connection.fault is None:
+                exchange = connection.exchange
                 try:
                     connection.ready(mask)
                 except ProbeError as fault:
                     connection.fault = fault
-                if connection.is_ended:
+                if exchange.ending is not None or connection.fault is not None:
                     self.report(connection)
 
     def _run_timers(self) -> None:
@@ -113,10 +116,10 @@ class Engine:
 
     def report(self, connection: Connection) -> None:
         """Report an ended connection to its owner, once."""
-        if not connection.is_reported:
-            connection.is_reported = True
-            # Then the connection lets its owner go: the two would be a cycle, left to the garbage collector.
-            on_end, connection.on_end = connection.on_end, _ignore
+        on_end = connection.on_end
+        if on_end is not None:
+            # The connection lets its owner go: the two would be a cycle, left to the garbage collector.
+            connection.on_end = None
             on_end(connection)
 
     def close(self, connection: Connection) -> None:
@@ -132,7 +135,3 @@ class Engine:
             self.close(connection)
         self._stamping.close()
         self._epoll.close()
-
-
-def _ignore(_: Connection) -> None:
-    """Stand in for the owner once it has been notified."""

@@ -9,11 +9,13 @@ from ..values import NamedTuple
 # linux/tcp.h, struct tcp_info: tcpi_rtt stands at 68, tcpi_total_retrans at 100, tcpi_segs_out and tcpi_segs_in at 136
 # and 140 (since Linux 4.2; an older kernel returns a shorter struct, then they are unknown).
 _TCP_INFO_LENGTH = 144
+_TCP, _TCP_INFO = socket.IPPROTO_TCP, socket.TCP_INFO
 _RTT = struct.Struct("=68xI28xI")
 _INFO = struct.Struct("=68xI28xI32xII")
 
 # asm-generic/socket.h and linux/net_tstamp.h; the socket module does not name them.
 SO_TIMESTAMPING = 37
+_SOCKET = int(socket.SOL_SOCKET)
 _STAMPS = 1 << 3 | 1 << 4  # receive stamps in software; report them
 _TIMESPEC = struct.Struct("=qq")
 STAMP_SPACE = socket.CMSG_SPACE(3 * _TIMESPEC.size)
@@ -64,12 +66,21 @@ _ICMP_NAMES = {
 }
 
 
-def tcp_info(sock: socket.socket) -> TcpInfo:
-    """Read TCP_INFO."""
-    raw = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_LENGTH)
+def read_tcp_info(sock: socket.socket) -> bytes:
+    """Read TCP_INFO as it stands now."""
+    return sock.getsockopt(_TCP, _TCP_INFO, _TCP_INFO_LENGTH)
+
+
+def round_trip(raw: bytes) -> tuple[int, int]:
+    """Return the round trip in nanoseconds, 0 when unknown, and the number of retransmitted segments."""
+    rtt, retransmits = _RTT.unpack_from(raw)
+    return rtt * 1000, retransmits
+
+
+def parse_tcp_info(raw: bytes) -> TcpInfo:
+    """Return what we use of TCP_INFO."""
     if len(raw) < _TCP_INFO_LENGTH:
-        rtt, retransmits = _RTT.unpack_from(raw)
-        return TcpInfo(rtt * 1000, retransmits, None, None)
+        return TcpInfo(*round_trip(raw), None, None)
     rtt, retransmits, out, back = _INFO.unpack_from(raw)
     return TcpInfo(rtt * 1000, retransmits, out, back)
 
@@ -93,7 +104,7 @@ def request_icmp6(sock: socket.socket) -> None:
 def stamp(ancillary: list[tuple[int, int, bytes]]) -> int:
     """Return the receive stamp in nanoseconds of CLOCK_REALTIME, 0 when there is none."""
     for level, kind, data in ancillary:
-        if kind == SO_TIMESTAMPING and level == socket.SOL_SOCKET:
+        if kind == SO_TIMESTAMPING and level == _SOCKET:
             seconds: int
             nanoseconds: int
             seconds, nanoseconds = _TIMESPEC.unpack_from(data)

@@ -46,11 +46,10 @@ class Identification(NamedTuple):
 class Lines:
     """Cut a byte stream into lines up to and with the identification; what follows it is left in `rest`."""
 
-    __slots__ = ("_count", "_scanned", "rest")
+    __slots__ = ("_count", "rest")
 
     def __init__(self) -> None:
         self.rest = b""
-        self._scanned = 0
         self._count = 0
 
     def feed(self, data: bytes) -> None:
@@ -62,19 +61,16 @@ class Lines:
 
         Raises NotSSH or Malformed for a line, or a number of lines, that no SSH client reads to its end.
         """
-        end = self.rest.find(b"\n", self._scanned)
-        line = self.rest[:end] if end >= 0 else self.rest
+        line, end, rest = self.rest.partition(b"\n")
         if len(line) >= MAX_IDENTIFICATION or b"\0" in line:  # too few bytes, and harmless ones, break no rule
             _check(line)
-        if end < 0:
-            self._scanned = len(line)
+        if not end:
             return None
         self._count += 1
         if self._count > MAX_LINES:
             raise NotSSH(Reason.TOO_MANY_LINES, f"more than {MAX_LINES} lines before an identification", line)
-        self.rest = self.rest[end + 1 :]
-        self._scanned = 0
-        return line[:-1] if line.endswith(b"\r") else line
+        self.rest = rest
+        return line.removesuffix(b"\r")
 
 
 def _check(line: bytes) -> None:

@@ -3,7 +3,8 @@
 import re
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -50,6 +51,14 @@ def start(*arguments: str) -> subprocess.Popen[str]:
         [*PLUGIN, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         cwd=ROOT,
     )  # fmt: skip
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    """Wait for a condition; fails where it does not come in the time after which a plugin is taken to hang."""
+    until = time.monotonic() + SECONDS
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.005)
 
 
 def at(server: FakeSshd) -> tuple[str, ...]:
