@@ -1,4 +1,4 @@
-"""Text that came from a stranger, made printable; lists in words."""
+"""Text that came from a stranger, made printable; lists and durations in words."""
 
 from collections.abc import Iterable
 
@@ -25,3 +25,9 @@ def join(words: Iterable[str]) -> str:
     """Return a list in words: "a", "a and b", "a, b and c"."""
     *first, last = words
     return f"{', '.join(first)} and {last}" if first else last
+
+
+def milliseconds(seconds: float) -> str:
+    """Return a duration as a person reads it: 0.31 ms, 3.1 ms, 150 ms."""
+    value = seconds * 1000
+    return f"{value:.2f} ms" if value < 1 else f"{value:.1f} ms" if value < 100 else f"{value:.0f} ms"

@@ -17,8 +17,7 @@ FOREIGN_LINE = "Invalid SSH identification string"
 
 # How other services greet, or answer a client that says nothing they understand.
 OTHER_SERVICE = (
-    r"(?i)HTTP/\d|220[ -]|\+OK|\* OK|\\x3c(?:\?xml|!DOCTYPE|html)"
-    r"|-ERR|RFB \d|@RSYNCD|\* BYE|421[ -]|554[ -]"
+    r"(?i)HTTP/\d|220[ -]|\+OK|\* OK|\\x3c(?:\?xml|!DOCTYPE|html)|-ERR|RFB \d|@RSYNCD|\* BYE|421[ -]|554[ -]"
 )
 # A TLS record of type alert (21) or handshake (22), version 3.x, as `printable` writes it.
 TLS = r"\\x1[56]\\x03"

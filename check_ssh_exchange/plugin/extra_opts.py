@@ -83,12 +83,10 @@ def read(section: str, file: str = "") -> list[str]:
 
 
 def _default_file() -> str:
-    named = os.environ.get("MP_CONFIG_FILE")
-    if named:
+    if named := os.environ.get("MP_CONFIG_FILE"):
         return named
-    directories = os.environ.get("NAGIOS_CONFIG_PATH", "")
     candidates = [*DIRECTORIES]
-    for directory in filter(None, directories.split(":")):
+    for directory in filter(None, os.environ.get("NAGIOS_CONFIG_PATH", "").split(":")):
         candidates += [
             f"{directory}/{name}" for name in ("monitoring-plugins.ini", "plugins.ini", "nagios-plugins.ini")
         ]

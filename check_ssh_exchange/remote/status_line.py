@@ -11,7 +11,7 @@ from ..plugin import output
 from ..plugin.perfdata import block, fixed
 from ..plugin.thresholds import Thresholds
 from ..report import PHASES, Handshake, Report, quantile
-from ..text import printable
+from ..text import milliseconds, printable
 
 PREFIX = "SSH"
 MAX_TEXT = 60  # characters of the server's own words in the status line
@@ -70,12 +70,6 @@ def _served(report: Report) -> str:
     words = f"{name}, {report.completed}/{len(report.handshakes)} handshakes"
     banners = report.durations("banner")
     return f"{words}, banner {milliseconds(quantile(banners, 0.5))}" if banners else words
-
-
-def milliseconds(seconds: float) -> str:
-    """Return a duration as a person reads it: 0.31 ms, 3.1 ms, 150 ms."""
-    value = seconds * 1000
-    return f"{value:.2f} ms" if value < 1 else f"{value:.1f} ms" if value < 100 else f"{value:.0f} ms"
 
 
 def _details(outcome: Outcome, verbosity: int) -> Iterator[str]:

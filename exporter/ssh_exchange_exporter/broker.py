@@ -9,10 +9,9 @@ from check_ssh_exchange.ending import Depth
 from check_ssh_exchange.probe.errors import ProbeError
 from check_ssh_exchange.report import Report
 
-from .attempt import Attempt
+from .attempt import Attempt, InFlight
 from .budget.reservation import Reservation, servers_of
 from .budget.server_state import ServerKey, ServerState, ServerStates, release
-from .in_flight import InFlight
 from .ip_address import plain
 from .judging import Judge
 from .last_results import LastResults, without_trace

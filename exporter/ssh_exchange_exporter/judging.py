@@ -7,9 +7,9 @@ from check_ssh_exchange.remote.status_line import line
 from check_ssh_exchange.report import Report
 
 from .last_results import LastResults
-from .moment import moment
 from .probe_request import ProbeRequest
 from .result import Result
+from .text import moment
 
 
 class Judge:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from ssh_exchange_exporter.in_flight import InFlight
+from ssh_exchange_exporter.attempt import InFlight
 
 
 def test_requests_share_a_task_until_it_ends() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ssh_exchange_exporter.pages import text
+from ssh_exchange_exporter import text
 
 
 @pytest.mark.parametrize(

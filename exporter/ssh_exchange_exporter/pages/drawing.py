@@ -7,10 +7,10 @@ from typing import NamedTuple
 from check_ssh_exchange.ending import Ending
 from check_ssh_exchange.report import PHASES, Handshake, Report
 
+from ..text import counted, duration
 from .axis import Axis, axis_of
 from .html import Attributes, Markup, join, tag
 from .rows import Group, bars, drawn, groups, seconds
-from .text import counted, duration
 
 _HEADING = 26  # pixels above the first row of a group
 _FOOT = 26  # pixels for the axis and its labels

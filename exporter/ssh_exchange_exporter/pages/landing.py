@@ -7,8 +7,8 @@ from urllib.parse import urlencode
 from check_ssh_exchange.report import quantile
 
 from ..result import FleetRow, Result
+from ..text import NONE, age, counted, duration, share
 from .html import NAME, Attributes, Markup, badge, frame, join, link, table, tag
-from .text import NONE, age, counted, duration, share
 
 FLEET_LIMIT = 5000  # rows; a browser needs seconds to draw more
 RECENT_LIMIT = 200

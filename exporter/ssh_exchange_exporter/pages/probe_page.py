@@ -6,11 +6,10 @@ from check_ssh_exchange.diagnosis.cause import PHRASES, Cause, Confidence
 from check_ssh_exchange.plugin.output import MAX_SUMMARY
 from check_ssh_exchange.report import PHASES, Handshake, Report
 
-from ..moment import moment
 from ..result import Result
+from ..text import age, counted, duration, in_milliseconds, moment
 from .drawing import drawing
 from .html import Attributes, Child, Markup, badge, frame, join, link, table, tag
-from .text import age, counted, duration, in_milliseconds
 
 CONFIDENCE_WORDS = {
     Confidence.CERTAIN: "certain",

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from check_ssh_exchange.report import PHASES, Handshake
 
-from .text import counted
+from ..text import counted
 
 MOST_ROWS = 200
 MOST_WAVES = 20  # each has its own segment of the axis

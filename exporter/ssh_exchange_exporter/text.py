@@ -1,9 +1,16 @@
-"""Durations, ages, ratios and counts as text."""
+"""Moments, durations, ages, ratios and counts as text."""
 
-from check_ssh_exchange.remote.status_line import milliseconds
+import time
+
+from check_ssh_exchange.text import milliseconds
 
 NONE = "-"  # the mark for no value
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+
+
+def moment(at: float) -> str:
+    """Return a time (seconds since the epoch) as `2026-05-01 12:00:03 UTC`: a reader may be in any time zone."""
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at))
 
 
 def duration(seconds: float | None) -> str:
