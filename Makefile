@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
+# Most tests wait for servers and hardly use a core. A module runs in one process; tests marked `timing` run alone.
+PARALLEL := --numprocesses 3 --dist loadgroup
 SOURCES := setup.cfg pyproject.toml
 
 .PHONY: demo test lint types bench faults check clean
@@ -13,7 +15,7 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.dev
 	@sh tests/prepare.sh
-	$(BIN)/python -m pytest -rfE
+	$(BIN)/python -m pytest $(PARALLEL) -rfE
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -31,7 +33,7 @@ faults: $(VENV)/.dev
 	@$(BIN)/python -m faults
 
 check: lint types
-	$(BIN)/python -m pytest -m 'not real and not timing and not network' -rfE
+	$(BIN)/python -m pytest $(PARALLEL) -m 'not real and not timing and not network' -rfE
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache

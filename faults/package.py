@@ -4,10 +4,9 @@ import functools
 import os
 import shutil
 import subprocess
-import threading
 from pathlib import Path
 
-from tests.lab.chroots import cache
+from tests.lab.chroots import cache, locked
 
 from .scenario import Skip
 
@@ -17,7 +16,6 @@ PACKAGES = {
     "fail2ban-server": ("fail2ban",),
 }
 SECONDS = 240
-_LOCK = threading.Lock()
 
 
 def place() -> Path:
@@ -37,7 +35,7 @@ def program(name: str) -> Path:
     """The program, the installed one or an unpacked one. Raises Skip."""
     if installed := shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"):
         return Path(installed)
-    with _LOCK:
+    with locked(cache() / "packages.lock"):
         root = place() / name
         if not root.exists():
             unpack(name, root)
@@ -51,8 +49,9 @@ def unpack(name: str, root: Path) -> None:
     """Download and unpack the packages of a program; those that the archive does not have are left out."""
     if not shutil.which("apt-get"):
         raise Skip(f"{name} is not installed, and apt-get is missing")
-    fresh = root.with_suffix(f".{os.getpid()}")
-    fresh.mkdir(parents=True, exist_ok=True)
+    fresh = root.with_suffix(".part")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
     for package in PACKAGES[name]:
         subprocess.run(["apt-get", "-q", "download", package], cwd=fresh, capture_output=True, timeout=SECONDS)
     for file in fresh.glob("*.deb"):

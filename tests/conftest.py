@@ -1,6 +1,10 @@
 """What several test modules share."""
 
+import fcntl
+import os
 from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import IO
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -12,10 +16,40 @@ settings.register_profile("patient", deadline=None, suppress_health_check=[Healt
 settings.load_profile("patient")
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Move the tests marked `timing` to the end, when nothing that other tests started is busy any more."""
-    items.sort(key=lambda item: item.get_closest_marker("timing") is not None)
+def is_timing(item: pytest.Item) -> bool:
+    """Return whether this test is marked `timing`."""
+    return item.get_closest_marker("timing") is not None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Move the tests marked `timing` to the end; one process of pytest-xdist runs a whole module, or all of those."""
+    items.sort(key=is_timing)
+    if config.pluginmanager.has_plugin("xdist"):
+        for item in items:
+            item.add_marker(pytest.mark.xdist_group("timing" if is_timing(item) else item.nodeid.partition("::")[0]))
+
+
+@pytest.fixture(scope="session")
+def turnstile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[IO[str], IO[str]]]:
+    """Open two lock files that all processes of pytest-xdist share."""
+    own = tmp_path_factory.getbasetemp()
+    with ExitStack() as files:
+        directory = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+        entry, room = (files.enter_context((directory / name).open("w")) for name in ("entry.lock", "room.lock"))
+        yield entry, room
+
+
+@pytest.fixture(autouse=True)
+def _alone(request: pytest.FixtureRequest, turnstile: tuple[IO[str], IO[str]]) -> Iterator[None]:
+    """Run a test marked `timing` while no other test runs. While it waits for them to end, no other test begins."""
+    entry, room = turnstile
+    mode = fcntl.LOCK_EX if is_timing(request.node) else fcntl.LOCK_SH
+    fcntl.flock(entry, mode)
+    fcntl.flock(room, mode)
+    fcntl.flock(entry, fcntl.LOCK_UN)
+    yield
+    fcntl.flock(room, fcntl.LOCK_UN)
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from .reports import CLOSED, COMPLETED, RESET, judged, run, state
     ("early", "of", "expected"),
     [(0, 5, "ok"), (1, 100, "warning"), (1, 5, "warning"), (2, 4, "warning"), (3, 5, "critical"), (5, 5, "critical")],
 )
-@pytest.mark.parametrize("ending", EARLY_CLOSES)
+@pytest.mark.parametrize("ending", sorted(EARLY_CLOSES))
 def test_early_closes_warn_from_the_first_and_are_critical_above_half(
     early: int, of: int, expected: str, ending: Ending
 ) -> None:
