@@ -15,7 +15,7 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.dev
 	@sh tests/prepare.sh
-	$(BIN)/python -m pytest $(PARALLEL) -rfE
+	$(BIN)/python -m pytest $(PARALLEL) -rfEs
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -33,7 +33,7 @@ faults: $(VENV)/.dev
 	@$(BIN)/python -m faults
 
 check: lint types
-	$(BIN)/python -m pytest $(PARALLEL) -m 'not real and not timing and not network' -rfE
+	$(BIN)/python -m pytest $(PARALLEL) -m 'not real and not timing and not network' -rfEs
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
