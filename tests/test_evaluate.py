@@ -34,6 +34,22 @@ def test_the_state_of_a_cause_or_an_ending_holds_for_the_window_too(words: str) 
         assert str(outcome.verdict.state) == "ok", line(outcome)
 
 
+def test_an_excused_run_does_not_excuse_what_other_causes_closed_in_the_window() -> None:
+    fault = run("ccccc", "c", by="9.2", at=NOON - 60)
+    option = ("--state", "maxstartups=ok")
+    history = evaluated(THROTTLED, evaluated(fault, History(), *option).history, *option).history
+    outcome = evaluated(SERVED, history, *option)
+    assert line(outcome).startswith("SSH WARNING - perhaps ")
+    assert (outcome.diagnosis.cause, outcome.window) == (evaluated(fault, History()).diagnosis.cause, (7, 17))
+
+
+def test_an_excused_cause_of_this_run_does_not_excuse_the_window() -> None:
+    refused = run("RRRRR", at=NOON + 60)
+    history = evaluated(THROTTLED, History()).history
+    outcome = evaluated(refused, history, "--state", "not_listening=ok")
+    assert str(outcome.verdict.state) == "warning", line(outcome)
+
+
 def test_the_state_of_another_word_does_not_excuse_the_window() -> None:
     outcome = after_a_throttled_run("--state", "closed=ok,reset=ok")
     assert line(outcome).startswith(

@@ -15,7 +15,7 @@ from check_ssh_exchange.diagnosis import history as past
 from check_ssh_exchange.diagnosis.cause import Cause, Confidence
 from check_ssh_exchange.diagnosis.diagnosis import Diagnosis
 from check_ssh_exchange.diagnosis.explain import diagnose
-from check_ssh_exchange.diagnosis.history import History, Past, changes, remember, waits, with_past
+from check_ssh_exchange.diagnosis.history import Closes, History, Past, changes, remember, waits, with_past
 from check_ssh_exchange.ending import Ending
 from check_ssh_exchange.plugin import state_file
 from check_ssh_exchange.plugin.state_file import StateFile, StateFileError
@@ -50,7 +50,7 @@ def test_a_rare_drop_is_seen_over_the_window_and_forgotten_behind_it() -> None:
         history = remember(history, report, diagnose(report), NOON + 60 * minute, 3600)
         expected = (1, 5) if minute == 30 else None
         if expected:
-            assert history.runs[-1] == Past(NOON + 1800, 5, 1)
+            assert history.runs[-1][:3] == (NOON + 1800, 5, 1)
     assert len(history.runs) == 61
     assert history.window(NOON + 60 * 119, 3600) == (0, 61 * 5)
     assert history.window(NOON + 60 * 30, 3600) == (0, 0)
@@ -112,7 +112,8 @@ def test_a_wait_that_another_clock_wrote_is_not_kept() -> None:
 
 def test_what_was_written_is_read(tmp_path: Path) -> None:
     memory = StateFile(str(tmp_path / "state"), "check_ssh_exchange", "host:22")
-    written = History((Past(NOON, 5, 1),), NOON, 0.0, "", "SSH-2.0-x", "SHA256:k", 1.0, 2.0, early_endings=("reset",))
+    runs = (Past(NOON, 5, 1), Past(NOON, 5, 2, (Closes("maxstartups", "reset", 2, NOON),)))
+    written = History(runs, NOON, 0.0, "", "SSH-2.0-x", "SHA256:k", 1.0, 2.0)
     memory.update(lambda _: written._asdict())
     assert History.of_document(memory.load()) == written
     assert (tmp_path / "state").stat().st_mode & 0o777 == 0o600

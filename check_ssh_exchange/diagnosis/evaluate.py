@@ -9,7 +9,7 @@ from .diagnosis import Diagnosis
 from .explain import diagnose
 from .figures import figures
 from .history import History
-from .verdict import Expectations, judge, judge_held_back, shortfall_note
+from .verdict import Expectations, judge, judge_held_back, shortfall_note, unexcused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,7 +62,8 @@ def evaluate(
         if expectations.window is not None:
             window = history.window(report.at, expectations.window)
             if expectations.is_window_outside(window):
-                diagnosis = past.with_window(diagnosis, history, report, window, say)
+                closes = unexcused(history.closes(report.at, expectations.window), expectations)
+                diagnosis = past.with_window(diagnosis, report, window, closes, say)
         if history.wait_until > report.at and not expectations.exempt:
             notes.append(f"no further try before {say(history.wait_until)}, so that a penalty can run out")
     history = history or History()

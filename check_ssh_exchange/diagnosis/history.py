@@ -23,12 +23,29 @@ FIRST_WAIT = 20.0
 LONGEST_WAIT = 600.0
 
 
+class Closes(NamedTuple):
+    """Early closes of one ending with one cause, and when the last was seen."""
+
+    cause: str
+    ending: str
+    number: int
+    at: float
+
+    def is_excused(self, words: "Container[str]") -> bool:
+        """Return whether the user has set the state of this cause or this ending."""
+        return self.cause in words or self.ending in words
+
+
 class Past(NamedTuple):
-    """Earlier runs: when the first was made, how many connections the server accepted, how many it closed early."""
+    """Earlier runs: when the first was made, how many connections the server accepted, how many it closed early.
+
+    `closes` says of which kinds; an older release has not written it.
+    """
 
     at: float
     accepted: int
     early: int
+    closes: tuple[Closes, ...] = ()
 
 
 class History(NamedTuple):
@@ -42,9 +59,6 @@ class History(NamedTuple):
     host_key: str = ""
     wait_until: float = 0.0
     wait: float = 0.0
-    early_at: float = 0.0
-    early_cause: str = ""
-    early_endings: tuple[str, ...] = ()
 
     @classmethod
     def of_document(cls, document: "Mapping[str, object]") -> "History":
@@ -56,8 +70,15 @@ class History(NamedTuple):
 
     def window(self, now: float, seconds: float) -> tuple[int, int]:
         """Return early closes and accepted connections of the last `seconds`."""
-        recent = [past for past in self.runs if now - seconds <= past.at <= now]
+        recent = self._recent(now, seconds)
         return sum(past.early for past in recent), sum(past.accepted for past in recent)
+
+    def closes(self, now: float, seconds: float) -> list[Closes]:
+        """Return the early closes of the last `seconds` by kind."""
+        return [closes for past in self._recent(now, seconds) for closes in past.closes]
+
+    def _recent(self, now: float, seconds: float) -> list[Past]:
+        return [past for past in self.runs if now - seconds <= past.at <= now]
 
 
 NO_HISTORY = History()
@@ -69,15 +90,17 @@ def remember(history: History, report: Report, diagnosis: Diagnosis, now: float,
     # After a clock was set back, runs in the future belong to no window.
     runs = [past for past in history.runs if now - window <= past.at <= now]
     if accepted:
+        counts = report.counts
+        closes = [
+            Closes(str(diagnosis.cause), str(end), counts[end], now) for end in sorted(EARLY_CLOSES) if counts[end]
+        ]
         last = runs[-1] if runs else None
         if last is not None and now - last.at < window / PARTS:
-            runs[-1] = Past(last.at, last.accepted + accepted, last.early + report.early_closes)
+            early = last.early + report.early_closes
+            runs[-1] = Past(last.at, last.accepted + accepted, early, _added(last.closes, closes))
         else:
-            runs.append(Past(now, accepted, report.early_closes))
+            runs.append(Past(now, accepted, report.early_closes, tuple(closes)))
     history = history._replace(runs=tuple(runs))
-    if report.early_closes:
-        endings = sorted({str(one.ending) for one in report.handshakes} & EARLY_CLOSES)
-        history = history._replace(early_at=now, early_cause=str(diagnosis.cause), early_endings=tuple(endings))
     if report.server is not None:
         history = history._replace(identification=report.server.identification)
     if report.host_key is not None:
@@ -91,6 +114,15 @@ def remember(history: History, report: Report, diagnosis: Diagnosis, now: float,
             wait = min(LONGEST_WAIT, 2 * history.wait or FIRST_WAIT)
             history = history._replace(wait=wait, wait_until=now + wait)
     return history
+
+
+def _added(before: tuple[Closes, ...], new: list[Closes]) -> tuple[Closes, ...]:
+    kinds = {(closes.cause, closes.ending): closes for closes in before}
+    for closes in new:
+        kind = closes.cause, closes.ending
+        number = kinds[kind].number if kind in kinds else 0
+        kinds[kind] = closes._replace(number=number + closes.number)
+    return tuple(kinds.values())
 
 
 def waits(history: History, now: float) -> bool:
@@ -121,14 +153,19 @@ def with_past(diagnosis: Diagnosis, history: History, report: Report, clock: "Cl
 
 
 def with_window(
-    diagnosis: Diagnosis, history: History, report: Report, window: tuple[int, int], clock: "Clock"
+    diagnosis: Diagnosis,
+    report: Report,
+    window: tuple[int, int],
+    closes: list[Closes],
+    clock: "Clock",
 ) -> Diagnosis:
-    """Return what the runs of the window say where the last one found nothing: the cause that was seen last."""
-    early, accepted = window
-    if diagnosis.cause is not Cause.HEALTHY or not early or history.early_cause not in tuple(Cause):
+    """Return what the runs of the window say where the last one found nothing: the cause of the last of `closes`."""
+    if diagnosis.cause is not Cause.HEALTHY or not closes:
         return diagnosis
-    cause = Cause(history.early_cause)
-    last = f"{early} of {accepted} connections of the window ended early, last at {clock(history.early_at)}: {cause}"
+    latest = max(closes, key=lambda one: one.at)
+    cause = Cause(latest.cause)
+    early, accepted = window
+    last = f"{early} of {accepted} connections of the window ended early, last at {clock(latest.at)}: {cause}"
     remedies = remedies_for(cause, report)
     return Diagnosis(cause, Confidence.POSSIBLE, (last, *diagnosis.evidence), remedies=remedies)
 
@@ -142,15 +179,11 @@ def changes(history: History, report: Report) -> Iterable[str]:
 
 
 def _history(document: "Mapping[str, object]") -> History:
-    runs = [Past(_number(at), int(_number(accepted)), int(_number(early))) for at, accepted, early in _rows(document)]
-    if any(not 0 <= past.early <= past.accepted for past in runs):
-        raise ValueError("more early closes than connections")
-    endings = document.get("early_endings", ())
-    if not isinstance(endings, (list, tuple)):
-        raise TypeError("not a list of endings")
+    rows = document["runs"]
+    if not isinstance(rows, list):
+        raise TypeError("not a list of runs")
     return History(
-        runs=tuple(runs[-MAX_RUNS:]),
-        early_endings=tuple(_text(ending) for ending in endings[: len(EARLY_CLOSES)]),
+        runs=tuple(_past(*row) for row in rows[-MAX_RUNS:]),
         served_at=_number(document["served_at"]),
         failing_since=_number(document["failing_since"]),
         failing_as=_text(document["failing_as"]),
@@ -158,16 +191,18 @@ def _history(document: "Mapping[str, object]") -> History:
         host_key=_text(document["host_key"]),
         wait_until=_number(document["wait_until"]),
         wait=_number(document["wait"]),
-        early_at=_number(document["early_at"]),
-        early_cause=_text(document["early_cause"]),
     )
 
 
-def _rows(document: "Mapping[str, object]") -> "list[list[object]]":
-    rows = document["runs"]
-    if not isinstance(rows, list):
-        raise TypeError("not a list of runs")
-    return rows
+def _past(at: object, accepted: object, early: object, closes: "Iterable[Iterable[object]]" = ()) -> Past:
+    past = Past(_number(at), int(_number(accepted)), int(_number(early)), tuple(_closes(*row) for row in closes))
+    if not sum(one.number for one in past.closes) <= past.early <= past.accepted:
+        raise ValueError("more early closes than connections")
+    return past
+
+
+def _closes(cause: object, ending: object, number: object, at: object) -> Closes:
+    return Closes(str(Cause(_text(cause))), str(Ending(_text(ending))), int(_number(number)), _number(at))
 
 
 def _number(value: object) -> float:
@@ -185,6 +220,6 @@ def _text(value: object) -> str:
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Container, Mapping
 
     Clock = Callable[[float], str]

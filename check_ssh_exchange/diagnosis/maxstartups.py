@@ -73,22 +73,20 @@ def estimate(tries: Iterable[tuple[int, bool]], setting: MaxStartups = DEFAULT) 
     when no number of connections explains what was seen. At `full` and above all is dropped, so an interval that
     reaches `full` has no upper end that could be known; it is given as `full`.
     """
-    groups = _grouped(tries, max(1, (setting.full - setting.start) // (4 * _PERCENTS)))
+    groups = _grouped(tries, max(1, (setting.full - setting.start) // (2 * _PERCENTS)))
     if not any(group.dropped for group in groups):
         return None
-    # Where several numbers explain the drops equally well, the smallest claims least.
-    likeliest = _likeliest(groups, setting)
-    if likeliest is None:
+    possible = _possible(groups, setting)
+    if not possible:
         return None
+    groups = _open(groups, possible, setting)
+    # Where several numbers explain the drops equally well, the smallest claims least.
+    likeliest = _likeliest(groups, possible, setting)
     # Few tries: an interval by the likelihood's fall would hold the true number in 86 to 90 of 100 runs only.
-    low = bisect_right(range(likeliest), _TAIL_95, key=lambda held: 1 - _at_most(held, groups, setting, -1))
-    high = (
-        bisect_left(range(likeliest, setting.full + 1), -_TAIL_95, key=lambda held: -_at_most(held, groups, setting))
-        + likeliest
-    )
-    while _likelihood(low, groups, setting) == -math.inf:
-        low += 1
-    return Estimate(likeliest, low, max(likeliest, high - 1))
+    below, above = range(possible.start, likeliest), range(likeliest, possible.stop)
+    low = bisect_right(below, _TAIL_95, key=lambda held: 1 - _at_most(held, groups, setting, -1))
+    high = bisect_left(above, -_TAIL_95, key=lambda held: -_at_most(held, groups, setting))
+    return Estimate(likeliest, possible.start + low, max(likeliest, likeliest + high - 1))
 
 
 class _Group(NamedTuple):
@@ -109,18 +107,29 @@ def _grouped(tries: Iterable[tuple[int, bool]], width: int) -> list[_Group]:
     return [_Group(own, made, dropped) for own, (made, dropped) in sorted(counts.items())]
 
 
-def _likeliest(groups: list[_Group], setting: MaxStartups) -> int | None:
-    """Return the number of connections that explains the tries best, the smallest of equals, None for none."""
+def _possible(groups: list[_Group], setting: MaxStartups) -> range:
+    """Return the numbers of connections with which none of our tries is impossible; empty for none."""
+    # A connection is dropped from start on only, and served below `never` only.
+    never = setting.start if setting.rate == _PERCENTS else setting.full
+    low = setting.start - min(group.own for group in groups if group.dropped)
+    high = never - 1 - max((group.own for group in groups if group.dropped < group.tries), default=-setting.full)
+    return range(max(0, low), min(setting.full, high) + 1)
+
+
+def _open(groups: list[_Group], possible: range, setting: MaxStartups) -> list[_Group]:
+    """Return the groups whose tries could end both ways: the others say nothing about which number it is."""
+    never = setting.start if setting.rate == _PERCENTS else setting.full
+    return [group for group in groups if setting.start - possible[-1] <= group.own < never - possible[0]]
+
+
+def _likeliest(groups: list[_Group], possible: range, setting: MaxStartups) -> int:
+    """Return the number of connections that explains the tries best, the smallest of equals."""
     # Drop chances are whole percents, so the likelihood is flat over about full / 100 neighbours: a first look at that
     # distance misses nothing, a second one around the best finds where it begins.
     step = max(1, (setting.full - setting.start) // (2 * _PERCENTS))
-    coarse = range(0, setting.full + 1, step)
-    scores = [_likelihood(held, groups, setting) for held in coarse]
-    best = coarse[scores.index(max(scores))]
-    near = range(max(0, best - 2 * step), min(setting.full, best + 2 * step) + 1)
-    scores = [_likelihood(held, groups, setting) for held in near]
-    top = max(scores)
-    return None if top == -math.inf else near[scores.index(top)]
+    best = max(possible[::step], key=lambda held: _likelihood(held, groups, setting))
+    near = range(max(possible[0], best - 2 * step), min(possible[-1], best + 2 * step) + 1)
+    return max(near, key=lambda held: _likelihood(held, groups, setting))
 
 
 def _at_most(held: int, groups: list[_Group], setting: MaxStartups, more: int = 0) -> float:

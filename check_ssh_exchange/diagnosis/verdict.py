@@ -14,7 +14,7 @@ from .cause import Cause, Confidence
 from .diagnosis import Diagnosis
 from .explain import SLOW_AFTER
 from .figures import DEFAULT_CRITICAL, DEFAULT_WARNING, UNITS, figures
-from .history import NO_HISTORY, History
+from .history import NO_HISTORY, Closes, History
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def _figures(
     startups = diagnosis.startups.likeliest if diagnosis.startups else None
     is_excused = {
         "early_close": bool(report.early_closes) and excused >= EARLY_CLOSES,
-        "early_close_window": _is_window_excused(diagnosis, history, expectations),
+        "early_close_window": _is_window_excused(report, expectations, window, history),
     }
     for figure in figures(report, startups, window):
         state = expectations.thresholds.state(figure.label, figure.value)
@@ -110,15 +110,21 @@ def _figures(
             yield Result(state, _violation(figure, state, expectations, report))
 
 
-def _is_window_excused(diagnosis: Diagnosis, history: History, expectations: Expectations) -> bool:
-    """Return whether the user has set the state of what closed early in the window: the cause, or all its endings."""
-    states = expectations.states
-    endings = history.early_endings
-    return (
-        diagnosis.cause in states
-        or history.early_cause in states
-        or (bool(endings) and all(ending in states for ending in endings))
-    )
+def unexcused(closes: list[Closes], expectations: Expectations) -> list[Closes]:
+    """Return the early closes of which the user has set the state neither of the cause nor of the ending."""
+    return [one for one in closes if not one.is_excused(expectations.states)]
+
+
+def _is_window_excused(
+    report: Report, expectations: Expectations, window: tuple[int, int] | None, history: History
+) -> bool:
+    """Return whether the window is outside its range only by early closes of which the user has set the state."""
+    if window is None or expectations.window is None:
+        return False
+    closes = history.closes(report.at, expectations.window)
+    excused = sum(one.number for one in closes) - sum(one.number for one in unexcused(closes, expectations))
+    early, accepted = window
+    return excused > 0 and not expectations.is_window_outside((early - excused, accepted))
 
 
 def _violation(figure: Figure, state: "State", expectations: Expectations, report: Report) -> str:
