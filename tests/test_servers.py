@@ -182,8 +182,14 @@ def test_a_host_key_that_is_not_the_known_one_is_critical(openssh: zoo.Server, t
     answer = login(openssh, "--output-format", "json", **{"known-hosts": wrong})
     told = json.loads(answer.out)
     assert (answer.code, told["state"], told["counts"]["completed"]) == (2, "critical", 0)
-    assert {handshake["detail"] for handshake in told["handshakes"]} == {f"the host key is not in {wrong}"}
+    (detail,) = {handshake["detail"] for handshake in told["handshakes"]}
+    shown = re.fullmatch(rf"the server showed (SHA256:\S+), which is not in {re.escape(str(wrong))}", detail)
+    assert shown
+    keygen = ["ssh-keygen", "-l", "-f", "-"]
+    known = subprocess.run(keygen, input="\n".join(openssh.host_keys), capture_output=True, text=True, check=True)
+    assert shown[1] in known.stdout
     assert (told["diagnosis"]["cause"], told["diagnosis"]["confidence"]) == ("host_key", "certain")
+    assert f"ssh-keygen -R '[{openssh.address}]:{openssh.port}' -f KNOWN_HOSTS" in answer.out
 
 
 def test_a_key_that_the_server_does_not_accept_is_unknown(openssh: zoo.Server, tmp_path: Path) -> None:

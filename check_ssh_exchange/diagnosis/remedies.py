@@ -26,6 +26,8 @@ class Remedy(NamedTuple):
         return f"on the {self.where}: {self.command}"
 
 
+SSH_PORT = 22  # known_hosts names it by the host alone, any other port as [host]:port
+
 LOG = "journalctl -u ssh -u sshd --since -1h   # or /var/log/auth.log, /var/log/secure"
 LISTENER = "ss -ltnp 'sport = :{port}'   # who listens, and on which addresses"
 TITLE = "ps -C sshd -o pid,args   # the listener's title says 'N of 10-100 startups'"
@@ -92,9 +94,11 @@ REMEDIES: dict[Cause, tuple[str | Remedy, ...]] = {
     Cause.UNREACHABLE: (Remedy(Where.MONITOR, "ip route get {address}; traceroute {address}"),),
     Cause.INCOMPATIBLE: ("sshd -T   # kexalgorithms, hostkeyalgorithms, ciphers, macs; compare with ssh -Q kex",),
     Cause.HOST_KEY: (
-        "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub   # from its console: compare with what was shown",
-        "ls -l --time-sort /etc/ssh/ssh_host_*_key.pub   # when did the keys change?",
-        Remedy(Where.MONITOR, "ssh-keygen -R {address}   # only when the server's owner confirms the new key"),
+        "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub   # from its console: compare with the key shown",
+        "ls -lt /etc/ssh/ssh_host_*_key.pub   # when did the keys change?",
+        Remedy(
+            Where.MONITOR, "ssh-keygen -R {entry} -f KNOWN_HOSTS   # only when the server's owner confirms the new key"
+        ),
     ),
     Cause.UNEXPLAINED: (LOG, TITLE),
 }
@@ -106,6 +110,7 @@ def remedies_for(cause: Cause, report: Report) -> tuple[Remedy, ...]:
         "port": report.port,
         "source": report.source or "OUR-ADDRESS",
         "address": report.address or report.host,
+        "entry": report.host if report.port == SSH_PORT else f"'[{report.host}]:{report.port}'",
     }
     remedies = (line if isinstance(line, Remedy) else Remedy(Where.SERVER, line) for line in REMEDIES.get(cause, ()))
     return tuple(Remedy(where, command.format(**names)) for where, command in remedies)

@@ -145,10 +145,19 @@ class Client:
     async def connect(self, connection: "LoginConnection") -> None:
         """Let asyncssh go through key exchange and login over `connection`."""
         credentials = self.credentials
+
+        class Watcher(credentials.asyncssh.SSHClient):  # type: ignore[name-defined,misc]
+            """Notes the host key that is not among the known ones."""
+
+            def validate_host_public_key(self, _host: str, _address: str, _port: int, key: Any) -> bool:
+                connection.host_key = key.get_fingerprint()
+                return False
+
         await credentials.asyncssh.connect(
             self.target.host,
             self.target.port,
             tunnel=connection,
+            client_factory=Watcher,
             config=None,
             known_hosts=credentials.known_hosts,
             username=credentials.user,
@@ -181,9 +190,11 @@ class Transport(asyncio.Transport):
         super().__init__()
         self._connection = connection
         self._is_closing = False
+        self.has_written = False  # since the last bytes came
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send, once the server has spoken."""
+        self.has_written = True
         if not self._is_closing:
             self._connection.send_packet(bytes(data))
 
@@ -255,6 +266,7 @@ class LoginConnection(Connection):
         if self._protocol is None:
             self._unread_by_client.append(data)
         else:
+            self._transport.has_written = False
             self._protocol.data_received(data)
         self._read_on()
 
@@ -330,10 +342,13 @@ class LoginConnection(Connection):
                 f"{client.plan.login.identity} for user {client.credentials.user}"
             )
         except asyncssh.HostKeyNotVerifiable:
-            ending = Input.MALFORMED, f"the host key is not in {client.plan.login.known_hosts}", Reason.HOST_KEY
+            shown = self.host_key or "a host key"
+            detail = f"the server showed {shown}, which is not in {client.plan.login.known_hosts}"
+            ending = Input.MALFORMED, detail, Reason.HOST_KEY
         except asyncssh.DisconnectError as error:
-            # 2, 3 and 9 (protocol error, key exchange failed, host key) are what asyncssh itself finds.
-            is_ours = error.code in (2, 3, 9)
+            # 2, 3 and 9 (protocol error, key exchange failed, host key) are what asyncssh itself finds, and then says
+            # to the server. What the server sent as a DISCONNECT of its own comes as the same exception.
+            is_ours = error.code in (2, 3, 9) and self._transport.has_written
             what = (Input.MALFORMED, Reason.KEY_EXCHANGE) if is_ours else (Input.DISCONNECT, Reason.DISCONNECT)
             ending = what[0], error.reason, what[1]
         except (OSError, ValueError) as error:
