@@ -107,7 +107,7 @@ async def _measure(rounds: int, ours: daemon.Daemon, theirs: daemon.Daemon, port
 _HOW = (
     "Both programs on one CPU, in turn, {rounds} rounds; the server and the client on the other; "
     f"{AT_ONCE} requests under way on connections that are kept, with Prometheus' headers, for {PLACES} addresses of "
-    f"one server; a round is {PROBES * HANDSHAKES} handshakes, {PROBES} probes of ours and {PROBES * HANDSHAKES} of "
+    f"one server; a round is {PROBES * HANDSHAKES} handshakes, {PROBES} of our probes and {PROBES * HANDSHAKES} of "
     "blackbox_exporter's, whose module ssh_banner is one handshake each; user and system time of the program, median "
     "(least to greatest); the ratio is the median over the rounds."
 )

@@ -56,7 +56,7 @@ def installation() -> Iterator[Installation]:
     """Give a virtual environment that holds the plugin and what it needs, and no more.
 
     The environment that the bench itself runs in starts slowly: an editable install and coverage hook into every start
-    of its interpreter. Bare Python would look dear there, and the plugin cheap beside it.
+    of its interpreter. Bare Python would look expensive there, and the plugin cheap beside it.
     """
     with tempfile.TemporaryDirectory() as home:
         venv.EnvBuilder(symlinks=True).create(home)

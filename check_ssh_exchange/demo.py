@@ -9,7 +9,6 @@ import asyncio
 import json
 import os
 import random
-import re
 import shlex
 import signal
 import socket
@@ -23,6 +22,8 @@ from typing import NamedTuple, NoReturn, Self
 
 from .diagnosis.maxstartups import MaxStartups, drop_percent, parse
 from .diagnosis.predicates import EXCEEDED, NOT_ALLOWED
+from .diagnosis.software import software_of
+from .report import Server
 from .wire import kexinit
 from .wire.packet import packet
 
@@ -45,8 +46,8 @@ SEED = 4958
 
 def refusal_of(software: str) -> str:
     """Return what this OpenSSH says to a connection that it drops: nothing before 8.2."""
-    found = re.match(r"OpenSSH_(\d+)\.(\d+)", software)
-    version = (int(found[1]), int(found[2])) if found else (9, 2)
+    known = software_of(Server.of(f"SSH-2.0-{software}"))
+    version = (known.version if known else ()) or (9, 2)
     return NOT_ALLOWED if version >= (9, 8) else EXCEEDED if version >= (8, 2) else ""
 
 
@@ -168,7 +169,7 @@ _THROTTLED = (
     "-v the plugin shows its evidence and what to do on the server:"
 )
 _JSON = "An excerpt: of the handshakes only one that was turned away, and no latencies, counts and perfdata:"
-_FULL = f"The scanner holds {SETTING.full} connections now, so everybody else is dropped:"
+_FULL = f"The scanner holds {SETTING.full} connections now, so every other connection is dropped:"
 PARTS = (
     Part("1. Healthy", "Nobody else is connected, and five handshakes are served:", 0, (), 0),
     Part("2. Throttled", _THROTTLED, SETTING.start, ("-v",), 1),

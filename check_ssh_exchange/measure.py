@@ -1,4 +1,4 @@
-"""The one door to a measurement: measure(target, plan) -> Report."""
+"""Measure one target and return when it is done; asyncio programs drive probe/measurement.py themselves."""
 
 from collections.abc import Callable
 

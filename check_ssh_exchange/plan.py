@@ -53,16 +53,24 @@ class Plan(NamedTuple):
     @property
     def at_once(self) -> int:
         """Return how many handshakes are open at once after the baseline."""
-        return self.concurrency or max(1, min(self.handshakes - 1, DEFAULT_CONCURRENCY))
+        default = max(1, min(self.handshakes - 1, DEFAULT_CONCURRENCY))
+        return default if self.concurrency is None else self.concurrency
 
     def checked(self) -> "Plan":
         """Return the plan with its words as enums; raises ValueError with a sentence for one that cannot be used."""
-        for what, number in (("handshakes", self.handshakes), ("concurrency", self.at_once)):
-            if number < 1:
-                raise ValueError(f"{what} must be at least 1, not {number!r}")
-        if self.timeout <= 0:
+        concurrency = self.at_once if self.concurrency is None else self.concurrency
+        for what, number in (("handshakes", self.handshakes), ("concurrency", concurrency)):
+            if not _is_number(number, int) or number < 1:
+                raise ValueError(f"{what} must be a whole number of at least 1, not {number!r}")
+        if not _is_number(self.timeout, (int, float)) or not 0 < self.timeout < float("inf"):
             raise ValueError(f"timeout must be more than 0 seconds, not {self.timeout!r}")
+        if isinstance(self.sources, str):
+            raise ValueError(f"sources must be a tuple of addresses, not {self.sources!r}")
         return self._replace(depth=_member(Depth, self.depth, "depth"), family=_member(Family, self.family, "family"))
+
+
+def _is_number(value: object, kinds: "type | tuple[type, ...]") -> bool:
+    return isinstance(value, kinds) and not isinstance(value, bool)
 
 
 def _member(kind: "type[Word]", value: str, what: str) -> "Word":

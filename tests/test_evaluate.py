@@ -95,9 +95,15 @@ def test_without_a_history_nothing_is_compared_and_no_window_is_counted() -> Non
     [
         ({"depth": "deep"}, "depth must be one of banner, kexinit, kex, login, not 'deep'"),
         ({"family": "ipx"}, "family must be one of any, ipv4, ipv6, not 'ipx'"),
-        ({"handshakes": 0}, "handshakes must be at least 1, not 0"),
-        ({"concurrency": -1}, "concurrency must be at least 1, not -1"),
+        ({"handshakes": 0}, "handshakes must be a whole number of at least 1, not 0"),
+        ({"handshakes": 2.5}, "handshakes must be a whole number of at least 1, not 2.5"),
+        ({"concurrency": -1}, "concurrency must be a whole number of at least 1, not -1"),
+        ({"concurrency": 0}, "concurrency must be a whole number of at least 1, not 0"),
         ({"timeout": 0.0}, "timeout must be more than 0 seconds, not 0.0"),
+        ({"timeout": "3"}, "timeout must be more than 0 seconds, not '3'"),
+        ({"timeout": float("nan")}, "timeout must be more than 0 seconds, not nan"),
+        ({"timeout": float("inf")}, "timeout must be more than 0 seconds, not inf"),
+        ({"sources": "127.0.0.1"}, "sources must be a tuple of addresses, not '127.0.0.1'"),
     ],
 )
 def test_a_plan_that_cannot_be_carried_out_is_refused_with_a_sentence(

@@ -222,7 +222,7 @@ def test_an_address_that_no_neighbour_has_is_unreachable(net: Namespace, host: s
 def test_an_address_without_a_route_is_unreachable_at_once(net: Namespace, host: str) -> None:
     code, told = document(net, host, 22)
     assert (code, told["state"], told["counts"]["unreachable"]) == (2, "critical", 5)
-    assert outcomes(told) == {("unreachable", "ENETUNREACH")}
+    assert outcomes(told) == {("unreachable", "no route to the address (ENETUNREACH)")}
 
 
 def test_a_route_that_prohibits_is_our_own_fault_and_unknown(net: Namespace) -> None:

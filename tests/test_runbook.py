@@ -1,4 +1,4 @@
-"""The runbook fits the code: a page for every cause, the same parts in each, and no option or command that is none."""
+"""The runbook fits the code: a page for every cause, the same parts in each, only options that exist."""
 
 import os
 import re

@@ -318,7 +318,7 @@ def test_a_server_without_penalties_has_no_budget(name: str) -> None:
 def test_dropbear_gets_no_more_than_it_serves_one_address_at_once(name: str) -> None:
     with zoo.server(name) as server:
         code, told = document(server, "-n", "10")
-        asked = rf"8 handshakes at once were asked for; {software(name)} serves 5 of one address: .*--concurrency 5.*"
+        asked = rf"8 handshakes at once were asked for; {software(name)} serves 5 from one address: .*--concurrency 5.*"
         assert re.fullmatch(asked, told["summary"])
         assert (code, told["state"], len(told["handshakes"])) == (3, "unknown", 1)
         code, told = document(server, "-n", "10", "--concurrency", "5")

@@ -63,7 +63,7 @@ def test_a_name_that_does_not_resolve_is_unknown() -> None:
 def test_fewer_handshakes_than_asked_for_are_no_ok() -> None:
     _, output = judged(run(COMPLETED, COMPLETED, asked=5, shortfalls=(Shortfall(ShortfallKind.TIME, 3),)))
     assert output.split(" | ")[0] == (
-        "SSH UNKNOWN - time was up before 3 of the 5 handshakes asked for were made: raise --timeout, "
+        "SSH UNKNOWN - timed out before 3 of the 5 requested handshakes were made: raise --timeout, "
         "OpenSSH_9.2p1 (protocol 2.0), 2/2 handshakes, banner 3.0 ms"
     )
 

@@ -3,7 +3,7 @@
 OpenSSH 9.8 and later count every handshake that ends without an authentication as a penalty of 1 s against the source
 and shut it out once its penalties exceed 15 s; one second is forgiven each second (srclimit.c,
 PerSourcePenalties noauth:1 min:15; measured on 10.0 and 10.6: after 15 at once the next one is served, after 16 not).
-Dropbear serves five unauthenticated connections of one address and closes the sixth (MAX_UNAUTH_PER_IP).
+Dropbear serves five unauthenticated connections from one address and closes the sixth (MAX_UNAUTH_PER_IP).
 """
 
 from ..ending import NOT_ACCEPTED, Depth, Ending
@@ -60,7 +60,7 @@ class Refusal(NamedTuple):
         """Return the refusal with what to change, in a program's own spelling."""
         if self.is_at_once:
             return (
-                f"{self.asked} handshakes at once were asked for; {self.server} serves {self.most} of one address: "
+                f"{self.asked} handshakes at once were asked for; {self.server} serves {self.most} from one address: "
                 f"use {spelling.concurrency.format(self.most)}, or {spelling.exempt} when its limit is higher"
             )
         return (

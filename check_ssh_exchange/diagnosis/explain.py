@@ -94,8 +94,7 @@ def _explain_each(parts: list[Report], setting: "MaxStartups | None") -> Diagnos
             Cause.ADDRESS_FAMILY,
             Confidence.LIKELY,
             (*sentences, *diagnosis.evidence),
-            (f"what keeps {worst.address} from it: {diagnosis.cause.phrase}",),
-            diagnosis.remedies,
+            remedies=diagnosis.remedies,
             address=worst.address or "",
         )
     return diagnosis._replace(evidence=(*sentences, *diagnosis.evidence), address=worst.address or "")

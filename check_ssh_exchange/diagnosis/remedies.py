@@ -43,7 +43,7 @@ REMEDIES: dict[Cause, tuple[str | Remedy, ...]] = {
     ),
     Cause.PER_SOURCE_LIMIT: (
         "sshd -T   # persourcemaxstartups, persourcenetblocksize",
-        "such limits too: xinetd's per_source, systemd's MaxConnectionsPerSource, iptables connlimit, dropbear's five",
+        "similar limits: xinetd's per_source, systemd's MaxConnectionsPerSource, iptables connlimit, dropbear's five",
         FIREWALL,
     ),
     Cause.PENALTY: (

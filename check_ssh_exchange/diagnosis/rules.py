@@ -59,7 +59,7 @@ WORDS: tuple[Rule, ...] = (
         Cause.HOST_KEY,
         CERTAIN,
         has(Reason.HOST_KEY),
-        ("the server was installed anew, or its keys were", "somebody is between us and the server"),
+        ("the server was reinstalled or its host keys were regenerated", "a man in the middle"),
     ),
     Rule(Cause.NOT_SSH, CERTAIN, lambda facts: facts.nothing_served and matches(OTHER_SERVICE)(facts)),
     Rule(
@@ -156,13 +156,13 @@ NOT_CONNECTED: tuple[Rule, ...] = (
         POSSIBLE,
         # The time was up before one more alone could tell a count from a limit at once.
         lambda facts: bool(facts.served_first) and facts.endings == {Ending.CONNECT_TIMEOUT} and facts.recheck is None,
-        ("a limit of connections at once for each address", "a ban that began during this run"),
+        ("a limit on simultaneous connections per source address", "a ban that began during this run"),
     ),
     Rule(
         Cause.PER_SOURCE_LIMIT,
         LIKELY,
         lambda facts: bool(facts.endings) and facts.endings <= NOT_ACCEPTED and breaks_on_own_concurrency(facts),
-        ("a limit of connections per time with a window that has passed", "a limit of connections over all addresses"),
+        ("a rate limit on new connections whose window has passed", "a limit on connections over all addresses"),
     ),
     Rule(
         Cause.STALLED,
@@ -186,7 +186,7 @@ NOT_CONNECTED: tuple[Rule, ...] = (
         Cause.BANNED,
         LIKELY,
         lambda facts: facts.all_are(Ending.REJECTED) and not facts.is_rejected_by_router,
-        ("a firewall rule that rejects everybody",),
+        ("a firewall rule that rejects every address",),
     ),
     Rule(
         Cause.UNREACHABLE,
@@ -201,18 +201,18 @@ NOT_CONNECTED: tuple[Rule, ...] = (
         Cause.NOT_LISTENING,
         LIKELY,
         all_are(Ending.REFUSED),
-        ("a firewall that rejects with a TCP reset", "a ban that does so"),
+        ("a firewall that rejects with a TCP reset", "a ban that answers with a TCP reset"),
     ),
     Rule(
         Cause.BANNED,
         LIKELY,
-        # A ban is of one address: where the second source meets the same silence, it is none.
+        # A ban is of one address: where the second source meets the same silence, it is not a ban.
         lambda facts: (
             facts.all_are(Ending.CONNECT_TIMEOUT)
             and facts.report.control is True
             and facts.second_source_served is not False
         ),
-        (_BACKLOG, "a firewall that drops everybody on that port"),
+        (_BACKLOG, "a firewall that drops every address on that port"),
     ),
     Rule(
         Cause.FILTERED,
@@ -240,7 +240,7 @@ CLOSED_WITHOUT_WORDS: tuple[Rule, ...] = (
         Cause.MAXSTARTUPS,
         LIKELY,
         lambda facts: facts.is_openssh(below=(8, 2)) and facts.endings <= {Ending.CLOSED, Ending.RESET},
-        ("a limit of connections for each source address before sshd", "fork() fails on the server"),
+        ("a limit on connections per source address before sshd", "fork() fails on the server"),
     ),
     Rule(
         Cause.MAXSTARTUPS,
@@ -261,7 +261,7 @@ CLOSED_WITHOUT_WORDS: tuple[Rule, ...] = (
         LIKELY,
         # The server lives: it serves our second address.
         lambda facts: facts.all_are(Ending.CLOSED, Ending.RESET) and facts.second_source_served is True,
-        ("a limit of connections for each source address, used up by others at ours",),
+        ("a limit on connections per source address, used up by others at ours",),
     ),
     Rule(
         Cause.PROXY,
@@ -330,7 +330,7 @@ SILENT: tuple[Rule, ...] = (
         Cause.STALLED,
         POSSIBLE,
         lambda facts: bool(facts.endings) and facts.endings <= SPEECHLESS,
-        ("a limit of connections that queues instead of closing, as a load balancer's maxconn",),
+        ("a connection limit that queues instead of closing, such as a load balancer's maxconn",),
     ),
     Rule(Cause.NOT_SSH, LIKELY, all_are(Ending.NOT_SSH)),
     Rule(Cause.INCOMPATIBLE, LIKELY, all_are(Ending.PROTOCOL_ERROR)),

@@ -7,7 +7,7 @@ _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_"
 
 
 class Software(NamedTuple):
-    """`name` is one of openssh, dropbear, tinyssh, asyncssh, go, other; `version` is () where it is not told."""
+    """`name` is one of openssh, dropbear, tinyssh, asyncssh, other; `version` is () where it is not told."""
 
     name: str
     version: tuple[int, ...] = ()
@@ -17,7 +17,6 @@ _PREFIXES = {
     "dropbear": "dropbear",
     "tinyssh": "tinyssh",
     "AsyncSSH_": "asyncssh",
-    "Go": "go",
 }
 
 

@@ -187,8 +187,8 @@ def shortfall_note(shortfall: Shortfall, report: Report) -> str:
     """Return the sentence about what a run did less than was asked."""
     match shortfall.kind:
         case ShortfallKind.TIME:
-            missing = f"{shortfall.number} of the {report.asked} handshakes asked for"
-            return f"time was up before {missing} were made: raise --timeout"
+            missing = f"{shortfall.number} of the {report.asked} requested handshakes"
+            return f"timed out before {missing} were made: raise --timeout"
         case ShortfallKind.DESCRIPTORS:
             return f"at most {shortfall.number} at once: {shortfall.reason}"
         case ShortfallKind.FURTHER_TEST:

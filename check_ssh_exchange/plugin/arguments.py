@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import re
 import socket
 from collections.abc import Callable, Iterable, Sequence
 
@@ -39,8 +40,8 @@ class Parser(argparse.ArgumentParser):
         )
 
     def error(self, message: str) -> "NoReturn":
-        """Raise the message as a UsageError."""
-        raise UsageError(message)
+        """Raise the message as a UsageError; of an argument too long to read, it keeps the beginning."""
+        raise UsageError(re.sub(r"\S{200,}", lambda found: f"{found[0][:60]}...", message))
 
     def exit(self, status: int = 0, message: str | None = None) -> "NoReturn":
         """Raise the message as a Message."""

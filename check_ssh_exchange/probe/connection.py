@@ -10,6 +10,7 @@ import select
 import socket
 import time
 from collections.abc import Callable
+from functools import partial
 
 from ..ending import Reason
 from ..report import Role
@@ -184,13 +185,15 @@ class Connection:
             except BlockingIOError:
                 return
             except OSError as error:
-                exchange.reset(time.monotonic_ns(), kernel.error_name(error.errno or 0))
+                what = "was reset" if error.errno == errno.ECONNRESET else "broke"
+                detail = f"the connection {what} ({kernel.error_name(error.errno or 0)})"
+                self._lost(partial(exchange.reset, time.monotonic_ns(), detail))
                 return
             now, wall = _now(), _wall()
             if _now() - now > SAME_MOMENT:
                 now, wall = _clocks()
             if not data:
-                exchange.end_of_stream(now)
+                self._lost(partial(exchange.end_of_stream, now))
                 return
             if ancillary:
                 stamped = stamp(ancillary)
@@ -202,6 +205,10 @@ class Connection:
             # A read shorter than its buffer has emptied the socket (epoll(7)); only a FIN can still wait behind it.
             if exchange.ending is not None or (len(data) < READ_SIZE and not mask & select.EPOLLRDHUP):
                 return
+
+    def _lost(self, tell: Callable[[], None]) -> None:
+        """The connection is gone; `tell` tells the exchange."""
+        tell()
 
     def _received(self, data: bytes, at: int) -> None:
         if self.trace is not None:
@@ -255,7 +262,7 @@ class Connection:
         elif icmp and not self._is_neighbour_failure(icmp):
             on(Input.REJECTED, now, str(icmp), Reason.ICMP)
         elif error in (errno.ECONNREFUSED, errno.ECONNRESET):
-            # A RST is a segment that came in; an ICMP message is none. Without an error queue this still tells them.
+            # A RST is a segment that came in; an ICMP message is not. Without an error queue this still tells them.
             if info.segments_in == 0:
                 on(Input.REJECTED, now, f"ICMP ({kernel.error_name(error)})", Reason.ICMP)
             else:
@@ -268,7 +275,7 @@ class Connection:
         elif icmp:
             on(Input.UNREACHABLE, now, "no neighbour answers", Reason.NO_NEIGHBOUR)
         else:
-            on(Input.UNREACHABLE, now, kernel.error_name(error), Reason.NO_ROUTE)
+            on(Input.UNREACHABLE, now, f"no route to the address ({kernel.error_name(error)})", Reason.NO_ROUTE)
 
     def end_as_unusable(self, error: UnusableAddress) -> None:
         """End without a connection: this machine cannot use the address, and the host may have others."""

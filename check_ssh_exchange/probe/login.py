@@ -270,6 +270,18 @@ class LoginConnection(Connection):
             self._protocol.data_received(data)
         self._read_on()
 
+    def _lost(self, tell: Callable[[], None]) -> None:
+        # Behind the keys only asyncssh reads a DISCONNECT, and its task tells of it some rounds of the loop later.
+        if self._has_keys:
+            self._client.host.loop.call_later(MOMENT, self._tell, tell)
+        else:
+            tell()
+
+    def _tell(self, tell: Callable[[], None]) -> None:
+        if not self.is_ended and self.socket.fileno() >= 0:
+            tell()
+            self._client.report(self)
+
     def _read_on(self) -> None:
         # The server's NEWKEYS says that the server is content. It counts when asyncssh is too: when it has checked the
         # host key and its signature and has sent NEWKEYS itself, which may be a moment after these bytes came.
@@ -397,8 +409,11 @@ def drive(engine: Engine, measurement: Measurement, policy: Policy) -> None:
             host.close()
             run.stop()
             client.close()
+            # The loop leaves the signals to their defaults when it closes. One that comes then waits for our handlers.
+            signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
 
     try:
         asyncio.run(whole())
     finally:
-        install_handlers()  # the loop has left the signals to their defaults
+        install_handlers()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)

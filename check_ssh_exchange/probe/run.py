@@ -156,7 +156,10 @@ class Run:
     def _after_baseline(self) -> None:
         usable = [c for c in self._opened if c.exchange.reason is not Reason.UNUSABLE_ADDRESS]
         if not usable:
-            self._finish(Fault(UnusableAddress.kind, self._opened[-1].exchange.detail))
+            # A fault of this machine alone: nothing was measured of the server.
+            fault = Fault(UnusableAddress.kind, self._opened[-1].exchange.detail)
+            self._opened.clear()
+            self._finish(fault)
             return
         # No burst at an address that this machine cannot use; the one before it is the one to ask.
         possible = [c.address for c in usable if c.role is Role.BASELINE]

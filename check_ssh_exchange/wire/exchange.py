@@ -21,7 +21,7 @@ CLIENT_IDENTIFICATION = b"SSH-2.0-check_ssh_exchange_" + __version__.encode() + 
 # fail2ban's filters count reasons 3 and 14.
 DISCONNECT = (11, b"check_ssh_exchange: probe done")
 
-MAX_TEXT = 1024  # what is kept of a server's words that are no identification; a sentence is what we look for
+MAX_TEXT = 1024  # what is kept of a server's words that are not an identification; a sentence is what we look for
 MAX_BEFORE_GOAL = 1 << 20  # bytes of tolerated packets (IGNORE, DEBUG) before the goal; no server sends that many
 
 
@@ -32,7 +32,7 @@ class State(Enum):
 
     CONNECTING = auto()
     AWAITING_IDENTIFICATION = auto()
-    READING_TEXT = auto()  # lines came that are no identification; one may still follow (RFC 4253 4.2)
+    READING_TEXT = auto()  # lines came that are not an identification; one may still follow (RFC 4253 4.2)
     AWAITING_KEXINIT = auto()
     AWAITING_NEWKEYS = auto()
     AWAITING_LOGIN = auto()
@@ -164,7 +164,7 @@ class Exchange:
 
     @property
     def text(self) -> bytes:
-        """The server's words that are no identification: lines joined by LF, at most MAX_TEXT bytes."""
+        """The server's words that are not an identification: lines joined by LF, at most MAX_TEXT bytes."""
         return self._words
 
     def on(self, what: Input, at: int, detail: str = "", reason: Reason | None = None) -> None:

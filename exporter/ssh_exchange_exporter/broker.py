@@ -3,24 +3,27 @@
 import asyncio
 import itertools
 import math
+import time
 from collections.abc import Callable, Iterable
 
+from check_ssh_exchange.diagnosis.evaluate import evaluate
 from check_ssh_exchange.ending import Depth
 from check_ssh_exchange.probe.errors import ProbeError
+from check_ssh_exchange.remote.status_line import line
 from check_ssh_exchange.report import Report
 
 from .attempt import Attempt, InFlight
 from .budget.reservation import Reservation, servers_of
 from .budget.server_state import ServerKey, ServerState, ServerStates, release
 from .ip_address import plain
-from .judging import Judge
 from .last_results import LastResults, without_trace
 from .own_metrics import OwnMetrics
 from .probe_request import ProbeRequest
 from .probe_response import ProbeResponse, ResponseKind, earlier
-from .prober import Prober
+from .prober import NoResolver, Prober
 from .result import Result
 from .runner import Runner
+from .text import moment
 
 GRACE = 0.4  # seconds that a response may come after its deadline
 # Of the time left after resolving: a run that waited longer for other probes to end would call a slow server dead.
@@ -40,13 +43,12 @@ class ProbeBroker:
         self._own = own
         self._on_result = on_result
         self._last_results = LastResults()
-        self._judge = Judge(self._last_results)
         self._numbers = itertools.count(1)
         self._in_flight: InFlight[ProbeResponse] = InFlight()
         self._runner = Runner(prober)
 
     async def probe(self, request: ProbeRequest, seconds: float) -> ProbeResponse:
-        """Return a response within `seconds` and GRACE. Raises Forbidden."""
+        """Return a response within `seconds` and GRACE. Raises TargetNotAllowedError."""
         request.require_listed()
         # A run with half the time may see a slow server as a dead one, so it must not answer a request with all of it.
         key = (*request.key, math.frexp(seconds)[1])
@@ -57,10 +59,7 @@ class ProbeBroker:
             async with asyncio.timeout(seconds + GRACE):
                 response = await asyncio.shield(task)  # a client may go away; the result is of use to the next one
         except TimeoutError:
-            attempt = Attempt(request, seconds)
-            why = "the probe that was under way did not end in time"
-            # Its addresses may not be known yet, nor whether they are allowed.
-            return self._without_probe(attempt, why) if request.is_listed else self._unavailable(attempt, why)
+            return self._unresolved(Attempt(request, seconds), "the probe that was under way did not end in time")
         if is_shared and response.kind is ResponseKind.FRESH:
             return response._replace(kind=ResponseKind.SHARED)
         return response
@@ -70,6 +69,8 @@ class ProbeBroker:
         measurement = attempt.measurement
         try:
             addresses = await self._prober.resolve(measurement)
+        except NoResolver as error:
+            return self._unresolved(attempt, str(error))
         except ProbeError as error:
             return self._record(attempt, measurement.failed(error))
         request.require_allowed(addresses)
@@ -97,13 +98,31 @@ class ProbeBroker:
     def _record(self, attempt: Attempt, report: Report) -> ProbeResponse:
         """Number, remember and count the result of a probe."""
         request = attempt.request
-        result = self._judge.judge(request, report, attempt.at, attempt.elapsed)
+        result = self._result(attempt, report)
         result = result._replace(number=next(self._numbers))
         before = self._last_results.result(request.result_key)
         self._last_results.put(request.result_key, without_trace(result))
         self._own.probes.labels(_origin(request)).inc()
         self._on_result(result, before)
         return ProbeResponse(result)
+
+    def _result(self, attempt: Attempt, report: Report) -> Result:
+        """Return the result of a report, with what earlier probes of the target saw; its number is 0 until recorded."""
+        request, key = attempt.request, attempt.request.result_key
+        outcome = evaluate(report, self._last_results.past(key), request.module.expectations(), moment)
+        if report.fault is None:
+            self._last_results.remember(key, outcome.history)
+        return Result(
+            number=0,
+            target=request.text,
+            module=request.module_name,
+            is_background=request.is_background,
+            at=attempt.at,
+            took=attempt.elapsed,
+            outcome=outcome,
+            summary=line(outcome),
+            ended=time.monotonic(),
+        )
 
     def _note_last(self, states: Iterable[ServerState], report: Report, request: ProbeRequest) -> None:
         # The further addresses of a name may be other servers: a run tells nothing of those it did not connect to.
@@ -123,6 +142,10 @@ class ProbeBroker:
         why = f"the budget for this server is spent, a probe may be made in {wait:.0f} s"
         return self._unavailable(attempt, why)._replace(kind=ResponseKind.DEFERRED, wait=wait)
 
+    def _unresolved(self, attempt: Attempt, why: str) -> ProbeResponse:
+        # Its addresses may not be known yet, nor whether they are allowed.
+        return self._without_probe(attempt, why) if attempt.request.is_listed else self._unavailable(attempt, why)
+
     def _without_probe(self, attempt: Attempt, why: str) -> ProbeResponse:
         """Return a response from the last result, or a placeholder that says why there is no probe."""
         last = self._last_results.result(attempt.request.result_key)
@@ -131,8 +154,7 @@ class ProbeBroker:
     def _unavailable(self, attempt: Attempt, why: str) -> ProbeResponse:
         # No number, log line or count: nothing was probed.
         report = attempt.measurement.failed(ProbeError(why))
-        result = self._judge.judge(attempt.request, report, attempt.at, attempt.elapsed)
-        return ProbeResponse(result, ResponseKind.UNAVAILABLE)
+        return ProbeResponse(self._result(attempt, report), ResponseKind.UNAVAILABLE)
 
     async def close(self, seconds: float) -> None:
         """Wait up to `seconds` for probes in flight, then cancel them."""
@@ -147,5 +169,5 @@ def _origin(request: ProbeRequest) -> str:
 def _is_answer(request: ProbeRequest, result: Result) -> bool:
     """Return whether another module's result answers a request; a deeper depth that failed says nothing about it."""
     depths = list(Depth)
-    is_deeper = depths.index(result.report.depth) > depths.index(Depth(request.module.depth))
+    is_deeper = depths.index(result.report.depth) > depths.index(request.module.depth)
     return result.report.completed > 0 or not is_deeper

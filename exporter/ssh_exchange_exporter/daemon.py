@@ -44,13 +44,13 @@ def check(flags: argparse.Namespace) -> int:
         configuration = load(flags.config_file)
         for files in files_of(configuration):
             errors += [error for found in files.errors.values() for error in found]
-    except ConfigurationError as fault:
-        errors += fault.errors
+    except ConfigurationError as invalid:
+        errors += invalid.errors
     if flags.web_config:
         try:
             LiveWebConfig(flags.web_config)
-        except ConfigurationError as fault:
-            errors += fault.errors
+        except ConfigurationError as invalid:
+            errors += invalid.errors
     for error in errors:
         print(error, file=sys.stderr)
     if not errors:
@@ -66,8 +66,8 @@ def serve(flags: argparse.Namespace) -> int:
         configuration = load(flags.config_file)
         live = LiveWebConfig(flags.web_config) if flags.web_config else None
         sockets = listening(flags)
-    except ConfigurationError as fault:
-        for error in fault.errors:
+    except ConfigurationError as invalid:
+        for error in invalid.errors:
             LOG.error("cannot start", extra={"fields": {"error": error}})
         return 1
     except (ListenError, ValueError) as error:

@@ -9,7 +9,7 @@ from .configuration.allowed import Allowed
 from .configuration.module import Module
 
 
-class Forbidden(Exception):
+class TargetNotAllowedError(Exception):
     """The target is not allowed; the text is a sentence for the client."""
 
 
@@ -45,13 +45,13 @@ class ProbeRequest(NamedTuple):
         return self.allowed is None or self.allowed.names(self.target.host)
 
     def require_listed(self) -> None:
-        """Raise Forbidden for a host that no entry can allow, before its name is resolved."""
+        """Raise TargetNotAllowedError for a host that no entry can allow, before its name is resolved."""
         if not self.is_listed and not (self.allowed and self.allowed.has_networks):
-            raise Forbidden(f"{self.text} is not among the allowed targets")
+            raise TargetNotAllowedError(f"{self.text} is not among the allowed targets")
 
     def require_allowed(self, addresses: list[Address]) -> None:
-        """Raise Forbidden unless the name is allowed or every address is."""
+        """Raise TargetNotAllowedError unless the name is allowed or every address is."""
         if self.allowed is None or self.is_listed:
             return
         if not all(self.allowed.holds(address.text) for address in addresses):
-            raise Forbidden(f"{self.text} is not among the allowed targets")
+            raise TargetNotAllowedError(f"{self.text} is not among the allowed targets")

@@ -19,6 +19,10 @@ RESOLVERS = 32  # names resolved at once; getaddrinfo blocks a thread for each
 GRACE = 2.0  # seconds that a run may exceed its deadline before it is abandoned
 
 
+class NoResolver(ProbeError):
+    """Every resolver was busy: nothing was asked about the name."""
+
+
 class Prober:
     """Makes any number of runs at once. To be made and used within one running loop."""
 
@@ -30,7 +34,7 @@ class Prober:
         self.in_flight = 0
 
     async def resolve(self, measurement: Measurement) -> list[Address]:
-        """Return the target's addresses within the plan's timeout. Raises NameUnresolved or ProbeError."""
+        """Return the target's addresses within the plan's timeout. Raises NameUnresolved, NoResolver or ProbeError."""
         host, timeout = measurement.target.host, measurement.plan.timeout
         if is_literal(host):
             return measurement.resolve()
@@ -38,7 +42,7 @@ class Prober:
             async with asyncio.timeout(timeout + GRACE):  # the threads may all be waiting for a dead name server
                 return await self._loop.run_in_executor(self._threads, measurement.resolve)
         except TimeoutError:
-            raise ProbeError(f"no resolver was free for {host} within {timeout:.3g} s") from None
+            raise NoResolver(f"no resolver was free for {host} within {timeout:.3g} s") from None
 
     async def run(self, measurement: Measurement, policy: Policy) -> Report:
         """Carry out a measurement whose target is resolved. Never raises ProbeError: the report says it."""

@@ -41,7 +41,7 @@ class Service:
         self.scheduler = Scheduler(self.fleet, self.broker, self.recent, self.own, configuration.max_in_flight)
         self.is_ready = False
         self._files: list[TargetFiles] = []
-        self._faults: dict[str, tuple[str, ...]] = {}
+        self._file_errors: dict[str, tuple[str, ...]] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._reloading = asyncio.Lock()
         self.own.in_flight.set_function(lambda: self.prober.in_flight)
@@ -79,8 +79,8 @@ class Service:
             try:
                 configuration = await asyncio.to_thread(load, self.path)
                 files = await asyncio.to_thread(files_of, configuration)
-            except ConfigurationError as fault:
-                errors += fault.errors
+            except ConfigurationError as invalid:
+                errors += invalid.errors
             if errors:
                 self.own.loaded(is_good=False)
                 for error in errors:
@@ -102,24 +102,24 @@ class Service:
             async with self._reloading:
                 if await asyncio.to_thread(_have_changed, self._files):
                     self._take_over()
-                self._tell_faults()
+                self._log_file_errors()
 
     def _take_over(self) -> None:
         specs = list(self._specs())
         gone = self.fleet.replace(specs, self.configuration.histogram_buckets, time.monotonic())
         for target in gone:
             self.recent.forget(target.spec.name)
-        self._tell_faults()
+        self._log_file_errors()
         self.scheduler.wake()
 
-    def _tell_faults(self) -> None:
-        faults = {path: errors for files in self._files for path, errors in files.errors.items()}
-        for path, errors in faults.items():
-            if self._faults.get(path) != errors:
+    def _log_file_errors(self) -> None:
+        found = {path: errors for files in self._files for path, errors in files.errors.items()}
+        for path, errors in found.items():
+            if self._file_errors.get(path) != errors:
                 for error in errors:
                     LOG.error("target file not used", extra={"fields": {"error": error}})
-        self._faults = faults
-        self.own.bad_target_files.set(len(faults))
+        self._file_errors = found
+        self.own.bad_target_files.set(len(found))
 
     def _specs(self) -> Iterator[TargetSpec]:
         seen: set[tuple[object, ...]] = set()

@@ -117,7 +117,7 @@ class Samples:
 
 
 def openmetrics(text: str) -> list[Metric]:
-    """The families of an exposition in OpenMetrics. Raises ValueError for one that is none."""
+    """The families of an exposition in OpenMetrics. Raises ValueError for one that is not valid."""
     return list(openmetrics_families(text))  # type: ignore[no-untyped-call]
 
 

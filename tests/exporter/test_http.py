@@ -127,7 +127,8 @@ def test_a_link_to_a_probe_that_is_no_longer_kept_leads_to_the_targets_newest(tm
         ("Target=a", "parameter target is missing: /probe?target=HOST[:PORT]"),
         ("target=a&target=b", "target and module must be given at most once"),
         ("target=a&module=default&module=default", "target and module must be given at most once"),
-        ("target=a&module=nope", 'unknown module "nope"'),
+        ("target=a&module=nope", 'unknown module "nope"; must be one of: default, patient, quick'),
+        ("target=a&module=quik", 'unknown module "quik"; did you mean quick?'),
         ("target=a:0", "0 is not a valid port (1 to 65535)"),
         ("target=a:65536", "65536 is not a valid port (1 to 65535)"),
         ("target=a:ssh", "ssh is not a valid port (1 to 65535)"),
@@ -155,7 +156,9 @@ def test_a_scrape_timeout_that_is_none_is_answered_with_400(program: Program, ss
 def test_a_request_for_an_unknown_module_is_counted(program: Program, sshd: str) -> None:
     name = "ssh_exchange_exporter_module_unknown_total"
     before = program.metrics().value(name)
-    assert program.get(probe_of(sshd, "a<b>\0")).text == 'unknown module "a\\x3cb>\\x00"\n'
+    assert program.get(probe_of(sshd, "a<b>\0")).text == (
+        'unknown module "a\\x3cb>\\x00"; must be one of: default, patient, quick\n'
+    )
     assert program.metrics().value(name) == before + 1
 
 

@@ -279,7 +279,8 @@ def test_evidence_alternatives_remedies_and_runbook_are_there() -> None:
     assert diagnosis.evidence
     assert diagnosis.alternatives
     assert {*diagnosis.evidence, *diagnosis.alternatives} <= {one.words for one in page.all("li")}
-    assert [one.words for one in page.all("pre")] == [str(remedy) for remedy in diagnosis.remedies]
+    assert [one.words for one in page.all("pre")] == [remedy.command for remedy in diagnosis.remedies]
+    assert f"On the {diagnosis.remedies[0].where}:" in [one.words for one in page.all("p")]
     assert "More in the runbook: maxstartups" in [one.words for one in page.all("p")]
 
 

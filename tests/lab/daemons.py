@@ -28,7 +28,7 @@ RESULT_SECONDS = 100.0  # the longest run takes five; the rest is for a busy mac
 STOP_SECONDS = 30.0
 POLL_SECONDS = 0.05
 
-# The console script as pip writes it, with the packages beside it: user nagios cannot read everybody's virtual
+# The console script as pip writes it, with the packages beside it: user nagios cannot read every user's virtual
 # environment. It also records its arguments and its output for the test.
 SCRIPT = """#!{python}
 import json, os, sys

@@ -6,7 +6,6 @@ import random
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from check_ssh_exchange.ending import Depth
 from check_ssh_exchange.plan import Target
 
 from ..configuration.module import Module
@@ -40,7 +39,7 @@ class BackgroundTarget:
     def __init__(self, spec: TargetSpec, bounds: Sequence[float]) -> None:
         self.spec = spec
         self.labels = {"target": spec.text, **dict(spec.labels)}
-        self.counters = Counters(bounds, Depth(spec.module.depth))
+        self.counters = Counters(bounds, spec.module.depth)
         self.deferred = 0
         self.due = 0.0
         self.is_gone = False
@@ -83,7 +82,7 @@ class Fleet:
                 self._put(target, now + random.uniform(0.0, one.interval))  # noqa: S311  # spread, not secret
             elif target.counters.bounds != tuple(bounds):
                 endings = target.counters.endings
-                target.counters = Counters(bounds, Depth(one.module.depth))
+                target.counters = Counters(bounds, one.module.depth)
                 target.counters.endings = endings
             if one.interval < target.spec.interval:
                 self._put(target, min(target.due, now + random.uniform(0.0, one.interval)))  # noqa: S311

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 # Seconds after which a request that was not repeated leaves the queue; scrape intervals are shorter.
 FORGOTTEN = 120.0
-MAX_WAITING = 64  # in one queue; above it the oldest leaves, so that ever new requests do not fill the memory
+MAX_WAITING = 64  # in one queue; above it the oldest leaves, so that a stream of new requests cannot exhaust memory
 
 
 class Waiter(NamedTuple):

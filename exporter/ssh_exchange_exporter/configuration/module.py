@@ -61,7 +61,7 @@ def _listed(given: object) -> object:
 
 def _depth(given: object) -> object:
     if given not in tuple(Depth):
-        raise ValueError("must be banner, kexinit, kex or login")
+        raise ValueError(f"must be one of: {', '.join(Depth)}")
     if given in (Depth.KEX, Depth.LOGIN) and find_spec("asyncssh") is None:
         raise ValueError(f"{given} needs the Python module asyncssh: pip install 'check_ssh_exchange[login]'")
     return given

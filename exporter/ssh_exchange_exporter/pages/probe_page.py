@@ -69,7 +69,11 @@ def _remedies(result: Result) -> Markup:
     diagnosis = result.diagnosis
     if diagnosis.cause is Cause.HEALTHY:
         return Markup()
-    commands = [tag("pre", None, tag("code", None, str(remedy))) for remedy in diagnosis.remedies]
+    commands = [
+        part
+        for remedy in diagnosis.remedies
+        for part in (tag("p", None, f"On the {remedy.where}:"), tag("pre", None, tag("code", None, remedy.command)))
+    ]
     return _section("What to do", *commands, tag("p", None, "More in the runbook: ", _runbook(diagnosis.cause)))
 
 

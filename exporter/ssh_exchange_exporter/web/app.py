@@ -14,6 +14,7 @@ from check_ssh_exchange import __version__
 from check_ssh_exchange.text import printable
 
 from ..configuration.target import parse_target
+from ..configuration.validation import unknown
 from ..exposition.accept import OPENMETRICS, chosen
 from ..exposition.fleet_text import FleetText
 from ..exposition.series import probe_text
@@ -21,7 +22,7 @@ from ..pages.html import CONTENT_SECURITY_POLICY
 from ..pages.landing import landing
 from ..pages.probe_page import probe_page
 from ..pages.runbook import runbook_index, runbook_page
-from ..probe_request import Forbidden, ProbeRequest
+from ..probe_request import ProbeRequest, TargetNotAllowedError
 from ..result import Result
 from ..service import Service
 from .debug import debug_text
@@ -71,7 +72,7 @@ class Endpoints:
         seconds = min(probe_request.module.timeout, self._scrape_timeout(request))
         try:
             response = await self._service.broker.probe(probe_request, seconds)
-        except Forbidden as refusal:
+        except TargetNotAllowedError as refusal:
             self._service.own.forbidden.inc()
             raise web.HTTPForbidden(text=f"{refusal}\n") from None
         except asyncio.CancelledError:
@@ -102,7 +103,8 @@ class Endpoints:
         module = self._service.configuration.modules.get(name)
         if module is None:
             self._service.own.unknown_module.inc()
-            raise web.HTTPBadRequest(text=f'unknown module "{printable(name, 80)}"\n')
+            noun = f'module "{printable(name, 80)}"'
+            raise web.HTTPBadRequest(text=f"{unknown(noun, name, self._service.configuration.modules)}\n")
         is_debug = query.get("debug", "").lower() in ("true", "1", "on")
         return ProbeRequest(parsed, target, name, module, trace=is_debug, allowed=self._service.allowed)
 
