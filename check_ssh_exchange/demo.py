@@ -185,8 +185,8 @@ def demonstrate() -> None:
         start, rate, full = SETTING
         _tell(
             f"A server on {HOST}:{server.port} throttles as OpenSSH does with MaxStartups {SETTING}: of connections "
-            f"that have not logged in it serves {start}, drops {rate} % of any more, a greater share the more there "
-            f"are, and drops everything from {full} on. Each command below is really run; its real output follows."
+            f"that have not logged in it serves {start} freely; from then on it drops {rate} % of new connections, "
+            f"rising to all of them at {full}. Each command below is really run; its real output follows."
         )
         try:
             for part in PARTS:
@@ -196,7 +196,7 @@ def demonstrate() -> None:
             for connection in held:
                 connection.close()
     _tell("\nNow your own host, which costs it a handful of connections that never log in (-h lists the options):")
-    print("  check_ssh_exchange -H your.host")
+    print(f"  {os.path.relpath(sys.prefix)}/bin/check_ssh_exchange -H your.host")
 
 
 def _hold(held: list[socket.socket], server: ThrottlingServer, count: int) -> None:

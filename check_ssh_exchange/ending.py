@@ -36,7 +36,7 @@ _PHRASES: dict[Ending, str] = {
     Ending.KEXINIT_TIMEOUT: "left without a KEXINIT",
     Ending.REFUSED: "refused",
     Ending.REJECTED: "rejected by ICMP",
-    Ending.UNREACHABLE: "without a route",
+    Ending.UNREACHABLE: "unreachable",
     Ending.CONNECT_TIMEOUT: "unanswered",
     Ending.NOT_SSH: "answered by something that is not SSH",
     Ending.PROTOCOL_ERROR: "ended by a protocol error",

@@ -100,7 +100,10 @@ def test_the_document_of_a_healthy_run_tells_each_handshake() -> None:
 def test_a_document_of_nothing_is_whole_too() -> None:
     code, found = document("-6", "127.0.0.1")
     assert code == 3
-    assert (found["state"], found["summary"]) == ("unknown", "127.0.0.1 is not a valid IPv6 address")
+    assert (found["state"], found["summary"]) == (
+        "unknown",
+        "the host 127.0.0.1 is not a valid IPv6 address",
+    )
     assert list(found) == KEYS[""].split()
     assert list(found["target"]) == KEYS["target"].split()
     assert (found["server"], found["handshakes"], found["latency"], found["early_close_ratio"]) == (None, [], {}, None)

@@ -252,7 +252,7 @@ def test_the_demo_shows_four_real_runs(shown: subprocess.CompletedProcess[str]) 
     document = json.loads(shown.stdout[shown.stdout.index("\n{\n") : shown.stdout.index("\n}\n") + 2])
     assert document["diagnosis"]["cause"] == "maxstartups"
     assert [handshake["text"] for handshake in document["handshakes"]] == ["Exceeded MaxStartups"]
-    assert lines[-1] == "  check_ssh_exchange -H your.host"
+    assert lines[-1].endswith("bin/check_ssh_exchange -H your.host")
 
 
 def test_our_own_text_has_at_most_100_columns(shown: subprocess.CompletedProcess[str]) -> None:

@@ -41,6 +41,10 @@ HOST = ("-H", "127.0.0.1")
             ["--max-startups", "10:30"],
             "argument --max-startups: '10:30' is not a valid MaxStartups setting, as in 10:30:100 or 12",
         ),
+        (["-H", "ssh://a"], "argument -H/--hostname/--host: leave out ssh:// and write a"),
+        (["-H", "root@a"], "argument -H/--hostname/--host: leave out root@ and write a"),
+        (["127.0.0.1:2222"], "argument HOST: write the port as an option: -H 127.0.0.1 -p 2222"),
+        (["-H", "[::1]:2222"], "argument -H/--hostname/--host: write the port as an option: -H [::1] -p 2222"),
         (["-S", "localhost"], "argument -S/--source: 'localhost' is not a valid IPv4 or IPv6 address"),
         (["-S", "127.0.0.256"], "argument -S/--source: '127.0.0.256' is not a valid IPv4 or IPv6 address"),
         (["-S", ""], "argument -S/--source: '' is not a valid IPv4 or IPv6 address"),
@@ -128,7 +132,7 @@ def test_options_that_do_not_fit_together_are_named(arguments: list[str], senten
 def test_a_literal_of_the_other_family_is_named(option: str, host: str, family: str) -> None:
     answer = check(option, host)
     assert (answer.code, answer.err) == (3, "")
-    assert answer.line == f"SSH UNKNOWN - {host} is not a valid {family} address"
+    assert answer.line == f"SSH UNKNOWN - the host {host} is not a valid {family} address"
     assert answer.out.count("\n") == 1
 
 

@@ -59,7 +59,7 @@ PHRASES: dict[Cause, str] = {
     Cause.TARPIT: "a tarpit of endless lines",
     Cause.NOT_SSH: "another service answers on that port",
     Cause.ADDRESS_FAMILY: "only one address family works",
-    Cause.UNREACHABLE: "no route to the host",
+    Cause.UNREACHABLE: "the host cannot be reached",
     Cause.NAME_RESOLUTION: "the name does not resolve",
     Cause.INCOMPATIBLE: "a protocol or algorithms that no client of today can use",
     Cause.HOST_KEY: "the host key is not the one expected",

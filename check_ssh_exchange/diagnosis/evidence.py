@@ -21,9 +21,9 @@ def evidence(facts: Facts, cause: Cause) -> tuple[str, ...]:
 def _alone(facts: Facts) -> list[str]:
     found = []
     if facts.baseline is not None and facts.burst:
-        found.append(f"alone, before the others: {facts.baseline.ending.phrase}")
+        found.append(f"one handshake alone, before the burst: {facts.baseline.ending.phrase}")
     if facts.recheck is not None:
-        found.append(f"alone, after all had closed: {facts.recheck.ending.phrase}")
+        found.append(f"one handshake alone, after the burst had closed: {facts.recheck.ending.phrase}")
     served = facts.served_first
     if served and facts.failed:
         after = (
@@ -49,8 +49,11 @@ def _times(facts: Facts) -> list[str]:
             f"it closed without a word {1000 * times[0]:.2f} to {1000 * times[-1]:.2f} ms after it had accepted"
         )
     if facts.early:
-        low, high = wilson(len(facts.early), sum(h.is_accepted for h in facts.ours))
-        found.append(f"early closes: 95 % interval {100 * low:.0f} to {100 * high:.0f} % of connections")
+        accepted = sum(h.is_accepted for h in facts.ours)
+        low, high = wilson(len(facts.early), accepted)
+        share = f"{100 * len(facts.early) / accepted:.0f} %"
+        interval = f"95 % confidence interval {100 * low:.0f} to {100 * high:.0f} %"
+        found.append(f"early closes: {share} of connections ({interval})")
     slow = facts.report.durations("banner")
     if slow and facts.endings & {Ending.BANNER_TIMEOUT, Ending.KEXINIT_TIMEOUT}:
         found.append(f"where a banner came, it took {quantile(slow, 0.5):.3f} s in the median")
@@ -74,7 +77,8 @@ def _startups(facts: Facts) -> list[str]:
     estimate = facts.estimate
     if estimate is None:
         return []
-    about = f"others hold about {estimate.likeliest} unauthenticated connections"
+    plural = "" if estimate.likeliest == 1 else "s"
+    about = f"others hold about {estimate.likeliest} unauthenticated connection{plural}"
     of = (
         f"{facts.setting}"
         if facts.is_setting_known

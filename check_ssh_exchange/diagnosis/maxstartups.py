@@ -45,7 +45,8 @@ def parse(text: str) -> MaxStartups:
     start = int(match[1])
     setting = MaxStartups(start, int(match[2] or 100), int(match[3] or start))
     if not 1 <= setting.start <= setting.full <= MOST or not 1 <= setting.rate <= 100:
-        raise ValueError(f"{text!r} is not a possible MaxStartups setting: start <= full <= {MOST}, rate 1 to 100")
+        limits = f"start must not exceed full, full at most {MOST}, rate 1 to 100"
+        raise ValueError(f"{text!r} is not a possible MaxStartups setting: {limits}")
     return setting
 
 

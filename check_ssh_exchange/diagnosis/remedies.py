@@ -30,25 +30,25 @@ SSH_PORT = 22  # known_hosts names it by the host alone, any other port as [host
 
 LOG = "journalctl -u ssh -u sshd --since -1h   # or /var/log/auth.log, /var/log/secure"
 LISTENER = "ss -ltnp 'sport = :{port}'   # who listens, and on which addresses"
-TITLE = "ps -C sshd -o pid,args   # the listener's title says 'N of 10-100 startups'"
+TITLE = "ps -C sshd -o pid,args   # the listener's title says 'N of START-FULL startups'"
 FIREWALL = "nft list ruleset; iptables -S; ip6tables -S   # rules that name port {port} or {source}"
 
 # A line on its own is for the server.
 REMEDIES: dict[Cause, tuple[str | Remedy, ...]] = {
     Cause.MAXSTARTUPS: (
-        "sshd -T   # maxstartups, logingracetime, persourcemaxstartups",
+        "sshd -T | grep -iE 'maxstartups|logingracetime|persource'",
         TITLE,
-        "ss -tn state established 'sport = :{port}'   # who holds the unauthenticated connections",
-        "raise MaxStartups, lower LoginGraceTime",
+        "ps axww -o pid,etime,args | grep -E '\\[(accepted|net|session-auth)\\]'   # who has not logged in",
+        "block the address that holds them; else lower LoginGraceTime, then raise MaxStartups",
     ),
     Cause.PER_SOURCE_LIMIT: (
-        "sshd -T   # persourcemaxstartups, persourcenetblocksize",
+        "sshd -T | grep -i persource",
         "similar limits: xinetd's per_source, systemd's MaxConnectionsPerSource, iptables connlimit, dropbear's five",
         FIREWALL,
     ),
     Cause.PENALTY: (
         "journalctl -u ssh -u sshd -g penalty   # and: -g 'drop connection'",
-        "sshd -T   # persourcepenalties, persourcepenaltyexemptlist",
+        "sshd -T | grep -i persourcepenalt",
         "sshd_config: PerSourcePenaltyExemptList {source}",
     ),
     Cause.RATE_LIMIT: (FIREWALL, "cat /etc/xinetd.d/*   # cps"),
@@ -90,9 +90,9 @@ REMEDIES: dict[Cause, tuple[str | Remedy, ...]] = {
     ),
     Cause.TARPIT: (LISTENER,),
     Cause.NOT_SSH: (LISTENER,),
-    Cause.ADDRESS_FAMILY: (LISTENER, "sshd -T   # listenaddress, addressfamily", FIREWALL),
+    Cause.ADDRESS_FAMILY: (LISTENER, "sshd -T | grep -iE 'listenaddress|addressfamily'", FIREWALL),
     Cause.UNREACHABLE: (Remedy(Where.MONITOR, "ip route get {address}; traceroute {address}"),),
-    Cause.INCOMPATIBLE: ("sshd -T   # kexalgorithms, hostkeyalgorithms, ciphers, macs; compare with ssh -Q kex",),
+    Cause.INCOMPATIBLE: ("sshd -T | grep -iE 'algorithms|ciphers|macs'   # compare with ssh -Q kex",),
     Cause.HOST_KEY: (
         "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub   # from its console: compare with the key shown",
         "ls -lt /etc/ssh/ssh_host_*_key.pub   # when did the keys change?",

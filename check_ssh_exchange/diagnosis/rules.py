@@ -47,7 +47,7 @@ class Rule(NamedTuple):
 _BACKLOG = "the listen backlog is full"
 _SUPER_SERVER = "xinetd's only_from or no_access, or a limit of a super-server that others have used up"
 _DROPBEAR_FULL = "dropbear with all places taken, of our address (5) or of all (30)"
-_OVER_ALL = "a limit over all addresses: xinetd's instances, systemd's MaxConnections; a second -S would tell"
+_OVER_ALL = "a limit over all addresses: xinetd's instances, systemd's MaxConnections; a second -S address would tell"
 _OLD_OPENSSH = "MaxStartups of OpenSSH before 8.2, which closes without a word"
 _NO_BACKEND = "a load balancer without a live backend"
 _BY_CHANCE = "MaxStartups, when the second source was served by chance"
@@ -106,7 +106,7 @@ SSHD_TEXTS: tuple[Rule, ...] = (
         Cause.MAXSTARTUPS,
         LIKELY,
         lambda facts: facts.says(EXCEEDED),
-        ("PerSourceMaxStartups (OpenSSH 8.5 and later) sends the same text; a second -S would tell",),
+        ("PerSourceMaxStartups (OpenSSH 8.5 and later) sends the same text; a second -S address would tell",),
     ),
     Rule(
         Cause.PENALTY,
@@ -131,14 +131,14 @@ SSHD_TEXTS: tuple[Rule, ...] = (
         Cause.MAXSTARTUPS,
         LIKELY,
         lambda facts: facts.says(NOT_ALLOWED) and not facts.nothing_served,
-        ("PerSourceMaxStartups and a penalty that began meanwhile send the same text; a second -S would tell",),
+        ("PerSourceMaxStartups and a penalty that began meanwhile send the same text; a second -S address would tell",),
     ),
     Rule(
         Cause.PENALTY,
         POSSIBLE,
         lambda facts: facts.says(NOT_ALLOWED),
         (
-            "MaxStartups, full with the connections of others, sends the same text; a second -S would tell",
+            "MaxStartups, full with the connections of others, sends the same text; a second -S address would tell",
             "PerSourceMaxStartups, with all places of our address taken by others",
         ),
     ),
@@ -201,7 +201,7 @@ NOT_CONNECTED: tuple[Rule, ...] = (
         Cause.NOT_LISTENING,
         LIKELY,
         all_are(Ending.REFUSED),
-        ("a firewall that rejects with a TCP reset", "a ban that answers with a TCP reset"),
+        ("a firewall that rejects with a TCP reset", "a ban (fail2ban, sshguard) that answers with a TCP reset"),
     ),
     Rule(
         Cause.BANNED,

@@ -199,6 +199,15 @@ def host(text: str) -> str:
     """Return a host name or address that can be looked up."""
     if not text or len(text) > MAX_HOST or any(c.isspace() or not c.isprintable() for c in text):
         raise argparse.ArgumentTypeError(f"{_short(text)} is not a valid host name or address")
+    scheme, mark, rest = text.partition("://")
+    if mark:
+        raise argparse.ArgumentTypeError(f"leave out {scheme}:// and write {rest or 'the host'}")
+    user, mark, rest = text.rpartition("@")
+    if mark and not text.startswith("-"):
+        raise argparse.ArgumentTypeError(f"leave out {user}@ and write {rest or 'the host'}")
+    name, mark, port = text.rpartition(":")
+    if mark and port.isdecimal() and (":" not in name or name.endswith("]")):
+        raise argparse.ArgumentTypeError(f"write the port as an option: -H {name} -p {port}")
     return text
 
 

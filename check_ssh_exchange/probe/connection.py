@@ -273,7 +273,7 @@ class Connection:
             kind = UnusableAddress if error in _UNUSABLE else ProbeError
             raise kind(f"cannot connect to {self.address.text}: {_LOCAL[error]} ({kernel.error_name(error)})")
         elif icmp:
-            on(Input.UNREACHABLE, now, "no neighbour answers", Reason.NO_NEIGHBOUR)
+            on(Input.UNREACHABLE, now, "no ARP or ND answer from the host or its gateway", Reason.NO_NEIGHBOUR)
         else:
             on(Input.UNREACHABLE, now, f"no route to the address ({kernel.error_name(error)})", Reason.NO_ROUTE)
 

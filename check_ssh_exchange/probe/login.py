@@ -190,11 +190,9 @@ class Transport(asyncio.Transport):
         super().__init__()
         self._connection = connection
         self._is_closing = False
-        self.has_written = False  # since the last bytes came
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send, once the server has spoken."""
-        self.has_written = True
         if not self._is_closing:
             self._connection.send_packet(bytes(data))
 
@@ -238,6 +236,9 @@ class LoginConnection(Connection):
         self._unsent_packets: list[bytes] = []
         self._unread: list[tuple[bytes, int]] = []
         self._has_keys = False
+        # Whether the last packet that asyncssh sent is a DISCONNECT. Behind the keys it cannot be read: there it is any
+        # packet sent since the last bytes came.
+        self._has_disconnected = False
         self._received_bytes = 0
 
     # --- what the engine calls
@@ -266,7 +267,8 @@ class LoginConnection(Connection):
         if self._protocol is None:
             self._unread_by_client.append(data)
         else:
-            self._transport.has_written = False
+            if self._has_keys:
+                self._has_disconnected = False
             self._protocol.data_received(data)
         self._read_on()
 
@@ -316,6 +318,7 @@ class LoginConnection(Connection):
             return
         self._unsent_packets.append(data)
         # Before the keys a packet is length, padding length, message number (RFC 4253 6).
+        self._has_disconnected = self._has_keys or data[5:6] == bytes((Message.DISCONNECT,))
         if not self._has_keys and data[5:6] == bytes((Message.NEWKEYS,)) and self.exchange.kexinit is not None:
             self._has_keys = True
             key = self._protocol.get_server_host_key() if self._protocol else None
@@ -360,7 +363,7 @@ class LoginConnection(Connection):
         except asyncssh.DisconnectError as error:
             # 2, 3 and 9 (protocol error, key exchange failed, host key) are what asyncssh itself finds, and then says
             # to the server. What the server sent as a DISCONNECT of its own comes as the same exception.
-            is_ours = error.code in (2, 3, 9) and self._transport.has_written
+            is_ours = error.code in (2, 3, 9) and self._has_disconnected
             what = (Input.MALFORMED, Reason.KEY_EXCHANGE) if is_ours else (Input.DISCONNECT, Reason.DISCONNECT)
             ending = what[0], error.reason, what[1]
         except (OSError, ValueError) as error:

@@ -29,7 +29,8 @@ def resolve(host: str, port: int, family: Family = Family.ANY, timeout: float = 
         return _lookup(wanted, port, FAMILIES[family], socket.AI_NUMERICHOST)
     except socket.gaierror:
         if family is not Family.ANY and _is_literal(wanted, port):
-            raise ProbeError(f"{host} is not a valid {family.replace('ipv', 'IPv')} address") from None
+            asked = family.replace("ipv", "IPv")
+            raise ProbeError(f"the host {host} is not a valid {asked} address") from None
     return _lookup_in_time(host, wanted, port, family, timeout)
 
 

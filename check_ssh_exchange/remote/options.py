@@ -91,7 +91,7 @@ def parser() -> Parser:
     add("--max-startups", type=types.typed(_max_startups), metavar="START:RATE:FULL",
         help="the server's MaxStartups, for the estimate of its connections (10:30:100)")  # fmt: skip
     add("--state-file", metavar="FILE",
-        help="remember runs in this file, or in a file of the target's in this directory (none)")  # fmt: skip
+        help="remember runs in this file, or in a directory: one file for each target (none)")  # fmt: skip
     add("--window", type=types.duration, default=DEFAULT_WINDOW, metavar="DURATION",
         help="how far back remembered early closes count for early_close_window: 90s, 15m, 1h, 1d (1h)")  # fmt: skip
     add("--exempt", action="store_true", help="the server exempts this source: no budget of handshakes")

@@ -70,7 +70,7 @@ def test_the_picture_has_a_summary_in_words() -> None:
 def test_a_pause_is_left_out_where_it_would_make_the_phases_invisible() -> None:
     page = drawn(THROTTLED)
     assert len(page.all("rect", "pause")) == 2
-    assert "Pauses between handshakes are left out (2, the longest" in page.words
+    assert "2 pauses between handshakes cut from the axis, the longest" in page.words
     assert min(percent(one, "width") for one in outlines(page)) > 10
 
 
@@ -78,7 +78,7 @@ def test_a_pause_is_drawn_where_the_handshakes_take_longer_than_it() -> None:
     shakes = tuple(one._replace(started=min(1, one.number) * 2.25, ended=2.0) for one in HEALTHY.handshakes)
     page = drawn(HEALTHY._replace(handshakes=shakes))
     assert not page.all("rect", "pause")
-    assert "left out" not in page.words
+    assert "cut from the axis" not in page.words
 
 
 def test_phases_follow_each_other_from_the_syn_and_never_reach_beyond_the_end() -> None:

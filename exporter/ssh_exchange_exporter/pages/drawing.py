@@ -70,7 +70,7 @@ def _caption(axis: Axis, left_out: int) -> str:
     pauses = [length for _, _, length in axis.pauses]
     if pauses:
         longest = duration(max(pauses))
-        sentence += f" Pauses between handshakes are left out ({len(pauses)}, the longest {longest})."
+        sentence += f" {counted(len(pauses), 'pause')} between handshakes cut from the axis, the longest {longest}."
     if left_out:
         sentence += f" {counted(left_out, 'further handshake')} of the burst are not drawn; the table has all of them."
     return sentence
@@ -212,7 +212,7 @@ def _legend(report: Report) -> Markup:
     phases = [phase for phase in PHASES if any(getattr(one, phase) is not None for one in report.handshakes)]
     items = [tag("li", {"class": "heading"}, "Phases")]
     items += [_item(f"phase p-{phase}", "", _PHASE_WORDS[phase]) for phase in phases]
-    items.append(_item("rest", "", "waiting until the end"))
+    items.append(_item("rest", "", "waiting"))
     endings = [tag("li", {"class": "heading"}, "Endings")]
     for ending, count in report.counts.items():
         if count:

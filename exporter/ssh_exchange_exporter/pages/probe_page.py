@@ -31,7 +31,7 @@ def probe_page(result: Result, now: float) -> str:
     parts = [
         _verdict(result),
         tag("div", {"class": "columns"}, *reasons),
-        _section("Drawing", drawing(report)),
+        _section("Timeline", drawing(report)),
         _handshakes(report),
     ]
     return frame(f"{result.target}: {PHRASES[diagnosis.cause]}", join(parts), depth=1)
