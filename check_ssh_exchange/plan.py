@@ -85,6 +85,7 @@ class Followup(StrEnum):
 
     SECOND_SOURCE = "second_source"  # from the second source address, while the burst is still held
     ALONE = "alone"  # one more alone, after all have closed
+    SECOND_BURST = "second_burst"  # the burst once more: random drops hardly ever fall on the same handshakes twice
     SPEAK_FIRST = "speak_first"  # one in which we speak first: a service that waits for its client then answers
     CONTROL_PORT = "control_port"  # whether anything answers on another port of the host
 

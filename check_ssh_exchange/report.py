@@ -193,6 +193,11 @@ class Report(NamedTuple):
         """Whether a handshake from our first source reached the depth asked for."""
         return any(h.ending is Ending.COMPLETED and not h.is_second_source for h in self.handshakes)
 
+    @property
+    def burst(self) -> tuple[Handshake, ...]:
+        """Return the handshakes of the burst."""
+        return self.of_role(Role.BURST)
+
     def of_role(self, role: Role) -> tuple[Handshake, ...]:
         """Return the handshakes of one role."""
         return tuple(handshake for handshake in self.handshakes if handshake.role == role)

@@ -58,6 +58,7 @@ def run(
     recheck: str = "",
     *,
     second: str = "",
+    again: str = "",
     asked: str = "",
     says: str | None = None,
     answers: str | None = None,
@@ -66,12 +67,18 @@ def run(
     icmp: tuple[int, int, str] | None = None,
     **changed: object,
 ) -> Report:
-    """Return a run: `ours`, then `second` from the second source, `recheck` alone, and one that spoke first."""
+    """Return a run: `ours`, then `second` from the second source, `recheck` alone, `again` and
+    one that spoke first.
+
+    The server says `says` in each that failed.
+    """
     shakes = [shake(number, letter, after, says, icmp=icmp) for number, letter in enumerate(ours)]
     if second:
         shakes.append(shake(len(shakes), second, after, says, role=Role.RECHECK, source=OTHER, is_second_source=True))
     if recheck:
         shakes.append(shake(len(shakes), recheck, after, says, role=Role.RECHECK))
+    for letter in again:
+        shakes.append(shake(len(shakes), letter, after, says, role=Role.RECHECK, wave=2))
     if asked:
         shakes.append(shake(len(shakes), asked, after, answers, role=Role.RECHECK, spoke_first=True))
     report = Report(

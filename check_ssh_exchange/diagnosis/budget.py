@@ -104,8 +104,35 @@ def followups(report: Report, plan: Plan) -> tuple[Followup, ...]:
     wanted = [Followup.SECOND_SOURCE] if len(plan.sources) > 1 else []
     if report.completed:
         wanted += [Followup.ALONE] if has_spare else []
+        if _calls_for_second_burst(report) and _fits(report, [*wanted, Followup.SECOND_BURST], most):
+            wanted += [Followup.SECOND_BURST]
     elif endings == {Ending.BANNER_TIMEOUT} and not any(handshake.text for handshake in report.handshakes):
         wanted += [Followup.SPEAK_FIRST] if has_spare else []
     elif endings <= NOT_ACCEPTED and Ending.CONNECT_TIMEOUT in endings:
         wanted += [Followup.CONTROL_PORT] if plan.control_port is not None else []
     return tuple(wanted)
+
+
+def handshakes_of(followup: Followup, report: Report) -> int:
+    """Return how many handshakes a further test makes."""
+    if followup is Followup.SECOND_BURST:
+        return len(report.burst)
+    return 0 if followup is Followup.CONTROL_PORT else 1
+
+
+def _fits(report: Report, wanted: list[Followup], most: int | None) -> bool:
+    more = sum(handshakes_of(followup, report) for followup in wanted if followup is not Followup.SECOND_SOURCE)
+    return most is None or len(report.handshakes) + more <= most
+
+
+def _calls_for_second_burst(report: Report) -> bool:
+    """Return whether one burst at one address was served up to some handshake, and not from there on."""
+    burst = report.burst
+    dropped = [handshake.is_early_close for handshake in burst]
+    is_sharp = len(burst) > 1 and dropped == sorted(dropped) and dropped[-1]
+    is_served = all(h.is_early_close or h.ending is Ending.COMPLETED for h in report.handshakes)
+    # Of another server's limit the software tells, or silence: only sshd's words fit a limit and random drops alike.
+    software = software_of(report.server)
+    is_sshd = software is not None and software.name == "openssh"
+    is_single = len({(h.address, h.wave) for h in burst}) == 1 and report.depth is not Depth.LOGIN
+    return is_sharp and is_served and is_sshd and is_single and report.handshakes[0].ending is Ending.COMPLETED

@@ -15,6 +15,8 @@ def evidence(facts: Facts, cause: Cause) -> tuple[str, ...]:
         found.append(f"our own burst alone explains it: more than {facts.served_at_once} at once hit the limit")
     elif cause is Cause.MAXSTARTUPS:
         found += _startups(facts)
+        if facts.is_cut_sharp and facts.served_alone and facts.recheck is not None and not facts.is_setting_known:
+            found.append(f"a limit of {facts.served_at_once} at once would explain it too, with our own burst alone")
     return tuple(found)
 
 
@@ -24,12 +26,27 @@ def _alone(facts: Facts) -> list[str]:
         found.append(f"one handshake alone, before the burst: {facts.baseline.ending.phrase}")
     if facts.recheck is not None:
         found.append(f"one handshake alone, after the burst had closed: {facts.recheck.ending.phrase}")
+    if facts.second_burst:
+        again = sum(h.ending is Ending.COMPLETED for h in facts.second_burst)
+        found.append(f"the burst once more: {again} of {len(facts.second_burst)} served")
     served = facts.served_first
     if served and facts.failed:
         after = (
             " until they had closed" if facts.recheck is not None and facts.recheck.ending is Ending.COMPLETED else ""
         )
-        found.append(f"the first {served} were served, none after them{after}")
+        at_once = len(facts.burst)
+        alone = facts.baseline is not None and facts.baseline.ending is Ending.COMPLETED
+        if alone and at_once > 1 and served <= at_once and len({h.wave for h in facts.burst}) == 1:
+            first = (
+                "none was"
+                if served == 1
+                else "only the first was"
+                if served == 2
+                else f"only the first {served - 1} were"
+            )
+            found.append(f"of the {at_once} opened at once {first} served")
+        else:
+            found.append(f"the first {served} were served, none after them{after}")
     return found
 
 

@@ -65,7 +65,7 @@ def _explain(report: Report, setting: "MaxStartups | None") -> Diagnosis:
         confidence=rule.confidence,
         evidence=evidence(facts, rule.cause),
         alternatives=rule.alternatives,
-        remedies=remedies_for(rule.cause, report),
+        remedies=remedies_for(rule.cause, report, facts.served_at_once if self_inflicted else None),
         self_inflicted=self_inflicted,
         # Where our own burst explains the drops, they say nothing of others.
         startups=facts.estimate if rule.cause is Cause.MAXSTARTUPS and not self_inflicted else None,

@@ -15,6 +15,11 @@ from .software import Software, software_of
 # not (measured: listener and load balancer 0.01 to 0.7 ms, a child of sshd 1.4 to 20 ms).
 AT_ONCE = 0.0012
 
+# How common a limit so low that four handshakes at once meet it is, against a server that others throttle: the default
+# is 10, lower ones are set by hand, and throttling by others is what the plugin is made to find.
+LOW_LIMITS = 0.1
+FAR_LIKELIER = 10
+
 
 class Facts:
     """A report seen by the rules."""
@@ -48,7 +53,12 @@ class Facts:
     @cached_property
     def recheck(self) -> Handshake | None:
         """The one more, alone, after all had closed."""
-        return next((h for h in self.ours if h.role == Role.RECHECK), None)
+        return next((h for h in self.ours if h.role == Role.RECHECK and not h.wave), None)
+
+    @cached_property
+    def second_burst(self) -> tuple[Handshake, ...]:
+        """The burst once more, after that."""
+        return tuple(h for h in self.ours if h.role == Role.RECHECK and h.wave)
 
     @cached_property
     def second_source(self) -> Handshake | None:
@@ -107,23 +117,38 @@ class Facts:
     def is_self_inflicted(self, cause: Cause) -> bool:
         """Return whether our own burst alone hit the limit: alone we were served before and after, and the number fits.
 
-        It fits when as many connections of our burst as the known MaxStartups were open at the first failure; where the
-        limit is not known, when the first few were served and none after them, as random drops hardly ever do.
+        It fits when as many connections of our burst as MaxStartups' start were open at the first failure; where the
+        server's MaxStartups is not known, also when a low limit is far likelier than random drops by others' load.
         """
-        failed_alone = any(h.role != Role.BURST for h in self.failed)
-        if not self.failed or failed_alone or not self.served_alone or self.recheck is None:
+        if not self.failed or not self.served_alone or self.recheck is None or not any(map(_failed, self.burst)):
             return False
-        if cause is Cause.MAXSTARTUPS and self.is_setting_known:
-            first = next(h for h in self.burst if h.ending is not Ending.COMPLETED)
-            own = sum(h.wave == first.wave and h.number < first.number for h in self.burst)
+        if cause is not Cause.MAXSTARTUPS:
+            return self.is_cut_sharp
+        first = next(h for h in self.burst if _failed(h))
+        own = sum(h.wave == first.wave and h.number < first.number for h in self.burst)
+        if self.is_setting_known:
             return own >= self.setting.start
-        return self.is_cut_sharp
+        estimate = self.estimate
+        needs_nobody = own >= self.setting.start and estimate is not None and estimate.low == 0
+        return needs_nobody or self.is_low_limit_likelier
 
     @property
     def is_cut_sharp(self) -> bool:
-        """Whether in each wave of the burst the first few were served and none after them, and something failed."""
-        order = [(h.wave, h.ending is not Ending.COMPLETED) for h in self.burst]
-        return order == sorted(order) and any(failed for _, failed in order)
+        """Whether in each wave of the burst the first few were served and none after them, and something failed.
+
+        Where the burst was made once more, as many must have been served.
+        """
+        order = [(h.wave, _failed(h)) for h in self.burst]
+        is_sharp = order == sorted(order) and any(failed for _, failed in order)
+        return is_sharp and (not self.second_burst or [*map(_failed, self.second_burst)] == [*map(_failed, self.burst)])
+
+    @property
+    def is_low_limit_likelier(self) -> bool:
+        """Whether a limit that our own burst meets explains the run far better than drops by others' connections."""
+        if not self.is_cut_sharp:
+            return False
+        by_others = maxstartups.likelihood(self._tries, self.setting)
+        return FAR_LIKELIER * by_others <= LOW_LIMITS
 
     @property
     def served_at_once(self) -> int:
@@ -199,16 +224,22 @@ class Facts:
     @cached_property
     def estimate(self) -> Estimate | None:
         """How many unauthenticated connections others hold, by the drops seen and our own concurrency."""
+        return maxstartups.estimate(self._tries, self.setting)
+
+    @cached_property
+    def _tries(self) -> list[tuple[int, bool]]:
+        """Our own connections in progress before each handshake, and whether it was dropped."""
         tries: list[tuple[int, bool]] = []
         own = wave = 0
         for handshake in self.ours:
-            if handshake.role != Role.BURST or handshake.wave != wave:
+            is_burst = handshake.role == Role.BURST or handshake in self.second_burst
+            if not is_burst or handshake.wave != wave:
                 own, wave = 0, handshake.wave
             dropped = handshake.is_early_close
             if dropped or handshake.ending is Ending.COMPLETED:
                 tries.append((own, dropped))
-            own += handshake.role == Role.BURST and not dropped
-        return maxstartups.estimate(tries, self.setting)
+            own += is_burst and not dropped
+        return tries
 
     # --- in words
 
@@ -221,6 +252,10 @@ class Facts:
         words = [f"{number} of {len(self.handshakes)} handshakes {first.phrase}"]
         words += [f"{more} {ending.phrase}" for ending, more in others]
         return join(words)
+
+
+def _failed(handshake: Handshake) -> bool:
+    return handshake.ending is not Ending.COMPLETED
 
 
 # ICMP 3/0 and 3/1, ICMPv6 1/0 and 1/3: a router's "no way to that net, or host".

@@ -90,6 +90,13 @@ def estimate(tries: Iterable[tuple[int, bool]], setting: MaxStartups = DEFAULT) 
     return Estimate(likeliest, possible.start + low, max(likeliest, likeliest + high - 1))
 
 
+def likelihood(tries: Iterable[tuple[int, bool]], setting: MaxStartups = DEFAULT) -> float:
+    """Return the chance of just these tries where others hold any number up to full, each as likely; 0 to 1."""
+    groups = _grouped(tries, 1)
+    possible = range(setting.full + 1)
+    return sum(math.exp(_likelihood(held, groups, setting)) for held in possible) / len(possible)
+
+
 class _Group(NamedTuple):
     """The tries with the same number of our own connections in progress: the chance of a drop is one for all."""
 

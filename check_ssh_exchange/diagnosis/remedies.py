@@ -36,19 +36,19 @@ FIREWALL = "nft list ruleset; iptables -S; ip6tables -S   # rules that name port
 # A line on its own is for the server.
 REMEDIES: dict[Cause, tuple[str | Remedy, ...]] = {
     Cause.MAXSTARTUPS: (
-        "sshd -T | grep -iE 'maxstartups|logingracetime|persource'",
+        "sshd -T   # maxstartups, logingracetime, persourcemaxstartups",
         TITLE,
-        "ps axww -o pid,etime,args | grep -E '\\[(accepted|net|session-auth)\\]'   # who has not logged in",
+        "pgrep -a sshd   # [accepted], [net] and [session-auth] have not logged in",
         "block the address that holds them; else lower LoginGraceTime, then raise MaxStartups",
     ),
     Cause.PER_SOURCE_LIMIT: (
-        "sshd -T | grep -i persource",
+        "sshd -T   # persourcemaxstartups, persourcenetblocksize",
         "similar limits: xinetd's per_source, systemd's MaxConnectionsPerSource, iptables connlimit, dropbear's five",
         FIREWALL,
     ),
     Cause.PENALTY: (
         "journalctl -u ssh -u sshd -g penalty   # and: -g 'drop connection'",
-        "sshd -T | grep -i persourcepenalt",
+        "sshd -T   # persourcepenalties, persourcepenaltyexemptlist",
         "sshd_config: PerSourcePenaltyExemptList {source}",
     ),
     Cause.RATE_LIMIT: (FIREWALL, "cat /etc/xinetd.d/*   # cps"),
@@ -90,9 +90,9 @@ REMEDIES: dict[Cause, tuple[str | Remedy, ...]] = {
     ),
     Cause.TARPIT: (LISTENER,),
     Cause.NOT_SSH: (LISTENER,),
-    Cause.ADDRESS_FAMILY: (LISTENER, "sshd -T | grep -iE 'listenaddress|addressfamily'", FIREWALL),
+    Cause.ADDRESS_FAMILY: (LISTENER, "sshd -T   # listenaddress, addressfamily", FIREWALL),
     Cause.UNREACHABLE: (Remedy(Where.MONITOR, "ip route get {address}; traceroute {address}"),),
-    Cause.INCOMPATIBLE: ("sshd -T | grep -iE 'algorithms|ciphers|macs'   # compare with ssh -Q kex",),
+    Cause.INCOMPATIBLE: ("sshd -T   # kexalgorithms, hostkeyalgorithms, ciphers, macs; compare with ssh -Q kex",),
     Cause.HOST_KEY: (
         "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub   # from its console: compare with the key shown",
         "ls -lt /etc/ssh/ssh_host_*_key.pub   # when did the keys change?",
@@ -104,8 +104,11 @@ REMEDIES: dict[Cause, tuple[str | Remedy, ...]] = {
 }
 
 
-def remedies_for(cause: Cause, report: Report) -> tuple[Remedy, ...]:
-    """Return the remedies for a cause with the run's own port and addresses filled in."""
+def remedies_for(cause: Cause, report: Report, at_once: int | None = None) -> tuple[Remedy, ...]:
+    """Return the remedies for a cause with the run's own port and addresses filled in.
+
+    `at_once` is how many handshakes at once the server serves, where our own burst has asked for more.
+    """
     names = {
         "port": report.port,
         "source": report.source or "OUR-ADDRESS",
@@ -113,4 +116,7 @@ def remedies_for(cause: Cause, report: Report) -> tuple[Remedy, ...]:
         "entry": report.host if report.port == SSH_PORT else f"'[{report.host}]:{report.port}'",
     }
     remedies = (line if isinstance(line, Remedy) else Remedy(Where.SERVER, line) for line in REMEDIES.get(cause, ()))
-    return tuple(Remedy(where, command.format(**names)) for where, command in remedies)
+    found = tuple(Remedy(where, command.format(**names)) for where, command in remedies)
+    if at_once is None:
+        return found
+    return (Remedy(Where.MONITOR, f"no more than {max(1, at_once)} at once: --concurrency {max(1, at_once)}"), *found)

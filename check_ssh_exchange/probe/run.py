@@ -124,7 +124,7 @@ class Run:
         if connection.fault is not None:
             self._finish(connection.fault.fault)
             return
-        if connection.exchange.ending is Ending.COMPLETED and connection.role is Role.BURST:
+        if connection.exchange.ending is Ending.COMPLETED and connection.wave:
             self._held.append(connection)
         else:
             self._engine.close(connection)
@@ -272,6 +272,8 @@ class Run:
                     self._open(self._measured(address, Role.RECHECK, self._plan.sources[1]), end)
                 case Followup.ALONE:
                     self._open(self._measured(address, Role.RECHECK), end)
+                case Followup.SECOND_BURST:
+                    self._open_second_burst(address, end)
                 case Followup.SPEAK_FIRST:
                     exchange = Exchange(Depth.BANNER, speaks_first=True)
                     self._open(Connection(address, exchange, Role.RECHECK, self._ended, self._source), end)
@@ -282,6 +284,16 @@ class Run:
         except ProbeError as error:
             self._shortfalls.append(Shortfall(ShortfallKind.FURTHER_TEST, reason=str(error)))
             self._after_followup()
+
+    def _open_second_burst(self, address: Address, end: int) -> None:
+        if self._opened[-1].exchange.ending is not Ending.COMPLETED:  # alone, just now
+            self._after_followup()
+            return
+        self._waves.number += 1
+        for _ in range(sum(connection.role is Role.BURST for connection in self._opened)):
+            connection = self._measured(address, Role.RECHECK)
+            connection.wave = self._waves.number
+            self._open(connection, end)
 
     def _checked(self, _: Connection) -> None:
         if not self.is_done:

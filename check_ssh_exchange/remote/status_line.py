@@ -53,7 +53,7 @@ def problem(outcome: Outcome) -> str:
 
     facts = Facts(part_of(report, diagnosis.address) if diagnosis.address else report)
     where = f"{diagnosis.address}: " if diagnosis.address else ""
-    phrase = f"{where}{facts.count}: {diagnosis.phrase}"
+    phrase = f"{where}{facts.count}: {diagnosis.phrase}{' by our own burst' if diagnosis.self_inflicted else ''}"
     if facts.texts:
         said = facts.texts.most_common(1)[0][0]
         phrase += f', "{said if len(said) <= MAX_TEXT else said[: MAX_TEXT - 3] + "..."}"'

@@ -93,9 +93,10 @@ class Reservation:
         said = (handshake for handshake in report.handshakes if plain(handshake.address) == address)
         server = servers_of(said).get(address)
         is_limited = budget.limit(server, self._plan.depth, is_exempt=self._plan.exempt) is not None
-        if is_limited and not self._budget(address, source).covers(1, time.monotonic()):
+        handshakes = budget.handshakes_of(followup, report)
+        if is_limited and not self._budget(address, source).covers(handshakes, time.monotonic()):
             return False
-        self._take(address, source, 1)
+        self._take(address, source, handshakes)
         return True
 
     def settle(self, report: Report | None) -> None:

@@ -73,6 +73,8 @@ def _name(key: tuple[str, int, bool, bool], members: Sequence[Handshake], waves:
         return "Baseline: one handshake" if count == 1 else f"Baseline: {counted(count, 'handshake')}, one per address"
     if is_second_source:
         return f"Recheck: from {members[0].source}"
+    if wave:
+        return f"Recheck: the burst once more, {count:,} at once"
     if spoke_first:
         return "Recheck: client spoke first"
     return "Recheck: one handshake" if count == 1 else f"{role.capitalize()}: {counted(count, 'handshake')}"
