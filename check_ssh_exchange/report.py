@@ -81,12 +81,16 @@ class Algorithms(NamedTuple):
 
 
 class Server(NamedTuple):
-    """A server's identification string and its parts, escaped; `comments` is "" where there are none."""
+    """A server's identification string and its parts, escaped; `comments` is "" where there are none.
+
+    `size` is the string's length on the wire in bytes, CR LF included, 0 where it is not known.
+    """
 
     identification: str
     protocol: str
     software: str
     comments: str
+    size: int = 0
 
     @classmethod
     def of(cls, identification: str) -> "Server":

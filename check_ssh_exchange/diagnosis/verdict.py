@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from .maxstartups import MaxStartups
 
 DEFAULT_WINDOW = 3600.0  # seconds
+# RFC 4253 4.2, CR LF included. OpenSSH takes 8192.
+MOST_FOR_OTHERS = 255
 INCOMPLETE = "not every handshake was made"
 DEFAULT_THRESHOLDS = Thresholds(DEFAULT_WARNING, DEFAULT_CRITICAL)
 
@@ -175,6 +177,9 @@ def _identity(report: Report, expectations: Expectations) -> Iterator[Result]:
     server = report.server
     if server is None:
         return
+    if server.size > MOST_FOR_OTHERS:
+        refusing = f"libssh, libssh2, Go and JSch refuse more than {MOST_FOR_OTHERS}"
+        yield Result(Warn, f"the identification has {server.size} bytes; {refusing}")
     versions = expectations.versions
     if versions and not {server.software, server.version} & set(versions):
         wanted = " or ".join(f'"{printable(version)}"' for version in versions)

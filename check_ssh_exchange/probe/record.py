@@ -17,7 +17,8 @@ def server_of(connection: Connection) -> Server | None:
     found = connection.exchange.identification
     if found is None:
         return None
-    return Server(*(printable(part) for part in found))
+    line, protocol, software, comments = (printable(part) for part in found)
+    return Server(line, protocol, software, comments, size=len(found.line) + 2)
 
 
 def handshake(number: int, connection: Connection, begun: int, *, is_second_source: bool = False) -> Handshake:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from .. import runbook
 from ..diagnosis.evaluate import Outcome
 from ..plugin.perfdata import fixed
-from ..report import PHASES, Handshake, Report, quantile
+from ..report import PHASES, Handshake, Report, Server, quantile
 from .status_line import summary
 
 SCHEMA = 1
@@ -30,7 +30,7 @@ def document(outcome: Outcome) -> Mapping[str, object]:
         },
         "state": str(outcome.verdict.state),
         "summary": summary(outcome),
-        "server": server._asdict() if server else None,
+        "server": _server(server) if server else None,
         "handshakes": [_handshake(handshake) for handshake in report.handshakes],
         "counts": {str(ending): count for ending, count in report.counts.items()},
         "early_close_ratio": None if ratio is None else round(ratio, 6),
@@ -78,3 +78,7 @@ def _latency(report: Report) -> dict[str, dict[str, float]]:
         if ordered:
             latency[phase] = {name: round(quantile(ordered, fraction), 9) for name, fraction in _QUANTILES.items()}
     return latency
+
+
+def _server(server: Server) -> dict[str, object]:
+    return {name: getattr(server, name) for name in ("identification", "protocol", "software", "comments")}

@@ -5,16 +5,12 @@ from functools import lru_cache
 from ..ending import Reason
 from ..values import NamedTuple
 
-# The RFC bounds the identification (255 bytes with its CR LF) and neither the number nor the length of the lines
-# before it. OpenSSH's client takes 1024 lines of 8192 bytes (ssh.h: SSH_MAX_PRE_BANNER_LINES, SSH_MAX_BANNER_LEN),
-# asyncssh the same; a server that needs more is of no use to them, hence not to us.
+# OpenSSH's client takes 1024 lines of 8192 bytes, the identification among them (ssh.h: SSH_MAX_PRE_BANNER_LINES,
+# SSH_MAX_BANNER_LEN), asyncssh the same; a server that needs more is of no use to them, hence not to us.
 MAX_LINES = 1024
 MAX_LINE = 8192
-MAX_IDENTIFICATION = 255
 
 PREFIX = b"SSH-"
-
-_CONTROLS = bytes((*range(0x20), 0x7F))
 
 
 class WireError(Exception):
@@ -62,7 +58,7 @@ class Lines:
         Raises NotSSH or Malformed for a line, or a number of lines, that no SSH client reads to its end.
         """
         line, end, rest = self.rest.partition(b"\n")
-        if len(line) >= MAX_IDENTIFICATION or b"\0" in line:  # too few bytes, and harmless ones, break no rule
+        if len(line) > MAX_LINE or b"\0" in line:  # too few bytes, and harmless ones, break no rule
             _check(line)
         if not end:
             return None
@@ -75,12 +71,11 @@ class Lines:
 
 def _check(line: bytes) -> None:
     """Raise as soon as a line, whole or still coming, can no longer be read to its end."""
+    size = len(line) - line.endswith(b"\r")
     if line.startswith(PREFIX):
-        if len(line) >= MAX_IDENTIFICATION:  # the LF, come or still to come, is one of the 255
-            raise Malformed(
-                Reason.LONG_IDENTIFICATION, f"an identification of more than {MAX_IDENTIFICATION} bytes", line
-            )
-    elif len(line) > MAX_LINE:
+        if size > MAX_LINE:
+            raise Malformed(Reason.LONG_IDENTIFICATION, f"an identification of more than {MAX_LINE} bytes", line)
+    elif size > MAX_LINE:
         raise NotSSH(Reason.LONG_LINE, f"a line of more than {MAX_LINE} bytes", line)
     elif b"\0" in line:
         # RFC 4253 4.2 forbids it, and every TLS record has one among its first five bytes: no need to wait.
@@ -91,17 +86,19 @@ def _check(line: bytes) -> None:
 def parse_line(line: bytes) -> Identification:
     """Return the parts of a line that begins with `SSH-`.
 
-    Raises Malformed for an identification that no client of today accepts: protocol other than 2.0 or 1.99, no
-    software version, control characters.
+    Accepts what ssh(1) does (kex.c, kex_exchange_identification): a software version of blanks, control characters and
+    bytes beyond ASCII. Raises Malformed for the rest: protocol other than 2.0 or 1.99, nothing behind it, NUL, CR.
     """
-    protocol, _, rest = line[len(PREFIX) :].partition(b"-")
+    protocol, dash, rest = line[len(PREFIX) :].partition(b"-")
     software, _, comments = rest.partition(b" ")
     # 1.99 is a server that speaks 1 and 2 (RFC 4253 5.1); anything else is not SSH 2.
     if protocol not in (b"2.0", b"1.99"):
         name = protocol.decode("ascii", "backslashreplace") or "(none)"
         raise Malformed(Reason.OLD_PROTOCOL, f"an identification of protocol {name}", line)
-    if not software:
-        raise Malformed(Reason.NO_SOFTWARE, "an identification without a software version", line)
-    if len(line.translate(None, _CONTROLS)) < len(line):
-        raise Malformed(Reason.CONTROL_CHARACTER, "a control character in the identification", line)
+    if not rest:
+        # Tried: OpenSSH 9.2 refuses both forms; paramiko 5 and asyncssh 2.24 only the one without its second dash.
+        accepted = ", which OpenSSH refuses and paramiko and asyncssh accept" if dash else ""
+        raise Malformed(Reason.NO_SOFTWARE, f"an identification without a software version{accepted}", line)
+    if b"\0" in line or b"\r" in line:
+        raise Malformed(Reason.CONTROL_CHARACTER, "a NUL or CR in the identification", line)
     return Identification(line, protocol, software, comments)
