@@ -59,6 +59,7 @@ class Handshake(NamedTuple):
     wave: int = 0
     is_second_source: bool = False
     spoke_first: bool = False
+    disconnect: int | None = None
 
     @property
     def is_early_close(self) -> bool:

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 
 import pytest
 
+from check_ssh_exchange.diagnosis.cause import Cause
+from check_ssh_exchange.diagnosis.explain import diagnose
 from check_ssh_exchange.ending import Depth, Ending
 from check_ssh_exchange.measure import Plan, Target, measure
 from check_ssh_exchange.probe import record
@@ -291,3 +293,49 @@ def test_a_server_that_floods_before_the_keys_is_bounded_at_depth_kex() -> None:
         plan = Plan(handshakes=1, timeout=10.0, depth=Depth.KEX)
         report = measure(Target("127.0.0.1", server.port), plan)
     assert [str(h.ending) for h in report.handshakes] == ["protocol_error"]
+
+
+# --- words of a refusal, wherever they come
+
+
+def of_one(*script: Step) -> Report:
+    with FakeSshd(list(script)) as server:
+        return measure(Target(server.address, server.port), Plan(handshakes=1, timeout=20.0))
+
+
+def test_a_disconnect_right_behind_the_kexinit_is_a_refusal() -> None:
+    refusal = KEXINIT + packet(disconnect(12, b"Too many connections"))
+    (one,) = of_one(send(IDENTIFICATION), hear(1), send(refusal), FIN).handshakes
+    assert (one.ending, one.text, one.disconnect) == (Ending.CLOSED_AFTER_BANNER, "Too many connections", 12)
+
+
+def test_a_message_that_is_not_a_disconnect_behind_the_kexinit_changes_nothing() -> None:
+    (one,) = of_one(send(IDENTIFICATION), hear(1), send(KEXINIT + packet(b"\x02" + bytes(8))), FIN).handshakes
+    assert one.ending is Ending.COMPLETED
+
+
+def test_the_words_of_a_refusal_by_version_1_are_kept() -> None:
+    # Length, padding, SSH_MSG_DISCONNECT (1), a string, a checksum: the packet of protocol 1.5.
+    words = b"No more sessions available"
+    body = b"\x01" + len(words).to_bytes(4, "big") + words + b"CRC!"
+    packet_1 = len(body).to_bytes(4, "big") + bytes(8 - len(body) % 8) + body
+    report = of_one(send(b"SSH-1.99-Device\r\n"), hear(1), send(packet_1), FIN)
+    assert words.decode() in (report.handshakes[0].text or "")
+    assert diagnose(report).cause is Cause.MAXSTARTUPS
+
+
+def test_words_behind_an_identification_name_the_cause() -> None:
+    report = of_one(send(b"SSH-2.0-x\r\n"), hear(1), send(b"No connection is available now. Try again later!\r\n"), FIN)
+    assert report.handshakes[0].ending is Ending.CLOSED_AFTER_BANNER
+    assert diagnose(report).cause is Cause.MAXSTARTUPS
+
+
+def test_a_last_line_without_its_end_is_a_saying_too() -> None:
+    report = of_one(send(b"Could not load host key. Closing connection..."), FIN)
+    assert (report.handshakes[0].ending, diagnose(report).cause) == (Ending.TURNED_AWAY, Cause.SERVER_FAULT)
+
+
+def test_bytes_before_the_identification_on_its_line_are_somebody_elses() -> None:
+    with FakeSshd([send(b"host\x04@SSH-2.0-babeld-680dd414\r\n"), hear(1 << 20)]) as server:
+        report = measure(Target(server.address, server.port), Plan(handshakes=1, timeout=2.0))
+    assert (report.handshakes[0].ending, diagnose(report).cause) == (Ending.BANNER_TIMEOUT, Cause.PROXY)

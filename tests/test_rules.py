@@ -177,6 +177,7 @@ def evidence_of_count(report: Report) -> str:
 
 def test_every_rule_decides_a_case() -> None:
     reports = [case[1] for case in CASES] + [FOREIGN_KEY, TLS_FOR_SOME]
+    reports += [run("ttttt", says=text) for text in SAID] + [left_with(reason) for reason in (1, 2, 3, 7, 11, 12)]
     deciding = {next(n for n, rule in enumerate(RULES) if rule.holds(Facts(report))) for report in reports}
     assert [RULES[number] for number in range(len(RULES)) if number not in deciding] == []
 
@@ -192,6 +193,98 @@ HALF_DEAD = run("RSSSSS", "S", by="9.2")._replace(
     )
 )
 TLS_FOR_SOME = run("SqSSq", "S", says=r"\x15\x03\x01", by="9.2")
+
+
+# --- what servers say
+
+# Real sentences: sshd's from its sources, those of TCP wrappers and devices from public reports.
+SAID: dict[str, tuple[Cause, Confidence]] = {
+    "Missing privilege separation directory: /run/sshd": (Cause.SERVER_FAULT, CERTAIN),
+    "Privilege separation user sshd does not exist": (Cause.SERVER_FAULT, CERTAIN),
+    "/run/sshd must be owned by root and not group or world-writable.": (Cause.SERVER_FAULT, CERTAIN),
+    "sshd: no hostkeys available -- exiting.": (Cause.SERVER_FAULT, CERTAIN),
+    "Could not load host key. Closing connection...": (Cause.SERVER_FAULT, CERTAIN),
+    "Unable to load host key: /etc/ssh/ssh_host_rsa_key": (Cause.SERVER_FAULT, CERTAIN),
+    "Permissions 0644 for '/etc/ssh/ssh_host_rsa_key' are too open.": (Cause.SERVER_FAULT, CERTAIN),
+    "/etc/ssh/sshd_config: line 3: Bad configuration option: UsePam2": (Cause.SERVER_FAULT, CERTAIN),
+    "/etc/ssh/sshd_config: No such file or directory": (Cause.SERVER_FAULT, CERTAIN),
+    "OpenSSL version mismatch. Built against 30000020, you have 10101060": (Cause.SERVER_FAULT, CERTAIN),
+    "privsep_preauth: exec of /usr/lib/openssh/sshd-auth failed: No such file": (Cause.SERVER_FAULT, CERTAIN),
+    "fork of unprivileged child failed": (Cause.SERVER_FAULT, CERTAIN),
+    "sshd: error while loading shared libraries: libcrypto.so.3: cannot open": (Cause.SERVER_FAULT, CERTAIN),
+    "sshd: accept: Too many open files": (Cause.SERVER_FAULT, LIKELY),
+    "sh: /usr/sbin/sshd: command not found": (Cause.SERVER_FAULT, LIKELY),
+    "Access to service sshd from u@h has been denied.": (Cause.ACCESS_DENIED, CERTAIN),
+    "You are not welcome to use sshd from 192.0.2.7.": (Cause.ACCESS_DENIED, CERTAIN),
+    "Your IP address has been blocked": (Cause.BANNED, LIKELY),
+    "Access denied.": (Cause.ACCESS_DENIED, CERTAIN),
+    "You are not allowed to connect to this host": (Cause.ACCESS_DENIED, CERTAIN),
+    "Too many connections from your address": (Cause.PER_SOURCE_LIMIT, LIKELY),
+    "No connection is available now. Try again later!": (Cause.MAXSTARTUPS, LIKELY),
+    "Too many SSH connections": (Cause.MAXSTARTUPS, LIKELY),
+    "Maximum number of SSH sessions reached": (Cause.MAXSTARTUPS, LIKELY),
+    "Sorry, the user session limit has been reached": (Cause.MAXSTARTUPS, LIKELY),
+    "All user interfaces are used, please try later!": (Cause.MAXSTARTUPS, LIKELY),
+    "License has expired": (Cause.SERVER_FAULT, LIKELY),
+    "You are connecting too often, please wait": (Cause.RATE_LIMIT, LIKELY),
+    "The system is going down for reboot NOW!": (Cause.SERVER_FAULT, LIKELY),
+    r"host\x04@SSH-2.0-babeld-680dd414": (Cause.PROXY, LIKELY),
+}
+
+
+@pytest.mark.parametrize("text", SAID)
+def test_a_known_saying_names_the_cause(text: str) -> None:
+    diagnosis = diagnose(run("ttttt", says=text))
+    assert (diagnosis.cause, diagnosis.confidence) == SAID[text]
+    assert f'the server said "{text}" 5 times' in diagnosis.evidence
+
+
+@pytest.mark.parametrize("text", SAID)
+def test_words_decide_although_the_server_holds_the_connection_open(text: str) -> None:
+    assert diagnose(run("qqqqq", says=text)).cause is SAID[text][0]
+
+
+@pytest.mark.parametrize("said", [EXCEEDED, NOT_ALLOWED])
+def test_a_server_that_refuses_and_holds_the_connection_is_not_a_tarpit(said: str) -> None:
+    assert diagnose(run("qqqqq", says=said)).cause in (Cause.MAXSTARTUPS, Cause.PENALTY)
+
+
+@pytest.mark.parametrize("text", ["The weather is fine", "hello", "Welcome to our host", "please log in", "42"])
+def test_unknown_words_are_quoted_and_not_guessed(text: str) -> None:
+    diagnosis = diagnose(run("ttttt", says=text))
+    assert diagnosis.cause is Cause.UNEXPLAINED
+    assert f'the server said "{text}" 5 times' in diagnosis.evidence
+
+
+def left_with(reason: int, text: str | None = None) -> Report:
+    """A run whose handshakes ended by SSH_MSG_DISCONNECT."""
+    shakes = (shake(n, "b", text=text, reason=Reason.DISCONNECT, disconnect=reason) for n in range(5))
+    return run("b", by="9.2")._replace(handshakes=tuple(shakes), asked=5)
+
+
+@pytest.mark.parametrize(
+    ("reason", "text", "cause"),
+    [
+        (1, None, Cause.ACCESS_DENIED),
+        (2, "Packet corrupt", Cause.INCOMPATIBLE),
+        (2, "Too many connections", Cause.MAXSTARTUPS),
+        (3, "no matching key exchange method found", Cause.INCOMPATIBLE),
+        (7, None, Cause.SERVER_FAULT),
+        (11, "bye", Cause.UNEXPLAINED),
+        (11, "Maximum number of sessions reached", Cause.MAXSTARTUPS),
+        (12, None, Cause.MAXSTARTUPS),
+    ],
+)
+def test_a_disconnect_is_read_by_its_words_and_then_by_its_reason(reason: int, text: str | None, cause: Cause) -> None:
+    assert diagnose(left_with(reason, text)).cause is cause
+
+
+def test_a_kexinit_that_takes_seconds_is_slow_and_entropy_may_be_the_reason() -> None:
+    late = tuple(shake(n, "S", banner=0.01, kexinit=3.2) for n in range(5))
+    report = run("S", by="9.2")._replace(handshakes=late)
+    diagnosis = diagnose(report)
+    assert (diagnosis.cause, diagnosis.alternatives[0][:28]) == (Cause.SLOW, "the server waits for entropy")
+    assert diagnosis.evidence == ("the server's KEXINIT took 3.200 s in the median after our identification",)
 
 
 def test_one_dead_family_is_named() -> None:

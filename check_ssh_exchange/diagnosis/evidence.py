@@ -55,6 +55,8 @@ def _words(facts: Facts) -> list[str]:
         f'the server said "{text}"' + (f" {times} times" if times > 1 else "")
         for text, times in facts.texts.most_common(3)
     ]
+    if facts.saying is not None:
+        found.append(f"these are the words of {facts.saying.speaker}")
     return found + list(dict.fromkeys(h.detail for h in facts.failed if h.detail))[:3]
 
 

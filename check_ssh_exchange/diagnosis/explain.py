@@ -126,6 +126,12 @@ def _explain_served(report: Report, slow_after: float) -> Diagnosis | None:
             *(f"alone it took {took:.3f} s" for took in alone[:1]),
         ]
         return _about_served(report, Cause.SLOW, Confidence.CERTAIN, *found)
+    kexinits = report.durations("kexinit")
+    middle = quantile(kexinits, 0.5) if kexinits else 0.0
+    if middle > SLOW_AFTER:
+        found = [f"the server's KEXINIT took {middle:.3f} s in the median after our identification"]
+        slow = _about_served(report, Cause.SLOW, Confidence.CERTAIN, *found)
+        return slow._replace(alternatives=("the server waits for entropy, as devices and virtual machines do",))
     return None
 
 

@@ -9,6 +9,7 @@ from ..text import join
 from . import maxstartups
 from .cause import Cause
 from .maxstartups import Estimate, MaxStartups
+from .sayings import Saying, saying_in
 from .software import Software, software_of
 
 # What answers in place of a process that never got to speak comes faster than this; a child that starts and dies does
@@ -161,6 +162,11 @@ class Facts:
     def texts(self) -> Counter[str]:
         """What the server said in failed handshakes, counted."""
         return Counter(h.text for h in self.handshakes if h.text and h.ending is not Ending.COMPLETED)
+
+    @cached_property
+    def saying(self) -> Saying | None:
+        """The known saying among the server's texts."""
+        return saying_in(self.texts)
 
     def says(self, text: str) -> bool:
         """Return whether one of the server's texts holds `text`."""

@@ -49,6 +49,11 @@ def has(reason: Reason) -> Predicate:
     return lambda facts: any(h.reason is reason for h in facts.failed)
 
 
+def disconnects_with(*reasons: int) -> Predicate:
+    """Return whether the server has sent SSH_MSG_DISCONNECT with one of these reasons (RFC 4253 11.1)."""
+    return lambda facts: any(h.disconnect in reasons for h in facts.failed)
+
+
 def matches(pattern: str) -> Predicate:
     """Return whether one of the server's texts begins like this."""
     return lambda facts: any(re.match(pattern, text) for text in facts.texts)

@@ -19,6 +19,7 @@ from .predicates import (
     all_are,
     answers_a_client_with,
     breaks_on_own_concurrency,
+    disconnects_with,
     has,
     is_broken_by_concurrency,
     is_count_per_time,
@@ -31,6 +32,7 @@ from .predicates import (
     is_tarpit,
     matches,
 )
+from .sayings import SAYINGS, Saying
 
 CERTAIN, LIKELY, POSSIBLE = Confidence.CERTAIN, Confidence.LIKELY, Confidence.POSSIBLE
 
@@ -54,6 +56,20 @@ _BY_CHANCE = "MaxStartups, when the second source was served by chance"
 _SHARED_BLOCK = "PerSourceMaxStartups, when PerSourceNetBlockSize takes both our addresses for one source"
 
 
+def _says(saying: Saying) -> Predicate:
+    return lambda facts: facts.saying is saying
+
+
+# RFC 4253 11.1; the words of a DISCONNECT come first.
+_BY_REASON: tuple[Rule, ...] = (
+    Rule(Cause.ACCESS_DENIED, CERTAIN, disconnects_with(1)),
+    Rule(Cause.INCOMPATIBLE, LIKELY, disconnects_with(3, 8), ("a server that dislikes what this check offers",)),
+    Rule(Cause.SERVER_FAULT, LIKELY, disconnects_with(7)),
+    Rule(Cause.MAXSTARTUPS, LIKELY, disconnects_with(12), ("a limit on connections per source address",)),
+    Rule(Cause.INCOMPATIBLE, POSSIBLE, disconnects_with(2), ("a fault of the server",)),
+    Rule(Cause.UNEXPLAINED, POSSIBLE, has(Reason.DISCONNECT)),
+)
+
 WORDS: tuple[Rule, ...] = (
     Rule(
         Cause.HOST_KEY,
@@ -71,7 +87,19 @@ WORDS: tuple[Rule, ...] = (
     ),
     Rule(Cause.PROXY, LIKELY, matches(TLS), ("a service of its own that speaks TLS",)),
     Rule(Cause.PROXY, CERTAIN, lambda facts: facts.says(FOREIGN_LINE)),
+    Rule(
+        Cause.PROXY,
+        LIKELY,
+        # ssh(1) reads on for a line that begins with SSH-, and the server thinks that it has sent one.
+        matches(r".*[^/ ].*SSH-(?:2\.0|1\.99)-"),
+        ("a server that sends something before its identification on the same line",),
+    ),
     Rule(Cause.SERVER_FAULT, LIKELY, is_fault_turned_penalty, ("an OpenSSH penalty against our address",)),
+    *(Rule(saying.cause, saying.confidence, _says(saying), saying.alternatives) for saying in SAYINGS),
+    *_BY_REASON,
+)
+
+TARPITS: tuple[Rule, ...] = (
     Rule(Cause.TARPIT, LIKELY, is_tarpit, ("a server that sends a long text before its identification",)),
 )
 
@@ -336,5 +364,5 @@ SILENT: tuple[Rule, ...] = (
     Rule(Cause.INCOMPATIBLE, LIKELY, all_are(Ending.PROTOCOL_ERROR)),
 )
 
-RULES: tuple[Rule, ...] = (*WORDS, *SSHD_TEXTS, *NOT_CONNECTED, *CLOSED_WITHOUT_WORDS, *SILENT)
+RULES: tuple[Rule, ...] = (*WORDS, *SSHD_TEXTS, *TARPITS, *NOT_CONNECTED, *CLOSED_WITHOUT_WORDS, *SILENT)
 NO_RULE = Rule(Cause.UNEXPLAINED, POSSIBLE, lambda _: True)

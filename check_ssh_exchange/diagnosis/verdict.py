@@ -153,8 +153,11 @@ def _words(
     for word in (diagnosis.cause, *present):
         if word in states:
             yield Result(STATE_OF_WORD[states[word]])
-    if diagnosis.cause is Cause.INCOMPATIBLE and report.completed and diagnosis.cause not in states:
-        yield Result(Critical, diagnosis.evidence[0])
+    if report.completed == len(report.handshakes) and diagnosis.cause not in states:
+        if diagnosis.cause is Cause.INCOMPATIBLE:
+            yield Result(Critical, diagnosis.evidence[0])
+        elif diagnosis.cause is Cause.SLOW and diagnosis.alternatives:
+            yield Result(Warn, diagnosis.evidence[0])
     if not excused.issuperset(present):
         if not report.serves_us:
             yield Result(Critical)

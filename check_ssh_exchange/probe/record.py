@@ -52,6 +52,7 @@ def handshake(number: int, connection: Connection, begun: int, *, is_second_sour
         wave=connection.wave,
         is_second_source=is_second_source,
         spoke_first=exchange.speaks_first,
+        disconnect=exchange.disconnect_reason,
         wire=tuple(
             ((at - started) / _SECOND, direction, printable(data, MAX_TRACE))
             for at, direction, data in connection.trace or ()

@@ -53,7 +53,7 @@ def problem(outcome: Outcome) -> str:
 
     facts = Facts(part_of(report, diagnosis.address) if diagnosis.address else report)
     where = f"{diagnosis.address}: " if diagnosis.address else ""
-    phrase = f"{where}{facts.count}: {diagnosis.phrase}{' by our own burst' if diagnosis.self_inflicted else ''}"
+    phrase = f"{where}{facts.count}: {diagnosis.phrase}"
     if facts.texts:
         said = facts.texts.most_common(1)[0][0]
         phrase += f', "{said if len(said) <= MAX_TEXT else said[: MAX_TEXT - 3] + "..."}"'
@@ -61,7 +61,7 @@ def problem(outcome: Outcome) -> str:
         phrase = f"{where}{facts.count}: {facts.failed[0].detail}"
     elif facts.endings <= {Ending.PROTOCOL_ERROR, Ending.NOT_SSH} and facts.failed[0].detail:
         phrase += f", {facts.failed[0].detail}"
-    return phrase
+    return f"{phrase}, by our own burst alone" if diagnosis.self_inflicted else phrase
 
 
 def _served(report: Report) -> str:

@@ -7,6 +7,7 @@ socket that is closed with unread data). `speaks_first` is for the one question 
 Times are whole nanoseconds on any one clock. They are handed in, so a test needs neither a socket nor a wait.
 """
 
+import re
 from enum import Enum, auto
 
 from .. import __version__
@@ -126,6 +127,7 @@ class Exchange:
         "banner_at",
         "connected_at",
         "detail",
+        "disconnect_reason",
         "ended_at",
         "ending",
         "identification",
@@ -147,6 +149,7 @@ class Exchange:
         self.kexinit: kexinit.KexInit | None = None
         self.detail = ""
         self.reason: Reason | None = None
+        self.disconnect_reason: int | None = None
         self.outgoing = b""
         self.connected_at: int | None = None
         self.banner_at: int | None = None
@@ -273,6 +276,9 @@ class Exchange:
                 taken = take_packet(self._packets)
             except Malformed:
                 if not _is_text(self._packets) or len(self._packets) > MAX_TEXT:
+                    # Perhaps a refusal in the packets of version 1, whose words stand in clear.
+                    if readable := re.search(_READABLE, self._packets[:MAX_TEXT]):
+                        self._keep(readable[0])
                     raise
                 # OpenSSH answers a client line that it dislikes in plain text and closes ("Invalid SSH identification
                 # string."), and does so to somebody else's line too: a load balancer's PROXY header.
@@ -285,16 +291,27 @@ class Exchange:
             self._packets = rest
             self._message(payload, at)
 
+    def _is_disconnect_next(self) -> bool:
+        try:
+            taken = take_packet(self._packets)
+        except Malformed:
+            return False
+        return taken is not None and taken[0][:1] == bytes((Message.DISCONNECT,))
+
     def _message(self, payload: bytes, at: int) -> None:
         number = payload[0]
         if number == Message.DISCONNECT:
             reason, description = parse_disconnect(payload)
+            self.disconnect_reason = reason
             self._keep(description)
             self.on(Input.DISCONNECT, at, f"disconnect reason {reason}", Reason.DISCONNECT)
         elif number == Message.KEXINIT and self.state is State.AWAITING_KEXINIT:
             self.kexinit = kexinit.parse(payload)
             self.kexinit_at = at
-            self.on(Input.KEXINIT, at)
+            if self._goal is _KEXINIT and self._is_disconnect_next():
+                self.state = State.AWAITING_NEWKEYS  # it refuses us in the same breath, so nobody gets in
+            else:
+                self.on(Input.KEXINIT, at)
         elif number == Message.NEWKEYS and self.state is State.AWAITING_NEWKEYS:
             self.newkeys_at = at
             self.on(Input.NEWKEYS, at)
@@ -305,6 +322,9 @@ class Exchange:
 
 
 _TOLERATED = frozenset({Message.IGNORE, Message.UNIMPLEMENTED, Message.DEBUG, Message.EXT_INFO})
+
+
+_READABLE = rb"[ -~]{8,}"  # compiled where it is needed, which is hardly ever
 
 
 def _is_text(data: bytes) -> bool:
