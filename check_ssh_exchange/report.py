@@ -147,8 +147,8 @@ class Report(NamedTuple):
 
     `asked` counts the handshakes asked for, further tests not included. `at` is when the report was made (seconds since
     the epoch), `resolve` what name resolution took and `took` the run after it (seconds). `control` is whether the
-    control port answered, None where it was not tried. A report without handshakes, fault and shortfalls is of
-    a run that was not begun.
+    control port answered, None where it was not tried. `speaks_first`: the server waits for its client's line, and this
+    run spoke first. A report without handshakes, fault and shortfalls is of a run that was not begun.
     """
 
     host: str
@@ -168,6 +168,7 @@ class Report(NamedTuple):
     shortfalls: tuple[Shortfall, ...] = ()
     control: bool | None = None
     host_key: str | None = None
+    speaks_first: bool = False
 
     @property
     def counts(self) -> dict[Ending, int]:

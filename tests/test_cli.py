@@ -21,7 +21,7 @@ NOTICE: Script = [send(b"Exceeded MaxStartups\r\n"), FIN]
 KEYS = {
     "": "schema target state summary server handshakes counts early_close_ratio latency diagnosis perfdata",
     "target": "host address port family source",
-    "server": "identification protocol software comments",
+    "server": "identification protocol software comments speaks_first",
     "diagnosis": "cause confidence self_inflicted evidence alternatives remedies runbook",
 }
 HANDSHAKE = "index role family address source source_port ending text detail connect banner kexinit ended"
@@ -82,7 +82,7 @@ def test_the_document_of_a_healthy_run_tells_each_handshake() -> None:
     assert found["target"] == {"host": "127.0.0.1", "address": "127.0.0.1", "port": server.port, "family": "ipv4",
                                "source": "127.0.0.1"}  # fmt: skip
     assert found["server"] == {"identification": "SSH-2.0-FakeSSH_1.0 for tests", "protocol": "2.0",
-                               "software": "FakeSSH_1.0", "comments": "for tests"}  # fmt: skip
+                               "software": "FakeSSH_1.0", "comments": "for tests", "speaks_first": False}  # fmt: skip
     assert [h["index"] for h in found["handshakes"]] == list(range(5))
     assert [h["role"] for h in found["handshakes"]] == ["baseline", *["burst"] * 4]
     assert {h["ending"] for h in found["handshakes"]} == {"completed"}

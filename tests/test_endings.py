@@ -284,6 +284,7 @@ def test_an_identification_is_escaped_wherever_it_is_shown() -> None:
         "protocol": "2.0",
         "software": r"caf\xc3\xa9\x7cx",
         "comments": r"early\x7cclose=0",
+        "speaks_first": False,
     }
 
 

@@ -106,7 +106,7 @@ def followups(report: Report, plan: Plan) -> tuple[Followup, ...]:
         wanted += [Followup.ALONE] if has_spare else []
         if _calls_for_second_burst(report) and _fits(report, [*wanted, Followup.SECOND_BURST], most):
             wanted += [Followup.SECOND_BURST]
-    elif endings == {Ending.BANNER_TIMEOUT} and not any(handshake.text for handshake in report.handshakes):
+    elif endings == {Ending.BANNER_TIMEOUT} and not any(h.text or h.spoke_first for h in report.handshakes):
         wanted += [Followup.SPEAK_FIRST] if has_spare else []
     elif endings <= NOT_ACCEPTED and Ending.CONNECT_TIMEOUT in endings:
         wanted += [Followup.CONTROL_PORT] if plan.control_port is not None else []

@@ -37,8 +37,9 @@ def diagnose(report: Report, setting: "MaxStartups | None" = None, slow_after: f
     if not served:
         return Diagnosis(Cause.UNEXPLAINED, Confidence.POSSIBLE, (printable(fault.sentence),) if fault else ())
     confidence = Confidence.CERTAIN if fault is None else Confidence.POSSIBLE
+    waits = ("the server waits for its client's line, so this run spoke first",) if report.speaks_first else ()
     return _explain_served(report, slow_after) or Diagnosis(
-        Cause.HEALTHY, confidence, (f"{served} of {served} handshakes completed",)
+        Cause.HEALTHY, confidence, (f"{served} of {served} handshakes completed", *waits)
     )
 
 

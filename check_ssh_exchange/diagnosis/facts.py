@@ -39,7 +39,7 @@ class Facts:
     @cached_property
     def ours(self) -> tuple[Handshake, ...]:
         """Those from our first source that read before they wrote: what was asked for, and the recheck."""
-        return tuple(h for h in self.handshakes if not h.is_second_source and not h.spoke_first)
+        return tuple(h for h in self.handshakes if not h.is_second_source and not self._is_question(h))
 
     @cached_property
     def baseline(self) -> Handshake | None:
@@ -69,7 +69,10 @@ class Facts:
     @cached_property
     def speaking_first(self) -> Handshake | None:
         """The handshake in which we spoke first, to make a silent service answer."""
-        return next((h for h in self.handshakes if h.spoke_first), None)
+        return next((h for h in self.handshakes if self._is_question(h)), None)
+
+    def _is_question(self, handshake: Handshake) -> bool:
+        return handshake.spoke_first and not self.report.speaks_first
 
     # --- what happened to them
 

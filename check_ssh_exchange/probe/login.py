@@ -292,7 +292,7 @@ class LoginConnection(Connection):
         self._flush()
 
     def _flush(self) -> None:
-        if self._unsent_packets and self.exchange.identification is not None:
+        if self._unsent_packets and (self.exchange.speaks_first or self.exchange.identification is not None):
             if self.exchange.sent_at is None:
                 self.exchange.sent_at = time.monotonic_ns()
             data, self._unsent_packets = b"".join(self._unsent_packets), []

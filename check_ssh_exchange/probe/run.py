@@ -56,6 +56,8 @@ class Run:
         self._waves = Waves()
         self._followups: list[Followup] = []
         self._port_check: PortCheck | None = None
+        self._question: Connection | None = None  # the baseline that speaks first
+        self._speaks_first = False
         self._stage: Callable[[], None] = self._after_baseline
         self._is_pausing = False
         self._shortfalls: list[Shortfall] = []
@@ -74,8 +76,44 @@ class Run:
         self._wait_patiently()
 
     def _wait_patiently(self) -> None:
-        baseline = self._opened[-1] if self._opened else None
-        self._engine.call_at(time.monotonic_ns() + self._schedule.patience, lambda: self._lose_patience(baseline))
+        baseline, now = self._opened[-1] if self._opened else None, time.monotonic_ns()
+        if baseline is None or len(self._addresses) > 1:
+            self._engine.call_at(now + self._schedule.patience, lambda: self._lose_patience(baseline))
+        else:
+            self._engine.call_at(now + self._schedule.silence, lambda: self._ask_first(baseline, now))
+
+    def _ask_first(self, baseline: Connection, begun: int) -> None:
+        """Speak first in another baseline where this one is connected and silent: some servers wait for clients."""
+        if self.is_done or baseline not in self._awaited:
+            return
+        self._engine.call_at(begun + self._schedule.patience, lambda: self._lose_patience(baseline))
+        exchange = baseline.exchange
+        is_silent = exchange.connected_at is not None and exchange.identification is None and not exchange.text
+        # One handshake more than planned; a budget that has room for twice as many has room for it.
+        if is_silent and self._may_go_beside and self._policy.refusal(None, self._shared + 1) is None:
+            exchange = Exchange(self._plan.depth, speaks_first=True)
+            question = self._connect(baseline.address, exchange, Role.RECHECK, self._answered, self._source)
+            self._question = question
+            try:
+                self._open(question, self._schedule.burst_end)
+            except ProbeError as error:
+                self._finish(error.fault)
+
+    def _answered(self, question: Connection) -> None:
+        """The baseline that spoke first has ended. Where it was served while the silent one waits, all speak first."""
+        silent = next((c for c in self._opened if c.role is Role.BASELINE and not c.is_ended), None)
+        if question.exchange.ending is Ending.COMPLETED and silent is not None and self._stage == self._after_baseline:
+            self._speaks_first = True
+            question.role = Role.BASELINE
+            self._forget(silent)
+        self._ended(question)
+
+    def _forget(self, connection: Connection) -> None:
+        """Close a connection that the run has no use for, and leave it out of the report."""
+        self._engine.close(connection)
+        self._opened.remove(connection)
+        self._awaited.discard(connection)
+        self._late.discard(connection)
 
     @property
     def _source(self) -> str:
@@ -93,7 +131,8 @@ class Run:
         return at_once <= MOST_BESIDE_UNKNOWN and self._policy.refusal(None, self._shared) is None
 
     def _measured(self, address: Address, role: Role, source: str | None = None) -> Connection:
-        return self._connect(address, Exchange(self._plan.depth), role, self._ended, source or self._source)
+        exchange = Exchange(self._plan.depth, speaks_first=self._speaks_first)
+        return self._connect(address, exchange, role, self._ended, source or self._source)
 
     def _open(self, connection: Connection, deadline: int) -> None:
         if self._plan.trace:
@@ -121,6 +160,9 @@ class Run:
             return
         self._awaited.discard(connection)
         self._late.discard(connection)
+        question = self._question
+        if question is not None and connection.role is Role.BASELINE and not question.is_ended:
+            self._forget(question)  # the server has spoken by itself
         if connection.fault is not None:
             self._finish(connection.fault.fault)
             return
@@ -142,7 +184,10 @@ class Run:
     def _lose_patience(self, baseline: Connection | None) -> None:
         if self.is_done or self._stage != self._after_baseline or not self._awaited:
             return
-        if baseline is None or baseline is not self._opened[-1]:  # another address has its turn, and its own timer
+        if baseline is None or baseline not in (
+            self._opened[-1],
+            *self._opened[-2:-1][: self._question is not None],
+        ):  # another address has its turn, and its own timer
             return
         if self._spare and baseline.exchange.connected_at is None:
             baseline.expire()
@@ -355,6 +400,7 @@ class Run:
             at=time.time(),
             fault=self.fault,
             shortfalls=tuple(self._shortfalls),
+            speaks_first=self._speaks_first,
             host_key=next((c.host_key for c in self._opened if c.host_key), None),
             control=self._port_check.has_answer if self._port_check and self._port_check.is_ended else None,
         )

@@ -11,6 +11,9 @@ PAUSE = 0.25
 # Of the whole time: when the baseline is silent for this share, the burst begins beside it. A server that answers each
 # connection after five seconds (hosts.deny) is then seen to do so in all of them within the default ten.
 PATIENCE = 0.25
+# Of the whole time, and at most so many seconds: when the baseline is silent for this long, another one speaks first.
+QUESTION = 0.1
+MOST_QUESTION = 1.0
 # Of the whole time: kept back for the further tests that the burst may call for.
 RESERVE = 0.15
 
@@ -18,13 +21,14 @@ RESERVE = 0.15
 class Schedule:
     """The times of one run. `tries` is how many addresses the baseline may have to try, one after another."""
 
-    __slots__ = ("begun", "burst_end", "end", "patience")
+    __slots__ = ("begun", "burst_end", "end", "patience", "silence")
 
     def __init__(self, begun: int, seconds: float, tries: int) -> None:
         whole = int(seconds * SECOND)
         self.begun = begun
         self.end = begun + whole
         self.burst_end = self.end - int(whole * RESERVE)
+        self.silence = int(min(whole * QUESTION, MOST_QUESTION * SECOND))
         self.patience = int(whole * min(PATIENCE, 1 / (tries + 1)))
 
     def baseline_deadline(self, now: int, *, is_alone: bool) -> int:

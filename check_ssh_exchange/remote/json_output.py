@@ -30,7 +30,7 @@ def document(outcome: Outcome) -> Mapping[str, object]:
         },
         "state": str(outcome.verdict.state),
         "summary": summary(outcome),
-        "server": _server(server) if server else None,
+        "server": _server(server, report) if server else None,
         "handshakes": [_handshake(handshake) for handshake in report.handshakes],
         "counts": {str(ending): count for ending, count in report.counts.items()},
         "early_close_ratio": None if ratio is None else round(ratio, 6),
@@ -80,5 +80,6 @@ def _latency(report: Report) -> dict[str, dict[str, float]]:
     return latency
 
 
-def _server(server: Server) -> dict[str, object]:
-    return {name: getattr(server, name) for name in ("identification", "protocol", "software", "comments")}
+def _server(server: Server, report: Report) -> dict[str, object]:
+    parts = {name: getattr(server, name) for name in ("identification", "protocol", "software", "comments")}
+    return {**parts, "speaks_first": report.speaks_first}

@@ -2,7 +2,7 @@
 
 The client speaks second: it stays silent until the server's identification has come. Were it to speak first, its
 unread line would turn the server's FIN into a RST at random and could take the server's words with it (Linux resets a
-socket that is closed with unread data). `speaks_first` is for the one question put to a service that has been silent.
+socket that is closed with unread data). `speaks_first` is for a server that waits for its client, as some frontends do.
 
 Times are whole nanoseconds on any one clock. They are handed in, so a test needs neither a socket nor a wait.
 """
@@ -188,7 +188,7 @@ class Exchange:
         """The connection was established at `at`."""
         self.connected_at = at
         self.state = _AWAITING_IDENTIFICATION
-        if self.speaks_first:
+        if self.speaks_first and self._goal in (_IDENTIFICATION, _KEXINIT):  # deeper, asyncssh says it
             self.outgoing = CLIENT_IDENTIFICATION
 
     def receive(self, data: bytes, at: int) -> None:
@@ -261,7 +261,8 @@ class Exchange:
         self.identification = found
         self.banner_at = at
         if self._goal is _KEXINIT:
-            self.outgoing = CLIENT_IDENTIFICATION + packet(kexinit.build())
+            offer = packet(kexinit.build())
+            self.outgoing = offer if self.speaks_first else CLIENT_IDENTIFICATION + offer
         elif self._goal is _IDENTIFICATION and not self.speaks_first:
             self.outgoing = CLIENT_IDENTIFICATION
         self.on(_IDENTIFICATION, at)
