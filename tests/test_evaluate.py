@@ -9,7 +9,7 @@ from check_ssh_exchange.ending import Depth
 from check_ssh_exchange.plan import Plan
 from check_ssh_exchange.remote.options import parse
 from check_ssh_exchange.remote.status_line import line
-from check_ssh_exchange.report import Report, Shortfall, ShortfallKind
+from check_ssh_exchange.report import Report, Server, Shortfall, ShortfallKind
 from tests.runs import EXCEEDED, run
 
 NOON = 1_700_000_000.0
@@ -129,3 +129,53 @@ def test_a_run_without_an_ended_handshake_is_not_taken_for_one_that_waits(histor
         outcome = evaluated(report, history)
         assert (outcome.diagnosis.cause, str(outcome.verdict.state)) == (Cause.UNEXPLAINED, "unknown")
     assert evaluated(late, History(wait_until=NOON + 30, wait=40)).diagnosis.cause is Cause.UNEXPLAINED
+
+
+def named(software: str, at: float = NOON) -> Report:
+    return run("SSSSS", by="9.2", at=at)._replace(server=Server(f"SSH-2.0-{software}", "2.0", software, ""))
+
+
+def notes_of(*names: str) -> list[tuple[str, ...]]:
+    """The notes of runs one after another, against a server that names itself so."""
+    history, notes = History(), []
+    for number, name in enumerate(names):
+        outcome = evaluated(named(name, NOON + 60 * number), history)
+        history = outcome.history
+        notes.append(outcome.notes)
+    return notes
+
+
+def test_a_new_identification_is_told_and_one_that_always_changes_once() -> None:
+    changed = "the server was 'SSH-2.0-a' before, now 'SSH-2.0-b'"
+    always = "the server names itself differently each time"
+    assert notes_of("a", "a", "b", "b", "b") == [(), (), (changed,), (), ()]
+    assert notes_of("a", "b", "c", "d", "e") == [(), (changed,), (always,), (), ()]
+
+
+def test_a_server_with_another_name_in_each_handshake_is_not_told_at_all() -> None:
+    def at_random(start: int) -> Report:
+        report = named(f"x{start}", NOON + start)
+        shakes = tuple(h._replace(identification=f"SSH-2.0-x{start + n}") for n, h in enumerate(report.handshakes))
+        return report._replace(handshakes=shakes)
+
+    history = History()
+    for start in range(0, 50, 10):
+        outcome = evaluated(at_random(start), history)
+        history = outcome.history
+        assert outcome.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "state"),
+    [
+        ("OpenSSH_*", "ok"),
+        ("OpenSSH_9.?p1", "ok"),
+        ("*", "ok"),
+        ("OpenSSH_9.2p1", "ok"),
+        ("OpenSSH_8*", "critical"),
+        ("OpenSSH_9.2p", "critical"),
+        ("[O]penSSH_9.2p1", "critical"),
+    ],
+)
+def test_an_accepted_version_may_have_wildcards(pattern: str, state: str) -> None:
+    assert str(evaluated(SERVED, History(), "-r", pattern).verdict.state) == state

@@ -12,9 +12,10 @@ import pytest
 from check_ssh_exchange.diagnosis.cause import Cause, Confidence
 from check_ssh_exchange.diagnosis.explain import diagnose
 from check_ssh_exchange.diagnosis.facts import Facts
+from check_ssh_exchange.diagnosis.remedies import WINDOWS, remedies_for
 from check_ssh_exchange.diagnosis.rules import RULES
 from check_ssh_exchange.ending import Ending, Reason
-from check_ssh_exchange.report import Report
+from check_ssh_exchange.report import Report, Server
 from tests.runs import EXCEEDED, LETTERS, NOT_ALLOWED, OURS, ROUTER, SERVERS, TARGET, run, shake
 
 CERTAIN, LIKELY, POSSIBLE = Confidence.CERTAIN, Confidence.LIKELY, Confidence.POSSIBLE
@@ -285,6 +286,31 @@ def test_a_kexinit_that_takes_seconds_is_slow_and_entropy_may_be_the_reason() ->
     diagnosis = diagnose(report)
     assert (diagnosis.cause, diagnosis.alternatives[0][:28]) == (Cause.SLOW, "the server waits for entropy")
     assert diagnosis.evidence == ("the server's KEXINIT took 3.200 s in the median after our identification",)
+
+
+# --- advice for the system that answered
+
+
+def advice(software: str, cause: Cause) -> list[str]:
+    server = Server(f"SSH-2.0-{software}", "2.0", software, "")
+    return [str(remedy) for remedy in remedies_for(cause, run("SSStt")._replace(server=server))]
+
+
+@pytest.mark.parametrize("cause", [cause for cause in Cause if cause is not Cause.HEALTHY])
+@pytest.mark.parametrize("software", ["OpenSSH_for_Windows_9.5", "Cisco-1.25", "ROSSSH", "mpSSH_0.2.1", "HUAWEI-1.5"])
+def test_a_system_without_sshd_tools_is_not_told_to_use_them(software: str, cause: Cause) -> None:
+    unix = ("journalctl", "systemctl", "pgrep", "/etc/", "ss -", "/proc/", "fail2ban", "nft ", "ps -C", "vmstat")
+    if cause in WINDOWS:
+        lines = advice(software, cause)
+        assert lines
+        assert [line for line in lines if any(tool in line for tool in unix)] == []
+        assert not any("{" in line or "|" in line for line in lines)  # a "|" would begin perfdata
+
+
+def test_a_unix_server_keeps_its_advice() -> None:
+    assert advice("OpenSSH_9.2p1", Cause.SERVER_FAULT)[0].startswith("on the server: journalctl")
+    assert advice("OpenSSH_for_Windows_9.5", Cause.SERVER_FAULT)[0].startswith("on the server: Get-WinEvent")
+    assert advice("Cisco-1.25", Cause.RATE_LIMIT)[0].startswith("on the device: ")
 
 
 def test_one_dead_family_is_named() -> None:

@@ -20,6 +20,8 @@ MAX_RUNS = 5000  # read from a state file: an older release kept each run
 # OpenSSH 9.8 and later shut an address out for at least min (15 s) and at most max (600 s); a refused connection adds
 # nothing (srclimit.c). So we wait a little longer than the least, and twice as long after each try that was in vain.
 FIRST_WAIT = 20.0
+# Changes of the identification in a row after which it is known to change always.
+STEADY = 2
 LONGEST_WAIT = 600.0
 
 
@@ -59,6 +61,7 @@ class History(NamedTuple):
     host_key: str = ""
     wait_until: float = 0.0
     wait: float = 0.0
+    renamed: int = 0  # how many runs in a row saw another identification than the one before
 
     @classmethod
     def of_document(cls, document: "Mapping[str, object]") -> "History":
@@ -102,7 +105,10 @@ def remember(history: History, report: Report, diagnosis: Diagnosis, now: float,
             runs.append(Past(now, accepted, report.early_closes, tuple(closes)))
     history = history._replace(runs=tuple(runs))
     if report.server is not None:
-        history = history._replace(identification=report.server.identification)
+        new = report.server.identification
+        changed = history.renamed + 1 if history.identification not in ("", new) else 0
+        renamed = STEADY if _names_itself_at_random(report) else min(changed, STEADY)
+        history = history._replace(identification=new, renamed=renamed)
     if report.host_key is not None:
         history = history._replace(host_key=report.host_key)
     if report.serves_us:
@@ -173,9 +179,18 @@ def with_window(
 def changes(history: History, report: Report) -> Iterable[str]:
     """Yield what is new about the server since the last run that saw it."""
     if report.server is not None and history.identification not in ("", report.server.identification):
-        yield f"the server was {history.identification!r} before, now {report.server.identification!r}"
+        if not history.renamed and not _names_itself_at_random(report):
+            yield f"the server was {history.identification!r} before, now {report.server.identification!r}"
+        elif history.renamed < STEADY and not _names_itself_at_random(report):
+            yield "the server names itself differently each time"
     if report.host_key is not None and history.host_key not in ("", report.host_key):
         yield f"the host key was {history.host_key} before, now {report.host_key}"
+
+
+def _names_itself_at_random(report: Report) -> bool:
+    """Return whether the handshakes of one run at one address saw several identifications (FortiGate, tinyssh)."""
+    seen = {(h.address, h.identification) for h in report.handshakes if h.identification}
+    return len(seen) > len({address for address, _ in seen})
 
 
 def _history(document: "Mapping[str, object]") -> History:
@@ -191,6 +206,7 @@ def _history(document: "Mapping[str, object]") -> History:
         host_key=_text(document["host_key"]),
         wait_until=_number(document["wait_until"]),
         wait=_number(document["wait"]),
+        renamed=int(_number(document.get("renamed", 0))),
     )
 
 

@@ -1,10 +1,12 @@
 """What to run or set, by cause, and where: each is a command or a setting with its reason."""
 
+from collections.abc import Iterator
 from enum import StrEnum
 
 from ..report import Report
 from ..values import NamedTuple
 from .cause import Cause
+from .software import System, system_of
 
 
 class Where(StrEnum):
@@ -104,6 +106,59 @@ REMEDIES: dict[Cause, tuple[str | Remedy, ...]] = {
 }
 
 
+_EVENTS = "Get-WinEvent -LogName OpenSSH/Operational -MaxEvents 50"
+_PORT = "Get-NetTCPConnection -LocalPort {port}   # who listens, who is connected"
+_RULES = "Get-NetFirewallRule -DisplayName *ssh*; Get-NetFirewallRule -Action Block -Enabled True"
+_SSHD = r"& $env:WINDIR\System32\OpenSSH\sshd.exe -T   # from an administrator's PowerShell"
+_CONFIG = r"$env:ProgramData\ssh\sshd_config"
+
+# For PowerShell, where the server is OpenSSH for Windows.
+WINDOWS: dict[Cause, tuple[str, ...]] = {
+    Cause.MAXSTARTUPS: (_SSHD, _PORT, f"{_CONFIG}: raise MaxStartups, lower LoginGraceTime; Restart-Service sshd"),
+    Cause.PER_SOURCE_LIMIT: (_SSHD, _RULES),
+    Cause.PENALTY: (_EVENTS, _SSHD, f"{_CONFIG}: PerSourcePenaltyExemptList {{source}}; Restart-Service sshd"),
+    Cause.RATE_LIMIT: (_RULES,),
+    Cause.BANNED: (_RULES, _EVENTS),
+    Cause.FILTERED: (_PORT, _RULES),
+    Cause.NOT_LISTENING: ("Get-Service sshd, ssh-agent", _PORT, _EVENTS),
+    Cause.ACCESS_DENIED: (_RULES, _EVENTS),
+    Cause.SERVER_FAULT: (
+        _EVENTS,
+        r"icacls $env:ProgramData\ssh\ssh_host_*_key   # only SYSTEM and Administrators may have access",
+        r"& $env:WINDIR\System32\OpenSSH\sshd.exe -t   # does it load its configuration and host keys?",
+        "Restart-Service sshd",
+    ),
+    Cause.STALLED: ("(Get-Process sshd).Threads   # do they wait, and for what?", _PORT, "Restart-Service sshd"),
+    Cause.SLOW: ("Get-Counter '\\Processor(_Total)\\% Processor Time', '\\Memory\\Available MBytes'", _EVENTS),
+    Cause.INCOMPATIBLE: (_SSHD,),
+    Cause.HOST_KEY: (r"ssh-keygen -lf $env:ProgramData\ssh\ssh_host_ed25519_key.pub   # from its console",),
+    Cause.UNEXPLAINED: (_EVENTS, "Get-Service sshd"),
+}
+_DEVICE = (
+    "its log, and its limits of SSH sessions, logins and connections a second (the vendor's manual)",
+    "its access lists and its blocking of addresses after failed logins: is {source} in them?",
+)
+# An appliance that blocks an address does so for minutes, and every further try may prolong it.
+_BLOCKED = Remedy(
+    Where.MONITOR, "probe it less often and with fewer handshakes: --handshakes 2, a longer check_interval"
+)
+
+
+def _lines(cause: Cause, report: Report) -> Iterator[Remedy]:
+    """Yield the remedies for the kind of machine that has answered."""
+    system = system_of(report.server)
+    lines = [line if isinstance(line, Remedy) else Remedy(Where.SERVER, line) for line in REMEDIES.get(cause, ())]
+    if system is System.UNIX or cause not in WINDOWS:
+        yield from lines
+        return
+    if system is System.WINDOWS:
+        yield from (Remedy(Where.SERVER, line) for line in WINDOWS[cause])
+    else:
+        yield from (Remedy(Where.DEVICE, line) for line in _DEVICE)
+        yield _BLOCKED
+    yield from (line for line in lines if line.where is not Where.SERVER)
+
+
 def remedies_for(cause: Cause, report: Report, at_once: int | None = None) -> tuple[Remedy, ...]:
     """Return the remedies for a cause with the run's own port and addresses filled in.
 
@@ -115,8 +170,7 @@ def remedies_for(cause: Cause, report: Report, at_once: int | None = None) -> tu
         "address": report.address or report.host,
         "entry": report.host if report.port == SSH_PORT else f"'[{report.host}]:{report.port}'",
     }
-    remedies = (line if isinstance(line, Remedy) else Remedy(Where.SERVER, line) for line in REMEDIES.get(cause, ()))
-    found = tuple(Remedy(where, command.format(**names)) for where, command in remedies)
+    found = tuple(Remedy(where, command.format(**names)) for where, command in _lines(cause, report))
     if at_once is None:
         return found
     return (Remedy(Where.MONITOR, f"no more than {max(1, at_once)} at once: --concurrency {max(1, at_once)}"), *found)

@@ -1,4 +1,6 @@
-"""Which server software an identification names, as far as limits depend on it."""
+"""Which server software and which kind of machine an identification names, as far as limits and advice depend on it."""
+
+from enum import StrEnum
 
 from ..report import Server
 from ..values import NamedTuple
@@ -18,6 +20,29 @@ _PREFIXES = {
     "tinyssh": "tinyssh",
     "AsyncSSH_": "asyncssh",
 }
+
+
+class System(StrEnum):
+    """What kind of machine a server runs on, as far as advice depends on it."""
+
+    UNIX = "unix"
+    WINDOWS = "windows"
+    DEVICE = "device"  # an appliance: no shell of its users', no sshd_config
+
+
+# Identifications of appliances, from their vendors' manuals and public collections of banners.
+_DEVICES = (
+    "ARRIS", "Allegro", "CISCO_WLC", "Cisco-", "Comware-", "Data ONTAP", "FortiSSH", "HUAWEI-", "IPSSH-", "NetScreen",
+    "ROSSSH", "RomSShell_", "SSH-Server-Ugly", "XPSSH", "ZTE_SSH", "Zyxel", "iLO", "lancom", "mpSSH_",
+)  # fmt: skip
+
+
+def system_of(server: Server | None) -> System:
+    """Return the kind of machine that an identification speaks of; UNIX where it does not say."""
+    software = server.software if server is not None else ""
+    if software.startswith("OpenSSH_for_Windows"):
+        return System.WINDOWS
+    return System.DEVICE if software.startswith(_DEVICES) else System.UNIX
 
 
 def software_of(server: Server | None) -> Software | None:

@@ -1,5 +1,6 @@
 """The state that a run leads to, by what the user expects of the server."""
 
+import re
 from collections.abc import Iterator
 
 from ..ending import EARLY_CLOSES, TIMEOUTS, Ending
@@ -184,11 +185,19 @@ def _identity(report: Report, expectations: Expectations) -> Iterator[Result]:
         refusing = f"libssh, libssh2, Go and JSch refuse more than {MOST_FOR_OTHERS}"
         yield Result(Warn, f"the identification has {server.size} bytes; {refusing}")
     versions = expectations.versions
-    if versions and not {server.software, server.version} & set(versions):
+    if versions and not any(_is_like(version, server.software, server.version) for version in versions):
         wanted = " or ".join(f'"{printable(version)}"' for version in versions)
         yield Result(Critical, f'the server is "{server.version}", expected {wanted}')
     if expectations.protocol is not None and server.protocol != expectations.protocol:
         yield Result(Critical, f"the protocol is {server.protocol}, expected {printable(expectations.protocol)}")
+
+
+def _is_like(version: str, *names: str) -> bool:
+    """Return whether a name is as `version` says, `*` and `?` as in a shell."""
+    if not {*version} & {"*", "?"}:
+        return version in names
+    pattern = re.escape(version).replace(r"\*", ".*").replace(r"\?", ".")
+    return any(re.fullmatch(pattern, name) for name in names)
 
 
 def shortfall_note(shortfall: Shortfall, report: Report) -> str:
