@@ -33,9 +33,10 @@ class Plan(NamedTuple):
     """How to probe.
 
     `timeout` is the whole run's deadline in seconds. `concurrency` bounds the handshakes at once after the baseline,
-    None for `at_once`'s default. The first of `sources` is where we probe from, the second tells limits per source
-    apart. `trace` keeps the bytes of each handshake. `control_port` is another TCP port of the host, tried when no SYN
-    is answered.
+    None for `at_once`'s default. `pause` (seconds) between the handshakes of the burst makes them one at a time, None
+    where the server's software decides. The first of `sources` is where we probe from, the second tells limits per
+    source apart. `trace` keeps the bytes of each handshake. `control_port` is another TCP port of the host, tried when
+    no SYN is answered.
     """
 
     handshakes: int = DEFAULT_HANDSHAKES
@@ -49,6 +50,7 @@ class Plan(NamedTuple):
     login: Login = Login()
     trace: bool = False
     control_port: int | None = None
+    pause: float | None = None
 
     @property
     def at_once(self) -> int:
@@ -64,6 +66,8 @@ class Plan(NamedTuple):
                 raise ValueError(f"{what} must be a whole number of at least 1, not {number!r}")
         if not _is_number(self.timeout, (int, float)) or not 0 < self.timeout < float("inf"):
             raise ValueError(f"timeout must be more than 0 seconds, not {self.timeout!r}")
+        if self.pause is not None and (not _is_number(self.pause, (int, float)) or not 0 <= self.pause < float("inf")):
+            raise ValueError(f"pause must be at least 0 seconds, not {self.pause!r}")
         if isinstance(self.sources, str):
             raise ValueError(f"sources must be a tuple of addresses, not {self.sources!r}")
         return self._replace(depth=_member(Depth, self.depth, "depth"), family=_member(Family, self.family, "family"))
@@ -94,11 +98,13 @@ class Policy(NamedTuple):
     """What a run asks before it goes on; both are pure judgements.
 
     `refusal` returns why the plan must not be carried out against a server at this number of addresses, None when it
-    may; `followups` returns the further tests that the burst calls for.
+    may; `followups` returns the further tests that the burst calls for; `pause` returns the seconds between handshakes
+    that a server's known small limit asks for, 0 for none.
     """
 
     refusal: Callable[[Server | None, int], str | None]
     followups: Callable[[Report], tuple[Followup, ...]]
+    pause: Callable[[Server | None], float] = lambda _: 0.0
 
 
 TYPE_CHECKING = False

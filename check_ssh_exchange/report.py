@@ -148,7 +148,8 @@ class Report(NamedTuple):
     `asked` counts the handshakes asked for, further tests not included. `at` is when the report was made (seconds since
     the epoch), `resolve` what name resolution took and `took` the run after it (seconds). `control` is whether the
     control port answered, None where it was not tried. `speaks_first`: the server waits for its client's line, and this
-    run spoke first. A report without handshakes, fault and shortfalls is of a run that was not begun.
+    run spoke first. `pause` is what was left between handshakes (seconds), 0 for a burst at once. A report without
+    handshakes, fault and shortfalls is of a run that was not begun.
     """
 
     host: str
@@ -169,6 +170,7 @@ class Report(NamedTuple):
     control: bool | None = None
     host_key: str | None = None
     speaks_first: bool = False
+    pause: float = 0.0
 
     @property
     def counts(self) -> dict[Ending, int]:

@@ -16,7 +16,7 @@ PLACES = [ROOT / "check_ssh_exchange", ROOT / "exporter"]
 # These are not found by the rules: something else in the code decides for them.
 WITHOUT_RULES = {
     Cause.HEALTHY, Cause.UNEXPLAINED, Cause.NAME_RESOLUTION, Cause.SLOW, Cause.ADDRESS_FAMILY, Cause.INCOMPATIBLE,
-    Cause.PENALTY, Cause.BANNED, Cause.MAXSTARTUPS, Cause.FILTERED,
+    Cause.PENALTY, Cause.BANNED, Cause.MAXSTARTUPS, Cause.FILTERED, Cause.RATE_LIMIT,
 }  # fmt: skip
 
 

@@ -2,19 +2,25 @@
 
 import json
 import struct
+import time
+from collections.abc import Callable
 
 import pytest
 
 from check_ssh_exchange import __version__
+from check_ssh_exchange.diagnosis.cause import Cause
+from check_ssh_exchange.diagnosis.evaluate import evaluate
+from check_ssh_exchange.diagnosis.verdict import Expectations
 from check_ssh_exchange.ending import Depth, Ending
 from check_ssh_exchange.measure import Plan, Target, measure
-from check_ssh_exchange.report import Report, Role
+from check_ssh_exchange.report import Report, Role, ShortfallKind
 from tests.lab.fake_sshd import (
     FIN,
     HEALTHY,
     IDENTIFICATION,
     KEXINIT,
     FakeSshd,
+    Gone,
     Peer,
     Script,
     drip,
@@ -254,3 +260,52 @@ def test_a_handshake_that_failed_after_its_banner_enters_no_latency_figure() -> 
         answer = check(*at(server), "-c", "banner_max=0.4", "-c", "early_close=~:", "-w", "early_close=~:")
     assert " closed_after_banner=4;" in answer.out
     assert answer.code == 0, answer.out
+
+
+# --- a pace
+
+
+def one_a_second(script: Script) -> Callable[[Peer], None]:
+    """A server that serves one connection a second and ends the others at once, as IOS XR does."""
+    last = [0.0]
+
+    def step(peer: Peer) -> None:
+        if time.monotonic() - last[0] < 1.0:
+            FIN(peer)
+            raise Gone
+        last[0] = time.monotonic()
+        for part in script:
+            part(peer)
+
+    return step
+
+
+ROUTER: Script = [send(b"SSH-2.0-Cisco-2.0\r\n"), send(KEXINIT), hear(1)]
+
+
+def test_a_router_with_a_small_limit_is_paced_and_the_run_says_so() -> None:
+    with FakeSshd([one_a_second(ROUTER)]) as server:
+        report = measure(Target(server.address, server.port), Plan(timeout=30.0))
+        outcome = evaluate(report, None, Expectations())
+    assert [str(h.ending) for h in report.handshakes] == ["completed"] * 5
+    assert report.pause > 1
+    assert outcome.notes == ("paced: 1.1 s between handshakes",)
+
+
+def test_another_server_with_that_limit_is_a_rate_limit_of_our_own_making_and_no_alarm() -> None:
+    other: Script = [send(b"SSH-2.0-Device\r\n"), send(KEXINIT), hear(1)]
+    with FakeSshd([one_a_second(other)]) as server:
+        report = measure(Target(server.address, server.port), Plan(timeout=30.0))
+        paced = measure(Target(server.address, server.port), Plan(timeout=30.0, pause=1.2))
+    outcome = evaluate(report, None, Expectations())
+    assert outcome.diagnosis.cause is Cause.RATE_LIMIT
+    assert outcome.diagnosis.self_inflicted
+    assert str(outcome.verdict.state) == "warning"
+    assert "--pause 1" in outcome.diagnosis.remedies[0].command
+    assert paced.completed >= 4  # the first comes soon after the run before
+
+
+def test_a_pause_that_does_not_fit_is_a_shortfall() -> None:
+    with FakeSshd(HEALTHY) as server:
+        report = measure(Target(server.address, server.port), Plan(timeout=3.0, pause=2.0))
+    assert [(one.kind, one.number) for one in report.shortfalls] == [(ShortfallKind.TIME, 3)]

@@ -15,6 +15,10 @@ from .software import Software, software_of
 PENALTY_FREE = 15
 DROPBEAR_AT_ONCE = 5
 
+# Small limits that are built in, by the beginning of the software version: the seconds between handshakes that they ask
+# for. IOS XR: `ssh server rate-limit`, 60 a minute, one each second (Cisco IOS XR System Security Command Reference).
+PACES = {"Cisco-2": 1.1}
+
 # Servers that are known to hold nothing against an address for handshakes alone.
 _WITHOUT_PENALTIES = frozenset({"dropbear", "tinyssh", "asyncssh"})
 
@@ -91,7 +95,13 @@ def policy(plan: Plan, spelling: Spelling = OPTIONS) -> Policy:
         found = refusal(server, plan, addresses)
         return found and found.sentence(spelling)
 
-    return Policy(why_not, lambda report: followups(report, plan))
+    return Policy(why_not, lambda report: followups(report, plan), pace)
+
+
+def pace(server: Server | None) -> float:
+    """Return the seconds between handshakes that a server's known small limit asks for, 0 for none."""
+    software = server.software if server is not None else ""
+    return next((seconds for prefix, seconds in PACES.items() if software.startswith(prefix)), 0.0)
 
 
 def followups(report: Report, plan: Plan) -> tuple[Followup, ...]:

@@ -54,6 +54,8 @@ def evaluate(
         return _held_back(report, history, expectations, say)
     diagnosis = diagnose(report, expectations.max_startups, expectations.slow_after)
     notes = [shortfall_note(shortfall, report) for shortfall in report.shortfalls]
+    if report.pause:
+        notes.append(f"paced: {report.pause:g} s between handshakes")
     window = None
     if history is not None and report.fault is None:
         notes += past.changes(history, report)

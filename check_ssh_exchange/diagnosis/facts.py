@@ -124,6 +124,15 @@ class Facts:
         It fits when as many connections of our burst as MaxStartups' start were open at the first failure; where the
         server's MaxStartups is not known, also when a low limit is far likelier than random drops by others' load.
         """
+        if cause is Cause.RATE_LIMIT:
+            baseline = self.baseline
+            # Unanswered SYNs after the first few may be a ban that has just begun.
+            return (
+                baseline is not None
+                and not _failed(baseline)
+                and self.is_cut_sharp
+                and self.endings <= EARLY_CLOSES | {Ending.REFUSED}
+            )
         if not self.failed or not self.served_alone or self.recheck is None or not any(map(_failed, self.burst)):
             return False
         if cause is not Cause.MAXSTARTUPS:

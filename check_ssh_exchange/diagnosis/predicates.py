@@ -92,7 +92,8 @@ def is_penalty_begun(facts: Facts) -> bool:
 def is_count_per_time(facts: Facts) -> bool:
     """Return whether the first few were served, then none, and one more alone a moment later was not either."""
     recheck = facts.recheck
-    is_still_refused = recheck is not None and recheck.ending in (*NOT_ACCEPTED, Ending.CLOSED)
+    # Whether a refusal is a FIN or a RST says nothing: both are what a process that gives up leaves.
+    is_still_refused = recheck is not None and recheck.ending in (*NOT_ACCEPTED, Ending.CLOSED, Ending.RESET)
     return bool(facts.served_first) and bool(facts.failed) and is_still_refused
 
 

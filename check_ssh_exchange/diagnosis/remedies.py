@@ -173,4 +173,6 @@ def remedies_for(cause: Cause, report: Report, at_once: int | None = None) -> tu
     found = tuple(Remedy(where, command.format(**names)) for where, command in _lines(cause, report))
     if at_once is None:
         return found
+    if cause is Cause.RATE_LIMIT:
+        return (Remedy(Where.MONITOR, "fewer handshakes, or some time between them: -n 2, or --pause 1"), *found)
     return (Remedy(Where.MONITOR, f"no more than {max(1, at_once)} at once: --concurrency {max(1, at_once)}"), *found)

@@ -109,6 +109,8 @@ def _figures(
     }
     for figure in figures(report, startups, window):
         state = expectations.thresholds.state(figure.label, figure.value)
+        if state is Critical and diagnosis.self_inflicted and figure.label not in expectations.explicit:
+            state = Warn  # who comes alone is served
         if state is not Ok and not is_excused.get(figure.label):
             yield Result(state, _violation(figure, state, expectations, report))
 

@@ -58,6 +58,7 @@ class Run:
         self._port_check: PortCheck | None = None
         self._question: Connection | None = None  # the baseline that speaks first
         self._speaks_first = False
+        self._pause = plan.pause or 0.0
         self._stage: Callable[[], None] = self._after_baseline
         self._is_pausing = False
         self._shortfalls: list[Shortfall] = []
@@ -216,7 +217,9 @@ class Run:
             if refusal is not None:
                 self._finish(OverBudget(refusal).fault)
                 return
-        self._waves = Waves(self._addresses, self._plan.handshakes - 1, self._plan.at_once)
+        if self._plan.pause is None and accepted:
+            self._pause = self._policy.pause(record.server_of(accepted[0]))
+        self._waves = Waves(self._addresses, self._plan.handshakes - 1, 1 if self._pause else self._plan.at_once)
         self._stage = self._after_wave
         if self._waves:
             self._pause_then(self._open_wave)
@@ -229,7 +232,7 @@ class Run:
             callback()
             return
         self._is_pausing = True
-        self._engine.call_at(self._schedule.pause_end(time.monotonic_ns()), lambda: self._go_on(callback))
+        self._engine.call_at(self._schedule.pause_end(time.monotonic_ns(), self._pause), lambda: self._go_on(callback))
 
     def _go_on(self, callback: Callable[[], None]) -> None:
         self._is_pausing = False
@@ -362,8 +365,8 @@ class Run:
 
     @property
     def open(self) -> int:
-        """How many handshakes have no ending yet."""
-        return sum(not connection.is_ended for connection in self._opened)
+        """How many of the handshakes asked for have no ending yet."""
+        return sum(not c.is_ended and c is not self._question for c in self._opened)
 
     @property
     def is_finished(self) -> bool:
@@ -401,6 +404,7 @@ class Run:
             fault=self.fault,
             shortfalls=tuple(self._shortfalls),
             speaks_first=self._speaks_first,
+            pause=self._pause,
             host_key=next((c.host_key for c in self._opened if c.host_key), None),
             control=self._port_check.has_answer if self._port_check and self._port_check.is_ended else None,
         )

@@ -40,8 +40,10 @@ class Schedule:
         """Return when a wave begun now must have ended: the waves share what is left of the time."""
         return now + (self.burst_end - now) // (waves_left + 1)
 
-    def pause_end(self, now: int) -> int:
-        """Return when a pause begun now ends."""
+    def pause_end(self, now: int, seconds: float = 0.0) -> int:
+        """Return when a pause begun now ends; one of `seconds` is as long as was asked for."""
+        if seconds > PAUSE:
+            return now + int(seconds * SECOND)
         return now + min(int(PAUSE * SECOND), max(0, self.end - now) // 10)
 
 

@@ -57,6 +57,10 @@ def _max_startups(text: str) -> "MaxStartups":
     return parse(text)
 
 
+def _pause(text: str) -> float:
+    return 0.0 if text == "0" else types.seconds(text)
+
+
 def parser() -> Parser:
     """Return the command line's parser; README's table of options is compared with it."""
     made = Parser(
@@ -77,6 +81,8 @@ def parser() -> Parser:
         metavar="N", help=f"handshakes in all ({DEFAULT_HANDSHAKES})")  # fmt: skip
     add("--concurrency", type=types.whole(1, MAX_HANDSHAKES, "number of handshakes"), metavar="K",
         help=f"most at once after the baseline (the smaller of N-1 and {DEFAULT_CONCURRENCY})")  # fmt: skip
+    add("--pause", type=types.typed(_pause), metavar="S",
+        help="seconds between the handshakes of the burst, for servers that limit them per second (0)")  # fmt: skip
     add("--depth", choices=[str(depth) for depth in Depth], default=str(Depth.KEXINIT),
         help="how far a handshake goes (kexinit)")  # fmt: skip
     types.add_judgement(made, LABELS, WORDS, "an ending or a cause", DEFAULT_THRESHOLDS)
@@ -159,6 +165,7 @@ def _plan(given: argparse.Namespace) -> Plan:
         login=Login(given.user, given.identity, given.known_hosts),
         trace=given.verbose >= 3,
         control_port=given.control_port,
+        pause=given.pause,
     )
 
 

@@ -23,7 +23,8 @@ SHOWN = r"SSH\x1b[2J\x7cearly_close=0;;;; \x3cb>\x00\xff\xc3(\x9b31m"
 STATES = {"healthy": 0, "throttled": 1, "closed": 2, "silent": 2, "hostile": 2, "odd": 0}
 LINES = {
     "healthy": r"SSH OK - OpenSSH_9\.2p1 \(protocol 2\.0\), 5/5 handshakes, banner [\d.]+ ms",
-    "throttled": r'SSH WARNING - [12] of \d handshakes turned away: MaxStartups throttling, "Exceeded MaxStartups"',
+    "throttled": r'SSH WARNING - [1-6] of \d+ handshakes turned away: MaxStartups throttling, "Exceeded MaxStartups"'
+    r"(, by our own burst alone)?",
     "closed": r"SSH CRITICAL - 5 of 5 handshakes refused: nothing listens on that port",
     "silent": r"SSH CRITICAL - (\d) of \1 handshakes left without a banner: the server accepts and stays silent",
     "hostile": rf'SSH CRITICAL - 5 of 5 handshakes answered by something that is not SSH: [\w ]+, "{re.escape(SHOWN)}"',

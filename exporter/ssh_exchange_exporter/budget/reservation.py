@@ -81,7 +81,7 @@ class Reservation:
         def followups(report: Report) -> tuple[Followup, ...]:
             return tuple(followup for followup in ours.followups(report) if self._affords(followup, report))
 
-        return Policy(ours.refusal, followups)
+        return Policy(ours.refusal, followups, ours.pause)
 
     def _affords(self, followup: Followup, report: Report) -> bool:
         # A follow-up goes to an address that served the run, else to the first (probe/run.py).
