@@ -215,7 +215,7 @@ def test_a_firewall_that_lets_only_the_handshake_of_tcp_pass_leaves_no_banner(
 def test_an_address_that_no_neighbour_has_is_unreachable(net: Namespace, host: str) -> None:
     code, told = document(net, host, 22)
     assert (code, told["state"], told["counts"]["unreachable"]) == (2, "critical", 5)
-    assert outcomes(told) == {("unreachable", "no neighbour answers")}
+    assert outcomes(told) == {("unreachable", "no ARP or ND answer from the host or its gateway")}
 
 
 @pytest.mark.parametrize("host", [BEYOND4, BEYOND6])
@@ -309,6 +309,28 @@ def test_all_addresses_are_probed_and_listed(net: Namespace, server: zoo.Server,
     places = {(h["address"], h["ending"]) for h in broken["handshakes"]}
     assert (broken_code, places) == (1, {("192.0.2.2", "completed"), ("2001:db8::2", "refused")})
     assert Counter(family for _, family, _ in endings(broken)) == {"ipv4": 5, "ipv6": 5}
+
+
+# --- paths that lose large packets
+
+
+@pytest.mark.parametrize(
+    ("hook", "rule"),
+    [("input", "tcp dport {port} meta length > 1400 drop"), ("output", "tcp sport {port} meta length > 1100 drop")],
+    ids=["ours", "the server's"],
+)
+def test_a_path_that_loses_large_packets_is_stalled_and_the_mtu_is_named_first(
+    net: Namespace, hook: str, rule: str
+) -> None:
+    # A server of its own: what it cannot send it sends again, and it holds the connections meanwhile.
+    with zoo.server("openssh-9.2", address="0.0.0.0", prefix=net.server.prefix) as server:  # noqa: S104
+        # Segmentation offload shows nft one large packet where the wire has several of 1,500 bytes: the same to it.
+        with net.server.nft(hook, rule.format(port=server.port)):
+            code, told = document(net, "192.0.2.2", server.port, "-t", "4")
+        assert (code, {h["ending"] for h in told["handshakes"]}) == (2, {"kexinit_timeout"})
+        assert told["diagnosis"]["cause"] == "stalled"
+        assert told["diagnosis"]["alternatives"][0].startswith("the path loses large packets")
+        assert any("ping -c 3 -M do" in remedy for remedy in told["diagnosis"]["remedies"])
 
 
 # --- resolvers

@@ -100,6 +100,11 @@ def test_a_nul_byte_cannot_become_an_identification(data: bytes) -> None:
 # --- what the client says
 
 
+def test_our_kexinit_is_as_long_as_that_of_openssh() -> None:
+    # OpenSSH 9.2's client sends a KEXINIT of 1,560 bytes; a segment on Ethernet has room for 1,460.
+    assert 1460 < len(own_packet.packet(own_kexinit.build())) < 1700
+
+
 def test_the_client_is_silent_until_the_identification_is_whole() -> None:
     exchange = connected()
     for byte in b"Welcome\r\n" + IDENTIFICATION[:-1]:

@@ -114,7 +114,12 @@ def followups(report: Report, plan: Plan) -> tuple[Followup, ...]:
     wanted = [Followup.SECOND_SOURCE] if len(plan.sources) > 1 else []
     if report.completed:
         wanted += [Followup.ALONE] if has_spare else []
-        if _calls_for_second_burst(report) and _fits(report, [*wanted, Followup.SECOND_BURST], most):
+        is_witnessed = Followup.SECOND_SOURCE in wanted  # it tells a limit for each source from one for all
+        if (
+            not is_witnessed
+            and _calls_for_second_burst(report)
+            and _fits(report, [*wanted, Followup.SECOND_BURST], most)
+        ):
             wanted += [Followup.SECOND_BURST]
     elif endings == {Ending.BANNER_TIMEOUT} and not any(h.text or h.spoke_first for h in report.handshakes):
         wanted += [Followup.SPEAK_FIRST] if has_spare else []
@@ -131,7 +136,7 @@ def handshakes_of(followup: Followup, report: Report) -> int:
 
 
 def _fits(report: Report, wanted: list[Followup], most: int | None) -> bool:
-    more = sum(handshakes_of(followup, report) for followup in wanted if followup is not Followup.SECOND_SOURCE)
+    more = sum(handshakes_of(followup, report) for followup in wanted)
     return most is None or len(report.handshakes) + more <= most
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from enum import StrEnum
 
+from ..ending import Ending
 from ..report import Report
 from ..values import NamedTuple
 from .cause import Cause
@@ -106,6 +107,13 @@ REMEDIES: dict[Cause, tuple[str | Remedy, ...]] = {
 }
 
 
+# Large packets that vanish: the largest that comes back shows the MTU of the path.
+PATH_MTU = (
+    Remedy(Where.MONITOR, "ping -c 3 -M do -s 1472 {address}; ping -c 3 -M do -s 1252 {address}"),
+    Remedy(Where.MONITOR, "tracepath -n {address}   # where the path narrows"),
+    Remedy(Where.FRONTEND, "clamp the MSS on the tunnel: nft ... tcp flags syn tcp option maxseg size set rt mtu"),
+)
+
 _EVENTS = "Get-WinEvent -LogName OpenSSH/Operational -MaxEvents 50"
 _PORT = "Get-NetTCPConnection -LocalPort {port}   # who listens, who is connected"
 _RULES = "Get-NetFirewallRule -DisplayName *ssh*; Get-NetFirewallRule -Action Block -Enabled True"
@@ -146,6 +154,8 @@ _BLOCKED = Remedy(
 
 def _lines(cause: Cause, report: Report) -> Iterator[Remedy]:
     """Yield the remedies for the kind of machine that has answered."""
+    if cause is Cause.STALLED and any(h.ending is Ending.KEXINIT_TIMEOUT for h in report.handshakes):
+        yield from PATH_MTU
     system = system_of(report.server)
     lines = [line if isinstance(line, Remedy) else Remedy(Where.SERVER, line) for line in REMEDIES.get(cause, ())]
     if system is System.UNIX or cause not in WINDOWS:

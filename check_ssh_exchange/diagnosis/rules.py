@@ -348,6 +348,13 @@ SILENT: tuple[Rule, ...] = (
     Rule(
         Cause.STALLED,
         LIKELY,
+        # The identification is small and came; what is large did not, in one direction or the other.
+        all_are(Ending.KEXINIT_TIMEOUT),
+        ("the path loses large packets without an ICMP answer (MTU of a VPN or tunnel)", "the server hangs"),
+    ),
+    Rule(
+        Cause.STALLED,
+        LIKELY,
         all_are(Ending.BANNER_TIMEOUT, Ending.KEXINIT_TIMEOUT),
         (
             "a firewall that lets the connection through and drops what follows",

@@ -13,14 +13,20 @@ _COOKIE = 16
 # We never go on to compute a key at this depth, so offering an algorithm costs nothing, and a list that lacks the
 # server's makes it log "Unable to negotiate", which fail2ban's modes extra and aggressive count against us. Hence
 # everything a current or a still running old server can want. tinysshd closes the connection unless it finds
-# chacha20-poly1305 and curve25519 or sntrup761.
+# chacha20-poly1305 and curve25519 or sntrup761. With all of it our KEXINIT is as long as OpenSSH's (9.2: 1,560 bytes), so
+# a path that loses large segments loses it too, as it does for ssh(1).
 OFFER: tuple[bytes, ...] = (
     b"mlkem768x25519-sha256,sntrup761x25519-sha512,sntrup761x25519-sha512@openssh.com,"
     b"curve25519-sha256,curve25519-sha256@libssh.org,ecdh-sha2-nistp256,ecdh-sha2-nistp384,ecdh-sha2-nistp521,"
     b"diffie-hellman-group-exchange-sha256,diffie-hellman-group16-sha512,diffie-hellman-group18-sha512,"
     b"diffie-hellman-group14-sha256,diffie-hellman-group14-sha1,diffie-hellman-group1-sha1",
     b"ssh-ed25519,ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,ecdsa-sha2-nistp521,"
-    b"rsa-sha2-512,rsa-sha2-256,ssh-rsa,ssh-dss",
+    b"rsa-sha2-512,rsa-sha2-256,ssh-rsa,ssh-dss,"
+    b"ssh-ed25519-cert-v01@openssh.com,ecdsa-sha2-nistp256-cert-v01@openssh.com,"
+    b"ecdsa-sha2-nistp384-cert-v01@openssh.com,ecdsa-sha2-nistp521-cert-v01@openssh.com,"
+    b"rsa-sha2-512-cert-v01@openssh.com,rsa-sha2-256-cert-v01@openssh.com,"
+    b"sk-ssh-ed25519@openssh.com,sk-ecdsa-sha2-nistp256@openssh.com,"
+    b"sk-ssh-ed25519-cert-v01@openssh.com,sk-ecdsa-sha2-nistp256-cert-v01@openssh.com",
     *(
         b"chacha20-poly1305@openssh.com,aes128-gcm@openssh.com,aes256-gcm@openssh.com,"
         b"aes128-ctr,aes192-ctr,aes256-ctr,aes128-cbc,aes256-cbc,3des-cbc",
