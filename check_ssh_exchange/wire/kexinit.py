@@ -13,8 +13,8 @@ _COOKIE = 16
 # We never go on to compute a key at this depth, so offering an algorithm costs nothing, and a list that lacks the
 # server's makes it log "Unable to negotiate", which fail2ban's modes extra and aggressive count against us. Hence
 # everything a current or a still running old server can want. tinysshd closes the connection unless it finds
-# chacha20-poly1305 and curve25519 or sntrup761. With all of it our KEXINIT is as long as OpenSSH's (9.2: 1,560 bytes), so
-# a path that loses large segments loses it too, as it does for ssh(1).
+# chacha20-poly1305 and curve25519 or sntrup761. It also makes our KEXINIT as long as OpenSSH's (9.2: 1,560 bytes), so a
+# path that loses large segments loses it too, as it does for ssh(1).
 OFFER: tuple[bytes, ...] = (
     b"mlkem768x25519-sha256,sntrup761x25519-sha512,sntrup761x25519-sha512@openssh.com,"
     b"curve25519-sha256,curve25519-sha256@libssh.org,ecdh-sha2-nistp256,ecdh-sha2-nistp384,ecdh-sha2-nistp521,"
