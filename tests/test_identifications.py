@@ -2,16 +2,23 @@
 
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
+from check_ssh_exchange.diagnosis.cause import Cause
+from check_ssh_exchange.diagnosis.evaluate import evaluate
+from check_ssh_exchange.diagnosis.verdict import Expectations
 from check_ssh_exchange.ending import Depth, Ending
+from check_ssh_exchange.measure import Plan, Target, measure
+from check_ssh_exchange.plugin.thresholds import Thresholds
 from tests.fed import after
 from tests.lab.fake_sshd import FIN, KEXINIT, FakeSshd, hear, send
 from tests.lab.front_door import NEVER_SLOW, check
 
 needs_ssh = pytest.mark.skipif(shutil.which("ssh") is None, reason="needs ssh: apt-get install openssh-client")
 
+PATIENT = Thresholds({"banner_p50": "1000"}, {})  # no load of this machine makes a server slow
 LINES = {
     "plain": b"SSH-2.0-x\r\n",
     "LF alone": b"SSH-2.0-x\n",
@@ -54,3 +61,24 @@ def test_a_long_identification_is_a_warning_that_names_the_clients_that_refuse_i
     assert "the identification has 258 bytes; libssh, libssh2, Go and JSch refuse more than 255" in answer.line
     with FakeSshd([send(b"SSH-2.0-".ljust(253, b"x") + b"\r\n"), send(KEXINIT)]) as server:
         assert check("-H", server.address, "-p", str(server.port), "-n", "2", *NEVER_SLOW).code == 0
+
+
+CORPUS = [
+    line
+    for line in (Path(__file__).parent / "data/identifications.txt").read_text().splitlines()
+    if line and not line.startswith("#")
+]
+
+
+def test_the_corpus_is_large_and_names_no_server_twice() -> None:
+    assert len(CORPUS) == len(set(CORPUS)) >= 80
+
+
+@pytest.mark.parametrize("said", CORPUS)
+def test_a_server_of_the_corpus_is_healthy(said: str) -> None:
+    with FakeSshd([send(f"SSH-2.0-{said}\r\n".encode()), send(KEXINIT), hear(1)]) as server:
+        report = measure(Target(server.address, server.port), Plan(handshakes=2, timeout=60.0, pause=0.0))
+    outcome = evaluate(report, None, Expectations()._replace(thresholds=PATIENT))
+    assert (outcome.diagnosis.cause, str(outcome.verdict.state)) == (Cause.HEALTHY, "ok")
+    assert report.server is not None
+    assert report.server.identification == f"SSH-2.0-{said}"

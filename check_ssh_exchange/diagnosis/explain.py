@@ -129,7 +129,7 @@ def _explain_served(report: Report, slow_after: float) -> Diagnosis | None:
         return _about_served(report, Cause.SLOW, Confidence.CERTAIN, *found)
     kexinits = report.durations("kexinit")
     middle = quantile(kexinits, 0.5) if kexinits else 0.0
-    if middle > SLOW_AFTER:
+    if middle > slow_after:
         found = [f"the server's KEXINIT took {middle:.3f} s in the median after our identification"]
         slow = _about_served(report, Cause.SLOW, Confidence.CERTAIN, *found)
         return slow._replace(alternatives=("the server waits for entropy, as devices and virtual machines do",))

@@ -30,16 +30,16 @@ class System(StrEnum):
     DEVICE = "device"  # an appliance: no shell of its users', no sshd_config
 
 
-# Identifications of appliances, from their vendors' manuals and public collections of banners.
+# Identifications of appliances: recog's ssh_banners.xml and the vendors' manuals.
 _DEVICES = (
-    "ARRIS", "Allegro", "CISCO_WLC", "Cisco-", "Comware-", "Data ONTAP", "FortiSSH", "HUAWEI-", "IPSSH-", "NetScreen",
-    "ROSSSH", "RomSShell_", "SSH-Server-Ugly", "XPSSH", "ZTE_SSH", "Zyxel", "iLO", "lancom", "mpSSH_",
+    "ARRIS_", "CISCO_WLC", "Cisco-", "Comware-", "Data ONTAP SSH", "DraySSH_", "FortiSSH", "HUAWEI", "IPSSH",
+    "NetScreen", "RGOS_", "ROSSSH", "RomCliSecure_", "RomSShell_", "ZTE_SSH", "lancom", "mpSSH_",
 )  # fmt: skip
 
 
 def system_of(server: Server | None) -> System:
     """Return the kind of machine that an identification speaks of; UNIX where it does not say."""
-    software = server.software if server is not None else ""
+    software = server.version if server is not None else ""
     if software.startswith("OpenSSH_for_Windows"):
         return System.WINDOWS
     return System.DEVICE if software.startswith(_DEVICES) else System.UNIX
