@@ -51,6 +51,7 @@ EXAMPLES = re.findall(r"^# (check_ssh_exchange\S*(?: \S+)*)   ", nagios.DEFINITI
 def reserved(place: tuple[str, int]) -> socket.socket | None:
     """Return a socket that is bound to an address without listening; None if it is in use."""
     holder = socket.socket()
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # of another test's connections, TIME_WAIT is left
     try:
         holder.bind(place)
     except OSError:
