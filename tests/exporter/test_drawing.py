@@ -70,7 +70,7 @@ def test_the_picture_has_a_summary_in_words() -> None:
 def test_a_pause_is_left_out_where_it_would_make_the_phases_invisible() -> None:
     page = drawn(THROTTLED)
     assert len(page.all("rect", "pause")) == 2
-    assert "2 pauses between handshakes cut from the axis, the longest" in page.words
+    assert "2 pauses between handshakes are cut from the axis, the longest" in page.words
     assert min(percent(one, "width") for one in outlines(page)) > 10
 
 

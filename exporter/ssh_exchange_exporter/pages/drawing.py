@@ -70,7 +70,8 @@ def _caption(axis: Axis, left_out: int) -> str:
     pauses = [length for _, _, length in axis.pauses]
     if pauses:
         longest = duration(max(pauses))
-        sentence += f" {counted(len(pauses), 'pause')} between handshakes cut from the axis, the longest {longest}."
+        cut = "is cut" if len(pauses) == 1 else "are cut"
+        sentence += f" {counted(len(pauses), 'pause')} between handshakes {cut} from the axis, the longest {longest}."
     if left_out:
         sentence += f" {counted(left_out, 'further handshake')} of the burst are not drawn; the table has all of them."
     return sentence

@@ -1,6 +1,7 @@
 """The page of one probe: the cause, its evidence, what to do, and every handshake."""
 
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 
 from check_ssh_exchange.diagnosis.cause import PHRASES, Cause, Confidence
 from check_ssh_exchange.plugin.output import MAX_SUMMARY
@@ -69,11 +70,10 @@ def _remedies(result: Result) -> Markup:
     diagnosis = result.diagnosis
     if diagnosis.cause is Cause.HEALTHY:
         return Markup()
-    commands = [
-        part
-        for remedy in diagnosis.remedies
-        for part in (tag("p", None, f"On the {remedy.where}:"), tag("pre", None, tag("code", None, remedy.command)))
-    ]
+    commands: list[Markup] = []
+    for where, remedies in groupby(diagnosis.remedies, lambda remedy: remedy.where):
+        commands.append(tag("p", None, f"On the {where}:"))
+        commands += [tag("pre", None, tag("code", None, remedy.command)) for remedy in remedies]
     return _section("What to do", *commands, tag("p", None, "More in the runbook: ", _runbook(diagnosis.cause)))
 
 
