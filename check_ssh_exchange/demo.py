@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, NoReturn, Self
 
 from .diagnosis.maxstartups import MaxStartups, drop_percent, parse
-from .diagnosis.predicates import EXCEEDED, NOT_ALLOWED
+from .diagnosis.sayings import EXCEEDED, NOT_ALLOWED
 from .diagnosis.software import software_of
 from .report import Server
 from .wire import kexinit

@@ -9,12 +9,7 @@ from ..values import NamedTuple
 from .cause import Cause, Confidence
 from .facts import AT_ONCE
 from .predicates import (
-    EXCEEDED,
-    FOREIGN_LINE,
-    NOT_ALLOWED,
-    OTHER_SERVICE,
     SPEECHLESS,
-    TLS,
     Predicate,
     all_are,
     answers_a_client_with,
@@ -32,7 +27,7 @@ from .predicates import (
     is_tarpit,
     matches,
 )
-from .sayings import SAYINGS, Saying
+from .sayings import EXCEEDED, FOREIGN_LINE, NOT_ALLOWED, OTHER_SERVICE, SAYINGS, TLS, Saying
 
 CERTAIN, LIKELY, POSSIBLE = Confidence.CERTAIN, Confidence.LIKELY, Confidence.POSSIBLE
 

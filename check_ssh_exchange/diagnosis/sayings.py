@@ -15,6 +15,21 @@ _THINGS = r"(?:connections?|sessions?|users?|clients?|logins?)"
 _PER_SOURCE = "a limit on connections per source address"
 
 
+# sshd.c, drop_connection: the text of MaxStartups and PerSourceMaxStartups from OpenSSH 8.2 to 9.7, and the one text
+# that 9.8 and later use for both and for PerSourcePenalties.
+EXCEEDED = "Exceeded MaxStartups"
+NOT_ALLOWED = "Not allowed at this time"
+# kex.c: sshd's answer to a first line that is not an identification. Ours is one, so something else sent a line first.
+FOREIGN_LINE = "Invalid SSH identification string"
+
+# How other services greet, or answer a client that says nothing they understand.
+OTHER_SERVICE = (
+    r"(?i)HTTP/\d|220[ -]|\+OK|\* OK|\\x3c(?:\?xml|!DOCTYPE|html)|-ERR|RFB \d|@RSYNCD|\* BYE|421[ -]|554[ -]"
+)
+# A TLS record of type alert (21) or handshake (22), version 3.x, as `printable` writes it.
+TLS = r"\\x1[56]\\x03"
+
+
 class Saying(NamedTuple):
     """A saying: who says it, as a regular expression, what it means, what else it could mean."""
 

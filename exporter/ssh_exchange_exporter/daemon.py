@@ -17,7 +17,7 @@ from check_ssh_exchange import __version__
 
 from . import log
 from .configuration.configuration import Configuration, load
-from .configuration.errors import ConfigurationError
+from .configuration.file import ConfigurationError
 from .flags import PORT
 from .service import Service, files_of
 from .web.app import Endpoints

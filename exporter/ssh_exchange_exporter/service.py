@@ -11,7 +11,7 @@ from .broker import ProbeBroker
 from .budget.server_state import ServerStates
 from .configuration.allowed import Allowed
 from .configuration.configuration import Configuration, Group, load
-from .configuration.errors import ConfigurationError
+from .configuration.file import ConfigurationError
 from .configuration.target import parse_target
 from .configuration.target_files import FileTarget, TargetFiles
 from .own_metrics import OwnMetrics

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ssh_exchange_exporter.configuration.configuration import Configuration, load
-from ssh_exchange_exporter.configuration.errors import ConfigurationError
+from ssh_exchange_exporter.configuration.file import ConfigurationError
 
 EXAMPLE = Path(__file__).parents[2] / "exporter" / "example.yml"
 

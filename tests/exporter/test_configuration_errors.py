@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ssh_exchange_exporter.configuration.configuration import load
-from ssh_exchange_exporter.configuration.errors import MAX_ERRORS, ConfigurationError
+from ssh_exchange_exporter.configuration.file import MAX_ERRORS, ConfigurationError
 
 from .configured import errors, write
 

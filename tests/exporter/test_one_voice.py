@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ssh_exchange_exporter.configuration import configuration
-from ssh_exchange_exporter.configuration.errors import ConfigurationError
+from ssh_exchange_exporter.configuration.file import ConfigurationError
 from ssh_exchange_exporter.web import web_config
 
 # The mistake in the configuration file, in the web configuration file, and both errors: line, path, sentence.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ssh_exchange_exporter.configuration.errors import ConfigurationError
+from ssh_exchange_exporter.configuration.file import ConfigurationError
 from ssh_exchange_exporter.configuration.target_files import FileTarget, TargetFiles, read_targets
 
 A = '[{"targets": ["a", "b:23"], "labels": {"site": "fra"}}, {"targets": ["::1"]}]'

@@ -8,7 +8,7 @@ from pathlib import Path
 import bcrypt
 import pytest
 
-from ssh_exchange_exporter.configuration.errors import ConfigurationError
+from ssh_exchange_exporter.configuration.file import ConfigurationError
 from ssh_exchange_exporter.web.tls import is_allowed
 from ssh_exchange_exporter.web.web_config import WebConfig, load
 

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Strict, ValidationInfo
 
 from check_ssh_exchange.report import Family
 
-from .errors import SURROGATE, unreadable
+from .file import SURROGATE, unreadable
 
 SUFFIXES = (".json", ".yml", ".yaml")
 SUFFIX_SENTENCE = "must end in .json, .yml or .yaml"

@@ -9,9 +9,8 @@ from typing import Annotated, NamedTuple
 
 from pydantic import BeforeValidator, Field
 
-from .errors import ConfigurationError, unreadable
 from .fields import SUFFIX_SENTENCE, SUFFIXES, Labels
-from .file import Stamp, read_text, stamp_of
+from .file import ConfigurationError, Stamp, read_text, stamp_of, unreadable
 from .target import TargetText
 from .validation import Section, validate
 from .yaml_document import TOO_DEEP, Document, parse

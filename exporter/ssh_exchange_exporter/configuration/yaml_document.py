@@ -14,7 +14,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 from ruamel.yaml.representer import SafeRepresenter
 
-from .errors import SURROGATE, ConfigurationError
+from .file import SURROGATE, ConfigurationError
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 32

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from ..configuration.errors import unreadable
+from ..configuration.file import unreadable
 from ..configuration.validation import KeyErrors, Section, unknown
 from .scalars import Flag, Text
 

@@ -12,8 +12,7 @@ from pydantic import AfterValidator, model_validator
 
 from ..budget.token_bucket import TokenBucket
 from ..configuration.duration import GoDuration, between
-from ..configuration.errors import ConfigurationError
-from ..configuration.file import Stamp, read_text, stamp_of
+from ..configuration.file import ConfigurationError, Stamp, read_text, stamp_of
 from ..configuration.validation import KeyErrors, Section, unknown, validate
 from ..configuration.yaml_document import MAX_BYTES, Document, parse, text_only
 from .scalars import Count, Flag, Text
