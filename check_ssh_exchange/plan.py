@@ -60,8 +60,7 @@ class Plan(NamedTuple):
 
     def checked(self) -> "Plan":
         """Return the plan with its words as enums; raises ValueError with a sentence for one that cannot be used."""
-        concurrency = self.at_once if self.concurrency is None else self.concurrency
-        for what, number in (("handshakes", self.handshakes), ("concurrency", concurrency)):
+        for what, number in (("handshakes", self.handshakes), ("concurrency", self.at_once)):
             if not _is_number(number, int) or number < 1:
                 raise ValueError(f"{what} must be a whole number of at least 1, not {number!r}")
         if not _is_number(self.timeout, (int, float)) or not 0 < self.timeout < float("inf"):

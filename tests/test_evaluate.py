@@ -163,6 +163,23 @@ def test_a_server_with_another_name_in_each_handshake_is_not_told_at_all() -> No
         outcome = evaluated(at_random(start), history)
         history = outcome.history
         assert outcome.notes == ()
+    shown = evaluated(at_random(90)._replace(host_key="SHA256:b"), history._replace(host_key="SHA256:a"))
+    assert shown.notes == ("the host key was SHA256:a before, now SHA256:b",)
+
+
+def test_a_slow_kexinit_is_a_warning_unless_its_state_is_set() -> None:
+    late = run("S" * 5, by="9.2")
+    late = late._replace(handshakes=tuple(h._replace(banner=0.01, kexinit=3.2) for h in late.handshakes))
+    assert str(evaluated(late, History()).verdict.state) == "warning"
+    assert str(evaluated(late, History(), "--state", "slow=ok").verdict.state) == "ok"
+    assert str(evaluated(late, History(), "-w", "banner_p50=5").verdict.state) == "ok"
+
+
+def test_what_our_own_burst_alone_meets_is_critical_only_where_the_user_set_the_range() -> None:
+    report = run("Stttt", "S", again="tttt", says=EXCEEDED, by="9.2")
+    assert evaluated(report, History()).diagnosis.self_inflicted
+    assert str(evaluated(report, History()).verdict.state) == "warning"
+    assert str(evaluated(report, History(), "-c", "early_close=50").verdict.state) == "critical"
 
 
 @pytest.mark.parametrize(

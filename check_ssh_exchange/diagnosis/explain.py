@@ -127,13 +127,19 @@ def _explain_served(report: Report, slow_after: float) -> Diagnosis | None:
             *(f"alone it took {took:.3f} s" for took in alone[:1]),
         ]
         return _about_served(report, Cause.SLOW, Confidence.CERTAIN, *found)
-    kexinits = report.durations("kexinit")
-    middle = quantile(kexinits, 0.5) if kexinits else 0.0
-    if middle > slow_after:
-        found = [f"the server's KEXINIT took {middle:.3f} s in the median after our identification"]
-        slow = _about_served(report, Cause.SLOW, Confidence.CERTAIN, *found)
+    late = slow_kexinit(report, slow_after)
+    if late is not None:
+        sentence = f"the server's KEXINIT took {late:.3f} s in the median after our identification"
+        slow = _about_served(report, Cause.SLOW, Confidence.CERTAIN, sentence)
         return slow._replace(alternatives=("the server waits for entropy, as devices and virtual machines do",))
     return None
+
+
+def slow_kexinit(report: Report, slow_after: float) -> float | None:
+    """Return the median time of the server's KEXINIT (seconds) where it is above `slow_after`, else None."""
+    kexinits = report.durations("kexinit")
+    middle = quantile(kexinits, 0.5) if kexinits else 0.0
+    return middle if middle > slow_after else None
 
 
 def _about_served(report: Report, cause: Cause, confidence: Confidence, *sentences: str) -> Diagnosis:

@@ -142,8 +142,8 @@ class Facts:
         if self.is_setting_known:
             return own >= self.setting.start
         estimate = self.estimate
-        needs_nobody = own >= self.setting.start and estimate is not None and estimate.low == 0
-        return needs_nobody or self.is_low_limit_likelier
+        is_own_load_enough = own >= self.setting.start and estimate is not None and estimate.low == 0
+        return is_own_load_enough or self.is_low_limit_likelier
 
     @property
     def is_cut_sharp(self) -> bool:
@@ -250,7 +250,7 @@ class Facts:
         tries: list[tuple[int, bool]] = []
         own = wave = 0
         for handshake in self.ours:
-            is_burst = handshake.role == Role.BURST or handshake in self.second_burst
+            is_burst = handshake.role == Role.BURST or handshake.wave > 0
             if not is_burst or handshake.wave != wave:
                 own, wave = 0, handshake.wave
             dropped = handshake.is_early_close

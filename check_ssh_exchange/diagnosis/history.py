@@ -178,10 +178,11 @@ def with_window(
 
 def changes(history: History, report: Report) -> Iterable[str]:
     """Yield what is new about the server since the last run that saw it."""
-    if report.server is not None and history.identification not in ("", report.server.identification):
-        if not history.renamed and not _names_itself_at_random(report):
+    is_new = report.server is not None and history.identification not in ("", report.server.identification)
+    if report.server is not None and is_new and not _names_itself_at_random(report):
+        if not history.renamed:
             yield f"the server was {history.identification!r} before, now {report.server.identification!r}"
-        elif history.renamed < STEADY and not _names_itself_at_random(report):
+        elif history.renamed < STEADY:
             yield "the server names itself differently each time"
     if report.host_key is not None and history.host_key not in ("", report.host_key):
         yield f"the host key was {history.host_key} before, now {report.host_key}"

@@ -13,7 +13,7 @@ from ..text import printable
 from ..values import NamedTuple
 from .cause import Cause, Confidence
 from .diagnosis import Diagnosis
-from .explain import SLOW_AFTER
+from .explain import SLOW_AFTER, slow_kexinit
 from .figures import DEFAULT_CRITICAL, DEFAULT_WARNING, UNITS, figures
 from .history import NO_HISTORY, Closes, History
 
@@ -159,7 +159,8 @@ def _words(
     if report.completed == len(report.handshakes) and diagnosis.cause not in states:
         if diagnosis.cause is Cause.INCOMPATIBLE:
             yield Result(Critical, diagnosis.evidence[0])
-        elif diagnosis.cause is Cause.SLOW and diagnosis.alternatives:
+        elif diagnosis.cause is Cause.SLOW and slow_kexinit(report, expectations.slow_after) is not None:
+            # No range of the defaults is on kexinit_p50; those on banner_p50 judge a slow banner.
             yield Result(Warn, diagnosis.evidence[0])
     if not excused.issuperset(present):
         if not report.serves_us:

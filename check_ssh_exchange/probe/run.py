@@ -185,10 +185,8 @@ class Run:
     def _lose_patience(self, baseline: Connection | None) -> None:
         if self.is_done or self._stage != self._after_baseline or not self._awaited:
             return
-        if baseline is None or baseline not in (
-            self._opened[-1],
-            *self._opened[-2:-1][: self._question is not None],
-        ):  # another address has its turn, and its own timer
+        last = next((c for c in reversed(self._opened) if c is not self._question), None)
+        if baseline is None or baseline is not last:  # another address has its turn, and its own timer
             return
         if self._spare and baseline.exchange.connected_at is None:
             baseline.expire()

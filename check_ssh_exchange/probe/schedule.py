@@ -11,7 +11,8 @@ PAUSE = 0.25
 # Of the whole time: when the baseline is silent for this share, the burst begins beside it. A server that answers each
 # connection after five seconds (hosts.deny) is then seen to do so in all of them within the default ten.
 PATIENCE = 0.25
-# Of the whole time, and at most so many seconds: when the baseline is silent for this long, another one speaks first.
+# Of the whole time, and at most so many seconds: beside a baseline that is silent for this long a second one is made,
+# in which we speak first.
 QUESTION = 0.1
 MOST_QUESTION = 1.0
 # Of the whole time: kept back for the further tests that the burst may call for.
@@ -41,7 +42,7 @@ class Schedule:
         return now + (self.burst_end - now) // (waves_left + 1)
 
     def pause_end(self, now: int, seconds: float = 0.0) -> int:
-        """Return when a pause begun now ends; one of `seconds` is as long as was asked for."""
+        """Return when a pause begun now ends: after PAUSE at most, or after `seconds` where those are more."""
         if seconds > PAUSE:
             return now + int(seconds * SECOND)
         return now + min(int(PAUSE * SECOND), max(0, self.end - now) // 10)

@@ -310,7 +310,7 @@ class Exchange:
             self.kexinit = kexinit.parse(payload)
             self.kexinit_at = at
             if self._goal is _KEXINIT and self._is_disconnect_next():
-                self.state = State.AWAITING_NEWKEYS  # it refuses us in the same breath, so nobody gets in
+                self.state = State.AWAITING_NEWKEYS  # a DISCONNECT came with it, and decides
             else:
                 self.on(Input.KEXINIT, at)
         elif number == Message.NEWKEYS and self.state is State.AWAITING_NEWKEYS:
