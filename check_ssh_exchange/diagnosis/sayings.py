@@ -1,6 +1,6 @@
 """What servers say before they close, by meaning: each saying with its speaker, its cause and how sure that is.
 
-The texts are quoted from the sources named. sshd's own errors reach a client where sshd runs on a super-server's socket
+Most texts are messages of the programs named; those of devices follow public reports. sshd's own errors reach a client where sshd runs on a super-server's socket
 (`sshd -i`), whose standard error is the connection. Unknown words are quoted in the evidence, and never guessed.
 """
 
@@ -42,7 +42,7 @@ class Saying(NamedTuple):
 
 # The first that matches counts.
 SAYINGS: tuple[Saying, ...] = (
-    # OpenSSH portable 7.4 to 10.2: sshd.c, sshd-session.c, servconf.c, authfile.c, entropy.c, uidswap.c
+    # OpenSSH's messages at its start (sshd.c, servconf.c, authfile.c, entropy.c)
     Saying("sshd at its start", r"Missing privilege separation directory", Cause.SERVER_FAULT, CERTAIN),
     Saying("sshd at its start", r"Privilege separation user \S+ does not exist", Cause.SERVER_FAULT, CERTAIN),
     Saying("sshd at its start", r"must be owned by root and not group or world-writable", Cause.SERVER_FAULT, CERTAIN),
@@ -71,7 +71,7 @@ SAYINGS: tuple[Saying, ...] = (
     Saying(
         "a shell or super-server", r"command not found|cannot execute|exec format error", Cause.SERVER_FAULT, LIKELY
     ),
-    # tcp_wrappers 7.6: the banners of tcpd's Banners.Makefile, and the example of twist in hosts_options(5)
+    # TCP wrappers: a banner as sites write it, and the example of `twist` that the handbooks have
     Saying("TCP wrappers", r"access to service \S+ from \S+ has been denied", Cause.ACCESS_DENIED, CERTAIN),
     Saying("TCP wrappers", r"you are not welcome to use \S+ from", Cause.ACCESS_DENIED, CERTAIN),
     Saying(

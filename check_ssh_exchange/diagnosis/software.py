@@ -30,9 +30,9 @@ class System(StrEnum):
     DEVICE = "device"  # an appliance: no shell of its users', no sshd_config
 
 
-# Identifications of appliances: recog's ssh_banners.xml and the vendors' manuals.
+# Identifications of appliances, from recog's ssh_banners.xml and nmap's service probes.
 _DEVICES = (
-    "ARRIS_", "CISCO_WLC", "Cisco-", "Comware-", "Data ONTAP SSH", "DraySSH_", "FortiSSH", "HUAWEI", "IPSSH",
+    "ARRIS_", "Cisco-", "Comware-", "Data ONTAP SSH", "DraySSH_", "FortiSSH", "HUAWEI", "IPSSH",
     "NetScreen", "RGOS_", "ROSSSH", "RomCliSecure_", "RomSShell_", "ZTE_SSH", "lancom", "mpSSH_",
 )  # fmt: skip
 
