@@ -1,7 +1,8 @@
 """What servers say before they close, by meaning: each saying with its speaker, its cause and how sure that is.
 
-Most texts are messages of the programs named; those of devices follow public reports. sshd's own errors reach a client where sshd runs on a super-server's socket
-(`sshd -i`), whose standard error is the connection. Unknown words are quoted in the evidence, and never guessed.
+Most texts are messages of the programs named; those of devices follow public reports. sshd's own errors reach a client
+where sshd runs on a super-server's socket (`sshd -i`), whose standard error is the connection. Unknown words are quoted
+in the evidence, and never guessed.
 """
 
 import re
