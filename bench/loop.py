@@ -15,7 +15,7 @@ TCP_INFO_LENGTH = 144
 
 
 def handshakes(address: tuple[str, int], count: int) -> None:
-    """Make `count` handshakes of depth banner at once, hold them until all are answered, and close them."""
+    """Make `count` handshakes of depth banner at once, hold them until all are answered, and leave by FIN."""
     poll = select.epoll()
     stamping = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     stamping.setsockopt(socket.SOL_SOCKET, kernel.SO_TIMESTAMPING, STAMPS)
@@ -41,6 +41,17 @@ def handshakes(address: tuple[str, int], count: int) -> None:
                 sock.send(CLIENT_IDENTIFICATION, socket.MSG_NOSIGNAL)
                 answered += 1
     for sock in sockets.values():
+        sock.shutdown(socket.SHUT_WR)
+        _drain(sock)
+    for sock in sockets.values():
+        _drain(sock)
         sock.close()
     stamping.close()
     poll.close()
+
+
+def _drain(sock: socket.socket) -> None:
+    try:
+        sock.recv(READ_SIZE)
+    except BlockingIOError:
+        pass

@@ -86,5 +86,6 @@ class Depth(StrEnum):
 
     BANNER = "banner"
     KEXINIT = "kexinit"
+    HOSTKEY = "hostkey"
     KEX = "kex"
     LOGIN = "login"

@@ -47,6 +47,7 @@ def _carried_out(measurement: Measurement) -> Report:
             run.start(measurement.seconds_left)
             while not run.is_done:
                 engine.step()
+            engine.linger(measurement.seconds_left)
         return measurement.report()
     except ProbeError as error:
         return measurement.failed(error)

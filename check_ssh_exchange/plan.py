@@ -15,7 +15,7 @@ DEFAULT_TIMEOUT = 10.0
 
 
 class Login(NamedTuple):
-    """Whom to log in as (depth login) and which host keys to accept (depths kex and login); None: accept any."""
+    """Whom to log in as (depth login) and which host keys to expect (depths hostkey, kex and login); None: any."""
 
     user: str | None = None
     identity: str | None = None
@@ -36,7 +36,8 @@ class Plan(NamedTuple):
     None for `at_once`'s default. `pause` (seconds) between the handshakes of the burst makes them one at a time, None
     where the server's software decides. The first of `sources` is where we probe from, the second tells limits per
     source apart. `trace` keeps the bytes of each handshake. `control_port` is another TCP port of the host, tried when
-    no SYN is answered.
+    no SYN is answered. `every_host_key`: each handshake asks for another kind of host key at the depths kex and login
+    too (depth hostkey always does).
     """
 
     handshakes: int = DEFAULT_HANDSHAKES
@@ -51,6 +52,7 @@ class Plan(NamedTuple):
     trace: bool = False
     control_port: int | None = None
     pause: float | None = None
+    every_host_key: bool = False
 
     @property
     def at_once(self) -> int:

@@ -5,7 +5,7 @@ from enum import StrEnum
 from .ending import EARLY_CLOSES, NOT_ACCEPTED, Depth, Ending, Reason
 from .values import NamedTuple
 
-PHASES = ("connect", "banner", "kexinit", "kex", "login")
+PHASES = ("connect", "banner", "kexinit", "hostkey", "kex", "login")
 
 
 class Role(StrEnum):
@@ -32,7 +32,8 @@ class Handshake(NamedTuple):
     the handshake's own SYN. `text` is what the server said besides its identification, escaped. `reason` says for rules
     what ended it, `detail` for people. `icmp` is the type, code and sender of an ICMP answer; `segments_in` counts the
     TCP segments that came in, None where the kernel does not tell. `wave` counts the waves of the burst from 1, 0
-    elsewhere. `wire`, where asked for: (seconds since its SYN, "<" or ">", escaped bytes).
+    elsewhere. `host_key_algorithm` is the one that depth hostkey asked for. `wire`, where asked for: (seconds since its
+    SYN, "<" or ">", escaped bytes).
     """
 
     number: int
@@ -50,6 +51,7 @@ class Handshake(NamedTuple):
     connect: float | None = None
     banner: float | None = None
     kexinit: float | None = None
+    hostkey: float | None = None
     kex: float | None = None
     login: float | None = None
     identification: str | None = None
@@ -60,6 +62,8 @@ class Handshake(NamedTuple):
     is_second_source: bool = False
     spoke_first: bool = False
     disconnect: int | None = None
+    host_key_algorithm: str | None = None
+    host_key: "HostKey | None" = None
 
     @property
     def is_early_close(self) -> bool:
@@ -79,6 +83,36 @@ class Algorithms(NamedTuple):
     host_key: tuple[str, ...]
     cipher: tuple[str, ...]
     mac: tuple[str, ...]
+    compression: tuple[str, ...] = ()
+
+
+class Certificate(NamedTuple):
+    """What a host certificate says, escaped; its signature was not checked.
+
+    `valid_after` and `valid_before` are seconds since the epoch, `valid_before` None for a certificate without an end.
+    """
+
+    key_id: str
+    serial: int
+    principals: tuple[str, ...]
+    valid_after: int
+    valid_before: int | None
+    ca_fingerprint: str
+    is_host: bool = True
+
+
+class HostKey(NamedTuple):
+    """A host key that the server has shown: its type, its fingerprint (that of the plain key, as ssh-keygen -l)."""
+
+    type: str
+    fingerprint: str
+    certificate: Certificate | None = None
+
+    @property
+    def plain_type(self) -> str:
+        """Return the type of the key without its certificate: `ssh-ed25519`."""
+        plain, mark, _ = self.type.partition("-cert-v")
+        return f"{plain}@openssh.com" if mark and plain.startswith("sk-") else plain
 
 
 class Server(NamedTuple):
@@ -168,7 +202,6 @@ class Report(NamedTuple):
     fault: Fault | None = None
     shortfalls: tuple[Shortfall, ...] = ()
     control: bool | None = None
-    host_key: str | None = None
     speaks_first: bool = False
     pause: float = 0.0
 
@@ -195,6 +228,11 @@ class Report(NamedTuple):
         """Return early closes divided by accepted connections, None when none was accepted."""
         accepted = sum(handshake.is_accepted for handshake in self.handshakes)
         return self.early_closes / accepted if accepted else None
+
+    @property
+    def host_keys(self) -> tuple[HostKey, ...]:
+        """Return the host keys that were shown, each once, in the order in which they came."""
+        return tuple(dict.fromkeys(h.host_key for h in self.handshakes if h.host_key is not None))
 
     @property
     def serves_us(self) -> bool:

@@ -179,7 +179,12 @@ def test_an_ended_handshake_takes_no_input(depth: Depth, what: Input) -> None:
 @pytest.mark.parametrize("depth", list(Depth))
 def test_the_goal_of_a_depth_completes_it_where_it_is_due_and_nowhere_else(depth: Depth) -> None:
     before = (State.AWAITING_IDENTIFICATION, State.READING_TEXT)
-    due = {Depth.KEXINIT: State.AWAITING_KEXINIT, Depth.KEX: State.AWAITING_NEWKEYS, Depth.LOGIN: State.AWAITING_LOGIN}
+    due = {
+        Depth.KEXINIT: State.AWAITING_KEXINIT,
+        Depth.HOSTKEY: State.AWAITING_NEWKEYS,
+        Depth.KEX: State.AWAITING_NEWKEYS,
+        Depth.LOGIN: State.AWAITING_LOGIN,
+    }
     for state in LIVE:
         exchange = Exchange(depth)
         exchange.state = state

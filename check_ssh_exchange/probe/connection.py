@@ -21,6 +21,7 @@ from .kernel import Icmp, icmp_answer, request_stamps, stamp
 
 # Large enough for an identification and the largest KEXINIT (1.6 kB) in one read.
 READ_SIZE = 4096
+MOST_READS = 64  # of what nobody will look at; a KEXINIT has 1.6 kB
 
 SAME_MOMENT = 50_000  # nanoseconds; three reads of a clock take less than one thousand
 
@@ -71,7 +72,6 @@ class Connection:
         "address",
         "exchange",
         "fault",
-        "host_key",
         "icmp",
         "on_end",
         "role",
@@ -98,7 +98,6 @@ class Connection:
         self.started_at = 0
         self.icmp: Icmp | None = None
         self.fault: ProbeError | None = None
-        self.host_key: str | None = None
         self.trace: list[tuple[int, str, bytes]] | None = None
         self._tcp_info = b""
         self._unsent = b""
@@ -220,7 +219,11 @@ class Connection:
     def _answer(self) -> None:
         exchange = self.exchange
         data, exchange.outgoing = exchange.outgoing, b""
-        exchange.sent_at = _now()
+        now = _now()
+        if exchange.kexinit is None or exchange.sent_at is None:
+            exchange.sent_at = now
+        if exchange.kexinit is not None and exchange.asked_at is None:
+            exchange.asked_at = now
         self.send(data)
 
     def send(self, data: bytes) -> None:
@@ -244,12 +247,36 @@ class Connection:
             self._tcp_info = kernel.read_tcp_info(self.socket)
         self.exchange.deadline(time.monotonic_ns())
 
-    def close(self) -> None:
-        """Send SSH_MSG_DISCONNECT where one is due, and close."""
+    def leave(self) -> bool:
+        """Send SSH_MSG_DISCONNECT where one is due, and FIN; return whether that closed the socket.
+
+        A socket that is closed while the server still sends, or with something of it unread, answers with a RST, and
+        not every listener survives ECONNRESET. So this one stays until the server has closed too: see `drain`.
+        """
         packet = self.exchange.disconnect_packet()
         if packet:
             self.send(packet)
+        if not self.exchange.is_answer_due:
+            self.socket.close()
+            return True
+        try:  # noqa: SIM105 - importing contextlib costs a start of the plugin more than this line
+            self.socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+        return self.drain()
+
+    def drain(self) -> bool:
+        """Read and forget what has come; return whether the server has closed, and with it our socket."""
+        try:
+            for _ in range(MOST_READS):  # more of a server that floods us waits for the next event, or for our close
+                if not self.socket.recv(READ_SIZE):
+                    break
+        except BlockingIOError:
+            return False
+        except OSError:
+            pass
         self.socket.close()
+        return True
 
     def _connect_failed(self, error: int) -> None:
         self._tcp_info = kernel.read_tcp_info(self.socket)

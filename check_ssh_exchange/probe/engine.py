@@ -17,17 +17,19 @@ import socket
 import time
 from collections.abc import Callable
 
+from ..ending import TIMEOUTS, Ending
 from . import kernel
 from .connection import EVENTS, Connection
 from .errors import NoDescriptors, ProbeError
 
+LINGER = 500_000_000  # nanoseconds; a server closes within a round trip and the end of a process
 MAX_EVENTS = 512  # a batch; what is not fetched now is reported by the next call
 
 
 class Engine:
     """Drives connections and timers. The engine alone closes sockets."""
 
-    __slots__ = ("_connections", "_epoll", "_sequence", "_stamping", "_timers")
+    __slots__ = ("_connections", "_epoll", "_leaving", "_sequence", "_stamping", "_timers")
 
     def __init__(self) -> None:
         try:
@@ -39,6 +41,7 @@ class Engine:
             raise NoDescriptors(f"no file descriptor for the event loop: {error.strerror}") from None
         kernel.request_stamps(self._stamping)
         self._connections: dict[int, Connection] = {}
+        self._leaving: dict[int, Connection] = {}  # we have sent FIN, the server has not
         self._timers: list[tuple[int, int, Callable[[], None] | Connection]] = []
         self._sequence = itertools.count()
 
@@ -83,6 +86,8 @@ class Engine:
         for descriptor, mask in events:
             connection = connections.get(descriptor)
             if connection is None:
+                if (connection := self._leaving.get(descriptor)) is not None and connection.drain():
+                    del self._leaving[descriptor]
                 continue
             # What `is_ended` says, without the call: this runs for every event of every handshake.
             if connection.exchange.ending is None and connection.fault is None:
@@ -110,7 +115,10 @@ class Engine:
                 due()
 
     def _expire(self, connection: Connection) -> None:
-        if not connection.is_ended:
+        descriptor = connection.socket.fileno()
+        if self._leaving.pop(descriptor, None) is not None:
+            connection.socket.close()
+        elif not connection.is_ended and descriptor >= 0:
             connection.expire()
             self.report(connection)
 
@@ -123,15 +131,32 @@ class Engine:
             on_end(connection)
 
     def close(self, connection: Connection) -> None:
-        """Close a connection's socket; a second call does nothing."""
+        """Leave a connection; a second call does nothing. Its socket closes when the server has closed its side too.
+
+        A server that does not is waited for until the handshake's deadline, or for LINGER where that has passed.
+        """
         descriptor = connection.socket.fileno()
-        if descriptor >= 0:
-            del self._connections[descriptor]
-            connection.close()
+        if self._connections.pop(descriptor, None) is not None and not connection.leave():
+            self._leaving[descriptor] = connection
+            if connection.exchange.ending in TIMEOUTS:
+                heapq.heappush(self._timers, (time.monotonic_ns() + LINGER, next(self._sequence), connection))
+
+    def linger(self, seconds: float) -> None:
+        """Wait until servers have closed what they have served, at most `seconds` and LINGER."""
+        end = time.monotonic_ns() + min(int(seconds * 1e9), LINGER)
+        while any(c.exchange.ending is Ending.COMPLETED for c in self._leaving.values()):
+            left = end - time.monotonic_ns()
+            if left <= 0:
+                return
+            self.step(left / 1e9)
 
     def shutdown(self) -> None:
         """Close every socket and the epoll descriptor."""
         for connection in list(self._connections.values()):
             self.close(connection)
+        for connection in self._leaving.values():
+            connection.drain()
+            connection.socket.close()
+        self._leaving.clear()
         self._stamping.close()
         self._epoll.close()

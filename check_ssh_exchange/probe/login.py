@@ -18,8 +18,10 @@ from ..ending import Reason
 from ..interrupt import SIGNALS, Interrupted, install_handlers
 from ..plan import Plan, Policy, Target
 from ..report import Role
+from ..wire import host_key
 from ..wire.exchange import CLIENT_IDENTIFICATION, DISCONNECT, MAX_BEFORE_GOAL, Exchange, Input, State
 from ..wire.packet import Message
+from . import record
 from .connection import Address, Connection, OnEnd
 from .engine import Engine
 from .errors import ProbeError
@@ -97,6 +99,13 @@ def _reason(error: Exception) -> str:
     return error.strerror or str(error) if isinstance(error, OSError) else str(error)
 
 
+def _host_keys(exchange: Exchange) -> list[str]:
+    """Return the host key algorithms to offer, those that this handshake asks for first."""
+    wanted = [name.decode().replace("-cert-v01@openssh.com", "") for name in exchange.host_key_algorithms]
+    known = HOST_KEYS.split(",")
+    return list(dict.fromkeys([*(name for name in wanted if name in known), *known]))
+
+
 MOMENT = 0.05  # seconds; a server on the other side of the world needs more, and is no worse off than without
 
 
@@ -150,7 +159,7 @@ class Client:
             """Notes the host key that is not among the known ones."""
 
             def validate_host_public_key(self, _host: str, _address: str, _port: int, key: Any) -> bool:
-                connection.host_key = key.get_fingerprint()
+                connection.exchange.host_key = host_key.parse(key.public_data)
                 return False
 
         await credentials.asyncssh.connect(
@@ -169,7 +178,7 @@ class Client:
             x509_trusted_certs=None,
             login_timeout=0,  # the engine has the deadline
             client_version=CLIENT_IDENTIFICATION[8:-2].decode(),
-            server_host_key_algs=() if credentials.known_hosts else HOST_KEYS.split(","),
+            server_host_key_algs=() if credentials.known_hosts else _host_keys(connection.exchange),
             kex_algs=KEX,
             encryption_algs=CIPHERS,
             mac_algs=MACS,
@@ -298,8 +307,8 @@ class LoginConnection(Connection):
             data, self._unsent_packets = b"".join(self._unsent_packets), []
             self.send(data)
 
-    def close(self) -> None:
-        """Send SSH_MSG_DISCONNECT where keys are in force, and close."""
+    def leave(self) -> bool:
+        """Send SSH_MSG_DISCONNECT where keys are in force, and hand the socket to the client, which closes it."""
         protocol, self._protocol = self._protocol, None
         if self._task is not None:
             self._task.cancel()
@@ -309,6 +318,7 @@ class LoginConnection(Connection):
                 protocol.disconnect(reason, words.decode())
             self._client.host.loop.call_soon(protocol.connection_lost, None)
         self._client.close_later(self.socket)
+        return True
 
     # --- what asyncssh calls
 
@@ -319,10 +329,10 @@ class LoginConnection(Connection):
         self._unsent_packets.append(data)
         # Before the keys a packet is length, padding length, message number (RFC 4253 6).
         self._has_disconnected = self._has_keys or data[5:6] == bytes((Message.DISCONNECT,))
+        if not self._has_keys and data[5:6] == bytes((Message.KEX_INIT,)):
+            self.exchange.asked_at = time.monotonic_ns()
         if not self._has_keys and data[5:6] == bytes((Message.NEWKEYS,)) and self.exchange.kexinit is not None:
             self._has_keys = True
-            key = self._protocol.get_server_host_key() if self._protocol else None
-            self.host_key = key.get_fingerprint() if key else None
             self._client.host.loop.call_soon(self._read_on_and_report)
         self._flush()
 
@@ -357,7 +367,7 @@ class LoginConnection(Connection):
                 f"{client.plan.login.identity} for user {client.credentials.user}"
             )
         except asyncssh.HostKeyNotVerifiable:
-            shown = self.host_key or "a host key"
+            shown = record.host_key(self.exchange.host_key).fingerprint if self.exchange.host_key else "a host key"
             detail = f"the server showed {shown}, which is not in {client.plan.login.known_hosts}"
             ending = Input.MALFORMED, detail, Reason.HOST_KEY
         except asyncssh.DisconnectError as error:

@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 
-from ..report import Algorithms, Handshake, Server
+from ..report import Algorithms, Certificate, Handshake, HostKey, Server
 from ..text import printable
 from ..wire.kexinit import KexInit
 from .connection import Connection
@@ -44,6 +44,7 @@ def handshake(number: int, connection: Connection, begun: int, *, is_second_sour
         connect=_seconds(started, exchange.connected_at),
         banner=_seconds(exchange.connected_at, exchange.banner_at),
         kexinit=_seconds(exchange.sent_at, exchange.kexinit_at),
+        hostkey=_seconds(exchange.asked_at, exchange.hostkey_at),
         kex=_seconds(exchange.kexinit_at, exchange.newkeys_at),
         login=_seconds(exchange.newkeys_at, exchange.login_at),
         identification=printable(identification.line) if identification else None,
@@ -53,6 +54,8 @@ def handshake(number: int, connection: Connection, begun: int, *, is_second_sour
         is_second_source=is_second_source,
         spoke_first=exchange.speaks_first,
         disconnect=exchange.disconnect_reason,
+        host_key_algorithm=printable(exchange.host_key_algorithm) if exchange.host_key_algorithm else None,
+        host_key=host_key(exchange.host_key) if exchange.host_key else None,
         wire=tuple(
             ((at - started) / _SECOND, direction, printable(data, MAX_TRACE))
             for at, direction, data in connection.trace or ()
@@ -68,4 +71,40 @@ def _seconds(start: int | None, end: int | None) -> float | None:
 @lru_cache(64)  # servers of a fleet offer the same
 def algorithms(offered: KexInit) -> Algorithms:
     """Return what a KEXINIT offers, in printable words."""
-    return Algorithms(*(tuple(map(printable, names)) for names in offered[:4]))
+    return Algorithms(*(tuple(map(printable, names)) for names in offered))
+
+
+@lru_cache(64)
+def host_key(shown: "ShownKey") -> HostKey:
+    """Return a host key in printable words, with the fingerprints that ssh-keygen -l prints."""
+    return HostKey(
+        printable(shown.type), fingerprint(shown.plain), _certificate(shown.certificate) if shown.certificate else None
+    )
+
+
+def _certificate(found: "wire.Certificate") -> Certificate:
+    return Certificate(
+        key_id=printable(found.key_id),
+        serial=found.serial,
+        principals=tuple(map(printable, found.principals)),
+        valid_after=found.valid_after,
+        valid_before=found.valid_before if found.valid_before < FOR_EVER else None,
+        ca_fingerprint=fingerprint(found.authority),
+        is_host=found.is_host,
+    )
+
+
+def fingerprint(key: bytes) -> str:
+    """Return `SHA256:` and the hash of a key in base64 without padding (RFC 4648)."""
+    from binascii import b2a_base64
+    from hashlib import sha256
+
+    return "SHA256:" + b2a_base64(sha256(key).digest(), newline=False).rstrip(b"=").decode()
+
+
+FOR_EVER = (1 << 64) - 1  # PROTOCOL.certkeys: a certificate without an end
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..wire import host_key as wire
+    from ..wire.host_key import ShownKey

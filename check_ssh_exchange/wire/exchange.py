@@ -11,10 +11,10 @@ import re
 from enum import Enum, auto
 
 from .. import __version__
-from ..ending import Depth, Ending, Reason
+from ..ending import EARLY_CLOSES, NOT_ACCEPTED, Depth, Ending, Reason
 from . import kexinit
 from .identification import PREFIX, Identification, Lines, Malformed, NotSSH, WireError, parse_line
-from .packet import Message, disconnect, packet, parse_disconnect, take_packet
+from .packet import Message, disconnect, packet, parse_disconnect, take_packet, take_string
 
 CLIENT_IDENTIFICATION = b"SSH-2.0-check_ssh_exchange_" + __version__.encode() + b"\r\n"
 
@@ -24,6 +24,12 @@ DISCONNECT = (11, b"check_ssh_exchange: probe done")
 
 MAX_TEXT = 1024  # what is kept of a server's words that are not an identification; a sentence is what we look for
 MAX_BEFORE_GOAL = 1 << 20  # bytes of tolerated packets (IGNORE, DEBUG) before the goal; no server sends that many
+
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .host_key import ShownKey
+    from .key_exchange import KeyExchange
 
 
 class State(Enum):
@@ -52,6 +58,7 @@ class Input(Enum):
     WORDS = auto()
     IDENTIFICATION = auto()
     KEXINIT = auto()
+    HOST_KEY = auto()
     NEWKEYS = auto()
     LOGGED_IN = auto()
     DISCONNECT = auto()
@@ -97,13 +104,18 @@ TRANSITIONS: dict[State, dict[Input, State | Ending]] = {
         Input.RESET: Ending.TURNED_AWAY,
     },
     State.AWAITING_KEXINIT: {**_AFTER_IDENTIFICATION, Input.KEXINIT: State.AWAITING_NEWKEYS},
-    State.AWAITING_NEWKEYS: {**_AFTER_IDENTIFICATION, Input.NEWKEYS: State.AWAITING_LOGIN},
+    State.AWAITING_NEWKEYS: {
+        **_AFTER_IDENTIFICATION,
+        Input.HOST_KEY: State.AWAITING_NEWKEYS,
+        Input.NEWKEYS: State.AWAITING_LOGIN,
+    },
     State.AWAITING_LOGIN: {**_AFTER_IDENTIFICATION, Input.LOGGED_IN: Ending.COMPLETED},
 }
 
 GOALS: dict[Depth, Input] = {
     Depth.BANNER: Input.IDENTIFICATION,
     Depth.KEXINIT: Input.KEXINIT,
+    Depth.HOSTKEY: Input.HOST_KEY,
     Depth.KEX: Input.NEWKEYS,
     Depth.LOGIN: Input.LOGGED_IN,
 }
@@ -112,7 +124,7 @@ GOALS: dict[Depth, Input] = {
 # Python 3.11 takes 0.1 us to look up a member of an Enum; those that every handshake needs are looked up once.
 _COMPLETED = Ending.COMPLETED
 _CONNECTING, _AWAITING_IDENTIFICATION, _ENDED = State.CONNECTING, State.AWAITING_IDENTIFICATION, State.ENDED
-_IDENTIFICATION, _KEXINIT = Input.IDENTIFICATION, Input.KEXINIT
+_IDENTIFICATION, _KEXINIT, _HOST_KEY = Input.IDENTIFICATION, Input.KEXINIT, Input.HOST_KEY
 
 
 class Exchange:
@@ -121,15 +133,21 @@ class Exchange:
     __slots__ = (
         "_consumed",
         "_goal",
+        "_key_exchange",
         "_lines",
         "_packets",
         "_words",
+        "asked_at",
         "banner_at",
         "connected_at",
         "detail",
         "disconnect_reason",
         "ended_at",
         "ending",
+        "host_key",
+        "host_key_algorithm",
+        "host_key_algorithms",
+        "hostkey_at",
         "identification",
         "kexinit",
         "kexinit_at",
@@ -142,7 +160,9 @@ class Exchange:
         "state",
     )
 
-    def __init__(self, depth: Depth, *, speaks_first: bool = False) -> None:
+    def __init__(
+        self, depth: Depth, *, speaks_first: bool = False, host_key_algorithms: tuple[bytes, ...] = ()
+    ) -> None:
         self.state = _CONNECTING
         self.ending: Ending | None = None
         self.identification: Identification | None = None
@@ -155,10 +175,16 @@ class Exchange:
         self.banner_at: int | None = None
         self.sent_at: int | None = None
         self.kexinit_at: int | None = None
+        self.asked_at: int | None = None  # when the message that makes the server show its host key was sent
+        self.hostkey_at: int | None = None
         self.newkeys_at: int | None = None
+        self.host_key: ShownKey | None = None
+        self.host_key_algorithm: bytes | None = None  # the one that was asked for
         self.login_at: int | None = None
         self.ended_at: int | None = None
         self._goal = GOALS[depth]
+        self.host_key_algorithms = host_key_algorithms
+        self._key_exchange: KeyExchange | None = None
         self.speaks_first = speaks_first
         self._lines = Lines()
         self._packets = b""
@@ -188,7 +214,7 @@ class Exchange:
         """The connection was established at `at`."""
         self.connected_at = at
         self.state = _AWAITING_IDENTIFICATION
-        if self.speaks_first and self._goal in (_IDENTIFICATION, _KEXINIT):  # deeper, asyncssh says it
+        if self.speaks_first and self._goal in _OURS:  # deeper, asyncssh says it
             self.outgoing = CLIENT_IDENTIFICATION
 
     def receive(self, data: bytes, at: int) -> None:
@@ -240,9 +266,17 @@ class Exchange:
         self.login_at = at
         self.on(Input.LOGGED_IN, at)
 
+    @property
+    def is_answer_due(self) -> bool:
+        """Whether the server may still send, so that a socket closed now would answer it with a RST."""
+        if self.state is _CONNECTING or self.ending in _ENDED_BY_SERVER:
+            return False
+        # With a DISCONNECT behind its KEXINIT a server has nothing more to say (measured on nine of them).
+        return self.ending is not _COMPLETED or self._goal in (_IDENTIFICATION, _HOST_KEY)
+
     def disconnect_packet(self) -> bytes:
         """Return what a client that leaves now owes the server: DISCONNECT once its KEXINIT was sent, else nothing."""
-        return disconnect(*DISCONNECT) if self.sent_at is not None and self._goal is Input.KEXINIT else b""
+        return disconnect(*DISCONNECT) if self.sent_at is not None and self._goal in (_KEXINIT, _HOST_KEY) else b""
 
     def _keep(self, words: bytes) -> None:
         if len(self._words) < MAX_TEXT:
@@ -260,8 +294,8 @@ class Exchange:
     def _identified(self, found: Identification, at: int) -> None:
         self.identification = found
         self.banner_at = at
-        if self._goal is _KEXINIT:
-            offer = packet(kexinit.build())
+        if self._goal is _KEXINIT or self._goal is _HOST_KEY:
+            offer = packet(kexinit.build(self._lists()))
             self.outgoing = offer if self.speaks_first else CLIENT_IDENTIFICATION + offer
         elif self._goal is _IDENTIFICATION and not self.speaks_first:
             self.outgoing = CLIENT_IDENTIFICATION
@@ -270,6 +304,13 @@ class Exchange:
         if self.ending is None and self._lines.rest:
             self._packets = self._lines.rest
             self._read_packets(at)
+
+    def _lists(self) -> bytes | None:
+        if self._goal is _KEXINIT:
+            return None
+        from .key_exchange import NAMES
+
+        return kexinit.lists_asking(NAMES, self.host_key_algorithms)
 
     def _read_packets(self, at: int) -> None:
         while self.ending is None and self.state is not State.AWAITING_LOGIN:
@@ -312,7 +353,11 @@ class Exchange:
             if self._goal is _KEXINIT and self._is_disconnect_next():
                 self.state = State.AWAITING_NEWKEYS  # a DISCONNECT came with it, and decides
             else:
-                self.on(Input.KEXINIT, at)
+                self.on(_KEXINIT, at)
+            if self._goal is _HOST_KEY:
+                self._ask_for_host_key(self.kexinit)
+        elif number >= _METHOD_SPECIFIC and self.state is State.AWAITING_NEWKEYS:
+            self._exchange_keys(payload, at)
         elif number == Message.NEWKEYS and self.state is State.AWAITING_NEWKEYS:
             self.newkeys_at = at
             self.on(Input.NEWKEYS, at)
@@ -321,7 +366,35 @@ class Exchange:
         elif self.state is State.AWAITING_KEXINIT and number not in _TOLERATED:
             raise Malformed(Reason.UNEXPECTED_MESSAGE, f"message {number} before KEXINIT")
 
+    def _ask_for_host_key(self, offered: kexinit.KexInit) -> None:
+        from .key_exchange import KeyExchange
 
+        ours = (*self.host_key_algorithms, *kexinit.OFFER[1].split(b","))
+        self.host_key_algorithm = next((name for name in ours if name in offered.host_key), None)
+        self._key_exchange = KeyExchange(offered.kex)
+        self.outgoing += packet(self._key_exchange.offer)
+
+    def _exchange_keys(self, payload: bytes, at: int) -> None:
+        if self._key_exchange is not None:
+            found, following = self._key_exchange.take(payload)
+            self.outgoing += packet(following) if following else b""
+            if found:
+                self._show(found, at)
+        elif payload[0] in _REPLIES:  # asyncssh's key exchange, seen from beside
+            self._show(take_string(payload, 1)[0], at)
+
+    def _show(self, blob: bytes, at: int) -> None:
+        from .host_key import parse
+
+        self.host_key = parse(blob)
+        self.hostkey_at = at
+        self.on(_HOST_KEY, at)
+
+
+_ENDED_BY_SERVER = EARLY_CLOSES | NOT_ACCEPTED
+_OURS = frozenset({_IDENTIFICATION, _KEXINIT, _HOST_KEY})  # the goals that need no asyncssh
+_METHOD_SPECIFIC = 30  # RFC 4250 4.1.2: numbers whose meaning depends on the key exchange method
+_REPLIES = (31, 33)
 _TOLERATED = frozenset({Message.IGNORE, Message.UNIMPLEMENTED, Message.DEBUG, Message.EXT_INFO})
 
 

@@ -1,6 +1,7 @@
 """SSH_MSG_KEXINIT (RFC 4253 section 7.1): read the server's, build ours."""
 
 import os
+from collections.abc import Sequence
 from functools import lru_cache
 
 from ..ending import Reason
@@ -53,12 +54,20 @@ class KexInit(NamedTuple):
     compression: tuple[bytes, ...]
 
 
-def build() -> bytes:
+def build(lists: bytes | None = None) -> bytes:
     """Return our KEXINIT payload with a fresh cookie."""
-    return bytes((Message.KEXINIT,)) + os.urandom(_COOKIE) + _LISTS + b"\0" + b"\0\0\0\0"
+    return bytes((Message.KEXINIT,)) + os.urandom(_COOKIE) + (lists or _LISTS) + b"\0" + b"\0\0\0\0"
 
 
 _LISTS = b"".join(map(string, OFFER))
+
+
+@lru_cache(64)
+def lists_asking(kex: Sequence[bytes], host_key: Sequence[bytes]) -> bytes:
+    """Return our lists with these methods and host key algorithms before the others: the server takes our first."""
+    kex = [*kex, *(name for name in OFFER[0].split(b",") if name not in kex)]
+    host_key = [*host_key, *(name for name in OFFER[1].split(b",") if name not in host_key)]
+    return b"".join(map(string, (b",".join(kex), b",".join(host_key), *OFFER[2:])))
 
 
 def parse(payload: bytes) -> KexInit:

@@ -27,6 +27,7 @@ class Message(IntEnum):
     EXT_INFO = 7
     KEXINIT = 20
     NEWKEYS = 21
+    KEX_INIT = 30  # the first of the method's own: KEXDH_INIT, KEX_ECDH_INIT (RFC 4253 8, RFC 5656 4)
 
 
 def take_packet(data: bytes) -> tuple[bytes, bytes] | None:
