@@ -1,6 +1,6 @@
 """The one way from a report to an answer: evaluate(report, history, expectations) -> Outcome. Pure."""
 
-from ..plugin.states import Verdict
+from ..plugin.states import Result, Verdict
 from ..report import Report
 from ..values import NamedTuple
 from . import history as past
@@ -61,6 +61,10 @@ def evaluate(
         notes += past.changes(history, report)
         diagnosis = past.with_past(diagnosis, history, report, say)
         history = past.remember(history, report, diagnosis, report.at, expectations.window or 0.0)
+        if report.host_keys:
+            from .host_keys import remembered
+
+            history = remembered(history, report, report.at, expectations.window or 0.0)
         if expectations.window is not None:
             window = history.window(report.at, expectations.window)
             if expectations.is_window_outside(window):
@@ -69,7 +73,14 @@ def evaluate(
         if history.wait_until > report.at and not expectations.exempt:
             notes.append(f"no further try before {say(history.wait_until)}, so that a penalty can run out")
     history = history or History()
-    verdict = judge(report, diagnosis, expectations, window, history)
+    results = []
+    if report.host_keys:
+        from .host_keys import objections, with_host_keys
+
+        found = objections(report, expectations, history, say)
+        diagnosis = with_host_keys(diagnosis, found, report)
+        results = [Result(one.state, one.sentence) for one in found]
+    verdict = judge(report, diagnosis, expectations, window, history, results)
     return Outcome(report, diagnosis, verdict, history, window, notes=tuple(dict.fromkeys(notes)))
 
 

@@ -9,6 +9,9 @@ from .maxstartups import wilson
 
 def evidence(facts: Facts, cause: Cause) -> tuple[str, ...]:
     """Return the findings of a run, the ones that decide first."""
+    if names := sorted(facts.refused_host_keys):
+        closed = f"the server offers {' and '.join(names)} and closes when asked for such a host key"
+        return facts.count, closed, "those who asked for another were served"
     found = [facts.count, *_alone(facts), *_words(facts), *_times(facts)]
     found += _further_tests(facts)
     if facts.is_self_inflicted(cause):

@@ -163,6 +163,14 @@ class Facts:
         by_others = maxstartups.likelihood(self._tries, self.setting)
         return FAR_LIKELIER * by_others <= LOW_LIMITS
 
+    @cached_property
+    def refused_host_keys(self) -> frozenset[str]:
+        """The host key algorithms that the server offers and whose every asker it closed, while it served others."""
+        served = {h.host_key_algorithm for h in self.ours if not _failed(h)}
+        asked = {h.host_key_algorithm for h in self.failed if h.ending is Ending.CLOSED_AFTER_BANNER}
+        is_all = self.endings == {Ending.CLOSED_AFTER_BANNER} and bool(served) and served.isdisjoint(asked)
+        return frozenset(name for name in asked if name) if is_all and None not in asked else frozenset()
+
     @property
     def served_at_once(self) -> int:
         """How many of the burst were served."""

@@ -23,12 +23,22 @@ UNITS: dict[str, str] = {
     "timeout": "",
     "baseline_banner": "s",
     # Only with the depths that have these phases.
-    **{f"{phase}_{what}": "s" for phase in ("kex", "login") for what in ("p50", "max")},
+    **{f"{phase}_{what}": "s" for phase in ("hostkey", "kex", "login") for what in ("p50", "max")},
+    "host_certificate_remaining": "s",  # only where a certificate was shown
     # Only where drops allow an estimate, and with a state file.
     "startups_estimate": "",
     "early_close_window": "%",
 }
 LABELS = tuple(UNITS)
+
+_PHASES = ("connect", "banner", "kexinit")
+PHASES_OF: dict[Depth, tuple[str, ...]] = {
+    Depth.BANNER: _PHASES,
+    Depth.KEXINIT: _PHASES,
+    Depth.HOSTKEY: (*_PHASES, "hostkey"),
+    Depth.KEX: (*_PHASES, "kex", "login"),
+    Depth.LOGIN: (*_PHASES, "kex", "login"),
+}
 
 DEFAULT_WARNING = {"early_close": "0", "banner_p50": "1", "early_close_window": "1"}
 DEFAULT_CRITICAL = {"early_close": "50", "banner_p50": "5"}
@@ -51,10 +61,7 @@ def figures(report: Report, startups: int | None = None, window: tuple[int, int]
     for ending in ENDING_LABELS:
         values[ending] = counts[ending]
     values["timeout"] = sum(counts[ending] for ending in TIMEOUTS)
-    phases = ["connect", "banner", "kexinit"]
-    if report.depth in (Depth.KEX, Depth.LOGIN):
-        phases += ["kex", "login"]
-    for phase in phases:
+    for phase in PHASES_OF[report.depth]:
         ordered = report.durations(phase)
         if ordered:
             values[f"{phase}_p50"] = quantile(ordered, 0.5)
@@ -62,6 +69,8 @@ def figures(report: Report, startups: int | None = None, window: tuple[int, int]
     served = (handshake for handshake in report.of_role(Role.BASELINE) if handshake.ending is Ending.COMPLETED)
     baseline = [handshake.banner for handshake in served if handshake.banner is not None]
     values["baseline_banner"] = baseline[0] if baseline else None
+    ends = [end for key in report.host_keys if key.certificate and (end := key.certificate.valid_before) is not None]
+    values["host_certificate_remaining"] = max(0.0, min(ends) - report.at) if ends else None
     values["startups_estimate"] = startups
     if window is not None and window[1]:
         values["early_close_window"] = 100 * window[0] / window[1]

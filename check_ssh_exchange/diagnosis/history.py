@@ -58,7 +58,8 @@ class History(NamedTuple):
     failing_since: float = 0.0
     failing_as: str = ""
     identification: str = ""
-    host_key: str = ""
+    host_keys: tuple[tuple[str, str], ...] = ()  # the fingerprint last seen of each type
+    host_key_changes: tuple[tuple[str, str, float], ...] = ()  # type, fingerprint before, when another was seen
     wait_until: float = 0.0
     wait: float = 0.0
     renamed: int = 0  # how many runs in a row saw another identification than the one before
@@ -109,8 +110,6 @@ def remember(history: History, report: Report, diagnosis: Diagnosis, now: float,
         changed = history.renamed + 1 if history.identification not in ("", new) else 0
         renamed = STEADY if _names_itself_at_random(report) else min(changed, STEADY)
         history = history._replace(identification=new, renamed=renamed)
-    if report.host_key is not None:
-        history = history._replace(host_key=report.host_key)
     if report.serves_us:
         return history._replace(served_at=now, failing_since=0.0, failing_as="", wait=0.0, wait_until=0.0)
     if report.handshakes:
@@ -184,8 +183,6 @@ def changes(history: History, report: Report) -> Iterable[str]:
             yield f"the server was {history.identification!r} before, now {report.server.identification!r}"
         elif history.renamed < STEADY:
             yield "the server names itself differently each time"
-    if report.host_key is not None and history.host_key not in ("", report.host_key):
-        yield f"the host key was {history.host_key} before, now {report.host_key}"
 
 
 def _names_itself_at_random(report: Report) -> bool:
@@ -204,11 +201,31 @@ def _history(document: "Mapping[str, object]") -> History:
         failing_since=_number(document["failing_since"]),
         failing_as=_text(document["failing_as"]),
         identification=_text(document["identification"]),
-        host_key=_text(document["host_key"]),
+        host_keys=tuple(_shown(*row) for row in _rows(document.get("host_keys"))),
+        host_key_changes=tuple(_changed(*row) for row in _rows(document.get("host_key_changes"))),
         wait_until=_number(document["wait_until"]),
         wait=_number(document["wait"]),
         renamed=int(_number(document.get("renamed", 0))),
     )
+
+
+MAX_KEYS = 32  # read from a state file; there are fewer types of host keys
+
+
+def _rows(value: object) -> "list[list[object]]":
+    if value is None:  # an older release did not write it
+        return []
+    if not isinstance(value, list) or len(value) > MAX_KEYS:
+        raise TypeError("not a list of host keys")
+    return value
+
+
+def _shown(kind: object, fingerprint: object) -> tuple[str, str]:
+    return _text(kind), _text(fingerprint)
+
+
+def _changed(kind: object, fingerprint: object, at: object) -> tuple[str, str, float]:
+    return _text(kind), _text(fingerprint), _number(at)
 
 
 def _past(at: object, accepted: object, early: object, closes: "Iterable[Iterable[object]]" = ()) -> Past:

@@ -252,6 +252,12 @@ NOT_CONNECTED: tuple[Rule, ...] = (
 )
 
 CLOSED_WITHOUT_WORDS: tuple[Rule, ...] = (
+    Rule(
+        Cause.SERVER_FAULT,
+        LIKELY,
+        # Dropbear before 2024 offers every kind, the ones too that it has no key of, and its child then dies.
+        lambda facts: bool(facts.refused_host_keys),
+    ),
     Rule(Cause.ACCESS_DENIED, LIKELY, is_libwrap, ("a load balancer that gives up after five seconds",)),
     Rule(
         Cause.PER_SOURCE_LIMIT,

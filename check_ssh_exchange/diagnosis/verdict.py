@@ -1,7 +1,7 @@
 """The state that a run leads to, by what the user expects of the server."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ..ending import EARLY_CLOSES, TIMEOUTS, Ending
 from ..plugin.nagios import Critical, Ok, State, Unknown, Warn
@@ -19,6 +19,7 @@ from .history import NO_HISTORY, Closes, History
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .known_hosts import KnownHosts
     from .maxstartups import MaxStartups
 
 DEFAULT_WINDOW = 3600.0  # seconds
@@ -33,6 +34,8 @@ class Expectations(NamedTuple):
 
     `states` maps an ending or a cause to the word of the state it leads to. `explicit` holds the labels whose ranges
     the user has set. `window` is in seconds, None for none; `exempt`: the server exempts our address from penalties.
+    `host_keys` are the fingerprints of which the server must show one, `known_hosts` the keys that ssh would accept;
+    `post_quantum`: the server must offer a hybrid key exchange.
     """
 
     thresholds: Thresholds = DEFAULT_THRESHOLDS
@@ -43,6 +46,9 @@ class Expectations(NamedTuple):
     max_startups: "MaxStartups | None" = None
     window: float | None = DEFAULT_WINDOW
     exempt: bool = False
+    host_keys: tuple[str, ...] = ()
+    known_hosts: "KnownHosts | None" = None
+    post_quantum: bool = False
 
     @property
     def slow_after(self) -> float:
@@ -62,8 +68,12 @@ def judge(
     expectations: Expectations,
     window: tuple[int, int] | None = None,
     history: History = NO_HISTORY,
+    about_keys: Sequence[Result] = (),
 ) -> Verdict:
-    """Return the state of a run and the reasons for it that its cause does not already say."""
+    """Return the state of a run and the reasons for it that its cause does not already say.
+
+    `about_keys` judges the host keys shown.
+    """
     if report.fault is not None:
         # We could not do what was asked; what is known so far is shown, and says nothing about the server.
         is_named = report.fault.kind is FaultKind.NAME_RESOLUTION
@@ -76,6 +86,9 @@ def judge(
             Result(Unknown, shortfall_note(report.shortfalls[-1], report) if report.shortfalls else INCOMPLETE)
         )
     results += _words(report, diagnosis, expectations, excused)
+    if Cause.HOST_KEY in expectations.states:
+        about_keys = [Result(STATE_OF_WORD[expectations.states[Cause.HOST_KEY]], one.reason) for one in about_keys]
+    results += about_keys
     return verdict_of([*results, *_identity(report, expectations)])
 
 
@@ -191,6 +204,11 @@ def _identity(report: Report, expectations: Expectations) -> Iterator[Result]:
     if versions and not any(_is_like(version, server.software, server.version) for version in versions):
         wanted = " or ".join(f'"{printable(version)}"' for version in versions)
         yield Result(Critical, f'the server is "{server.version}", expected {wanted}')
+    if expectations.post_quantum and report.algorithms is not None:
+        from .clients import is_post_quantum
+
+        if not is_post_quantum(report.algorithms.kex):
+            yield Result(Warn, "no post-quantum key exchange is offered")
     if expectations.protocol is not None and server.protocol != expectations.protocol:
         yield Result(Critical, f"the protocol is {server.protocol}, expected {printable(expectations.protocol)}")
 
