@@ -44,7 +44,7 @@ $(VENV)/.made:
 	@touch $@
 
 $(VENV)/.demo: $(VENV)/.made $(SOURCES)
-	@$(PIP) install .
+	@$(PIP) install '.[explain]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.made $(SOURCES)

@@ -166,21 +166,22 @@ class Part(NamedTuple):
 
 
 _THROTTLED = (
-    f"A scanner holds {SETTING.start} connections and never logs in, so the server drops some of our handshakes. With "
-    "-v the plugin shows its evidence and what to do on the server:"
+    f"A scanner holds {SETTING.start} connections and never logs in, so the server drops some of our handshakes:"
 )
+_EXPLAINED = "--explain draws every handshake, and says why and what to do on the server:"
 _JSON = "An excerpt: of the handshakes only one that was turned away, and no latencies, counts and perfdata:"
 _FULL = f"The scanner holds {SETTING.full} connections now, so every other connection is dropped:"
 PARTS = (
     Part("1. Healthy", "Nobody else is connected, and five handshakes are served:", 0, (), 0),
-    Part("2. Throttled", _THROTTLED, SETTING.start, ("-v",), 1),
-    Part("3. The same for a program", _JSON, SETTING.start, ("--output-format", "json"), 1),
-    Part("4. Full", _FULL, SETTING.full, (), 2),
+    Part("2. Throttled", _THROTTLED, SETTING.start, (), 1),
+    Part("3. The same for a person", _EXPLAINED, SETTING.start, ("--explain",), 1),
+    Part("4. The same for a program", _JSON, SETTING.start, ("--output-format", "json"), 1),
+    Part("5. Full", _FULL, SETTING.full, (), 2),
 )
 
 
 def demonstrate() -> None:
-    """Show the four runs; raises Unexpected when one of them did not end as it must."""
+    """Show the five runs; raises Unexpected when one of them did not end as it must."""
     held: list[socket.socket] = []
     with ThrottlingServer(*SETTING, seed=SEED) as server:
         start, rate, full = SETTING
@@ -220,7 +221,7 @@ def _show(part: Part, server: ThrottlingServer) -> None:
     _tell(f"\n{part.title}\n{'-' * len(part.title)}\n{part.words}\n")
     print("$", shlex.join(command), flush=True)
     server.random.seed(SEED)
-    done = subprocess.run(command, capture_output=True, text=True, timeout=RUN_SECONDS, check=False)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=RUN_SECONDS, check=False)
     output = (done.stdout + done.stderr).rstrip("\n")
     is_as_expected = done.returncode == part.expected
     print(_excerpt(output) if "json" in part.arguments and is_as_expected else output)

@@ -50,8 +50,11 @@ def test_every_file_that_is_named_exists() -> None:
 def test_a_cause_stands_in_the_modules_of_the_list_and_in_no_other(cause: Cause) -> None:
     modules = {path for path in listed("a cause") if path.endswith(".py") and not path.startswith("tests/")}
     assert modules == {f"{DIAGNOSIS}/{name}.py" for name in ("cause", "rules", "sayings", "remedies")}
+    # What is wrong with a host key is told by comparing it with what is expected, not by how handshakes end.
+    beside = {f"{DIAGNOSIS}/host_keys.py", f"{DIAGNOSIS}/verdict.py"} if cause is Cause.HOST_KEY else set()
     # Not every cause has a saying.
-    assert sources(rf"Cause\.{cause.name}\b") | {f"{DIAGNOSIS}/cause.py", f"{DIAGNOSIS}/sayings.py"} == modules
+    found = sources(rf"Cause\.{cause.name}\b") - beside
+    assert found | {f"{DIAGNOSIS}/cause.py", f"{DIAGNOSIS}/sayings.py"} == modules
 
 
 @pytest.mark.parametrize("cause", Cause)

@@ -228,27 +228,32 @@ def shown() -> subprocess.CompletedProcess[str]:
     return demo()
 
 
-def test_the_demo_shows_four_real_runs(shown: subprocess.CompletedProcess[str]) -> None:
+def test_the_demo_shows_five_real_runs(shown: subprocess.CompletedProcess[str]) -> None:
     assert (shown.returncode, shown.stderr) == (0, "")
     lines = shown.stdout.splitlines()
     titles = re.findall(r"^(\d\. .+)\n-+$", shown.stdout, re.MULTILINE)
-    assert titles == ["1. Healthy", "2. Throttled", "3. The same for a program", "4. Full"]
+    assert titles == ["1. Healthy", "2. Throttled", "3. The same for a person", "4. The same for a program", "5. Full"]
     commands = [line for line in lines if line.startswith("$ ")]
     first = f"$ {sys.executable} -m check_ssh_exchange -H 127.0.0.1 -p "
     assert [re.sub(r"(-p) \d+", r"\1 PORT", line) for line in commands] == [
         f"{first}PORT",
-        f"{first}PORT -v",
+        f"{first}PORT",
+        f"{first}PORT --explain",
         f"{first}PORT --output-format json",
         f"{first}PORT",
     ]
-    answers = [re.sub(r" \|.*|, banner .*", "", lines[lines.index(command) + 1]) for command in commands[:2]]
+    firsts = [lines[number + 1] for number, line in enumerate(lines) if line.startswith("$ ")]
+    answers = [re.sub(r" \|.*|, banner .*", "", first) for first in firsts[:2]]
     answers.append(next(re.sub(r" \|.*", "", line) for line in lines if line.startswith("SSH CRITICAL - ")))
     assert answers == [
         "SSH OK - OpenSSH_9.2p1 (protocol 2.0), 5/5 handshakes",
         'SSH WARNING - 2 of 6 handshakes turned away: MaxStartups throttling, "Exceeded MaxStartups"',
         'SSH CRITICAL - 5 of 5 handshakes turned away: MaxStartups throttling, "Exceeded MaxStartups"',
     ]
-    assert [line for line in lines if line.startswith("exit code ")] == [f"exit code {code}" for code in (0, 1, 1, 2)]
+    told = [line.removeprefix("exit code ") for line in lines if line.startswith("exit code ")]
+    assert told == ["0", "1", "1", "1", "2"]
+    assert "Handshakes, each from its SYN to its end" in lines
+    assert "What to do" in lines
     document = json.loads(shown.stdout[shown.stdout.index("\n{\n") : shown.stdout.index("\n}\n") + 2])
     assert document["diagnosis"]["cause"] == "maxstartups"
     assert [handshake["text"] for handshake in document["handshakes"]] == ["Exceeded MaxStartups"]

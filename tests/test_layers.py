@@ -47,7 +47,7 @@ IMPURE_MODULES = {
     "threading", "time",
 }  # fmt: skip
 OF_THE_EXPORTER = {"prometheus_client", "aiohttp", "pydantic", "ruamel", "bcrypt", "ssh_exchange_exporter"}
-NOT_LOADED = {"asyncio", "asyncssh", "dataclasses", "inspect", "logging"}
+NOT_LOADED = {"asyncio", "asyncssh", "dataclasses", "hashlib", "inspect", "logging", "rich"}
 
 # Runs a command line in this process; what it loaded stands behind the marker.
 DRIVER = """
@@ -254,6 +254,12 @@ def test_the_pure_rooms_take_nothing_but_random_bytes_from_the_system() -> None:
 def test_asyncssh_is_imported_by_the_login_alone_and_only_when_it_is_needed() -> None:
     found = [(where, one) for where, _, one in every_import() if one.name.split(".")[0] == "asyncssh"]
     assert {where for where, _ in found} == {f"{PACKAGE}/probe/login.py"}
+    assert [one for _, one in found if one.is_at_module_level and not one.is_for_types] == []
+
+
+def test_rich_is_imported_by_the_page_for_a_person_alone_and_only_when_it_is_needed() -> None:
+    found = [(where, one) for where, _, one in every_import() if one.name.split(".")[0] == "rich"]
+    assert {where for where, _ in found} == {f"{PACKAGE}/remote/explanation.py"}
     assert [one for _, one in found if one.is_at_module_level and not one.is_for_types] == []
 
 

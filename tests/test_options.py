@@ -55,7 +55,7 @@ def test_an_argument_that_cannot_be_used_is_named(arguments: list[str], sentence
 
 
 @pytest.mark.parametrize(
-    ("option", "choices"), [("--depth", "banner, kexinit, kex, login"), ("--output-format", "text, json")]
+    ("option", "choices"), [("--depth", "banner, kexinit, hostkey, kex, login"), ("--output-format", "text, json")]
 )
 def test_a_word_that_is_no_choice_is_named_with_the_choices(option: str, choices: str) -> None:
     # Some versions of Python put the choices in quotes.
@@ -113,7 +113,7 @@ def test_bytes_that_are_no_text_are_refused_like_any_bad_host() -> None:
         ([*HOST, "--depth", "login", "--identity", "f"], "depth login needs --user and --identity"),
         ([*HOST, "--user", "u"], "--user and --identity are for depth login"),
         ([*HOST, "--identity", "f"], "--user and --identity are for depth login"),
-        ([*HOST, "--known-hosts", "f"], "--known-hosts is for the depths kex and login"),
+        ([*HOST, "--known-hosts", "f"], "--known-hosts is for the depths hostkey, kex and login"),
     ],
 )
 def test_options_that_do_not_fit_together_are_named(arguments: list[str], sentence: str) -> None:

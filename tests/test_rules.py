@@ -177,7 +177,7 @@ def evidence_of_count(report: Report) -> str:
 
 
 def test_every_rule_decides_a_case() -> None:
-    reports = [case[1] for case in CASES] + [FOREIGN_KEY, TLS_FOR_SOME]
+    reports = [case[1] for case in CASES] + [FOREIGN_KEY, TLS_FOR_SOME, KEYLESS]
     reports += [run("ttttt", says=text) for text in SAID] + [left_with(reason) for reason in (1, 2, 3, 7, 11, 12)]
     deciding = {next(n for n, rule in enumerate(RULES) if rule.holds(Facts(report))) for report in reports}
     assert [RULES[number] for number in range(len(RULES)) if number not in deciding] == []
@@ -185,6 +185,14 @@ def test_every_rule_decides_a_case() -> None:
 
 FOREIGN_KEY = run("bbbbb", by="9.2")._replace(
     handshakes=tuple(shake(number, "b", reason=Reason.HOST_KEY, detail="not in known_hosts") for number in range(5))
+)
+# Dropbear without an RSA key: whoever asks for one is closed.
+KEYLESS = run("SbSbS", "b", by="9.2")
+KEYLESS = KEYLESS._replace(
+    handshakes=tuple(
+        h._replace(host_key_algorithm="ssh-ed25519" if h.ending is Ending.COMPLETED else "rsa-sha2-256")
+        for h in KEYLESS.handshakes
+    )
 )
 HALF_DEAD = run("RSSSSS", "S", by="9.2")._replace(
     handshakes=(

@@ -86,7 +86,8 @@ def test_the_labels_come_in_the_order_of_the_contract() -> None:
         "timeout", "baseline_banner",
     ]  # fmt: skip
     # Behind those of the contract: what other depths, an estimate and a state file add.
-    assert [label.rpartition("_")[0] for label in list(LABELS)[18:22]] == ["kex", "kex", "login", "login"]
+    deeper = [label.rpartition("_")[0] for label in list(LABELS)[18:24]]
+    assert deeper == ["hostkey", "hostkey", "kex", "kex", "login", "login"]
 
 
 @pytest.mark.parametrize(

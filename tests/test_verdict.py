@@ -8,7 +8,7 @@ from check_ssh_exchange.diagnosis.cause import Cause
 from check_ssh_exchange.diagnosis.figures import LABELS, figures
 from check_ssh_exchange.ending import EARLY_CLOSES, Depth, Ending
 from check_ssh_exchange.plugin.perfdata import fixed
-from check_ssh_exchange.report import Fault, FaultKind, Shortfall, ShortfallKind
+from check_ssh_exchange.report import Certificate, Fault, FaultKind, HostKey, Shortfall, ShortfallKind
 
 from .reports import CLOSED, COMPLETED, RESET, judged, run, state
 
@@ -161,13 +161,17 @@ def test_without_an_identification_there_is_no_version_to_compare() -> None:
 
 # --- thresholds
 
+CERTIFIED = HostKey("ssh-rsa-cert-v01@openssh.com", "SHA256:x", Certificate("id", 1, (), 0, 2000, "SHA256:ca"))
+
 
 @pytest.mark.parametrize("option", ["-w", "-c"])
 @pytest.mark.parametrize("label", [label for label in LABELS if label != "startups_estimate"])
 def test_every_label_can_alert(label: str, option: str) -> None:
-    report = run(COMPLETED, COMPLETED, COMPLETED, depth=Depth.LOGIN)
+    depth = Depth.HOSTKEY if label.startswith("host") else Depth.LOGIN
+    report = run(COMPLETED, COMPLETED, COMPLETED, depth=depth)
     window = (2, 400)
-    report = report._replace(handshakes=tuple(h._replace(kex=0.1, login=0.2) for h in report.handshakes))
+    deeper = (h._replace(hostkey=0.1, kex=0.1, login=0.2, host_key=CERTIFIED) for h in report.handshakes)
+    report = report._replace(at=1000.0, handshakes=tuple(deeper))
     value = dict(figures(report, window=window))[label]
     lifted = ["-c", f"{label}=~:"]
     inside, outside = f"{label}={fixed(value)}:{fixed(value + 1)}", f"{label}=@{fixed(value)}:{fixed(value + 1)}"

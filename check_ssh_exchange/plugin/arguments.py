@@ -120,6 +120,8 @@ def add_output(parser: Parser, version: str, verbose: str, formats: Sequence[str
     """Add --output-format, --extra-opts, -v, -h and -V; `verbose` is the help of -v."""
     add = parser.add_argument
     add("--output-format", choices=list(formats), default="text", help="what to print (text)")
+    add("--explain", action="store_true",
+        help="print a page for a person instead of the status line (extra 'explain'); same exit code")  # fmt: skip
     add("--extra-opts", metavar="[SECTION][@FILE]", help="read options from an ini file")
     add("-v", "--verbose", action="count", default=0, help=verbose)
     add("-h", "--help", action=Show, show=parser.format_help, help="show this text")

@@ -68,7 +68,7 @@ def _checked(prefix: str, check: "Callable[[list[str]], tuple[int, str]]", argum
 
 def _leave(code: int, output: str) -> "NoReturn":
     """Write bytes and leave at once: a text stream could refuse a character, and finalization costs 5 ms of CPU."""
-    data = output.encode("ascii", "backslashreplace")
+    data = output.encode("utf-8", "backslashreplace")
     try:
         while data:
             data = data[os.write(1, data) :]

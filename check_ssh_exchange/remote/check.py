@@ -1,11 +1,14 @@
 """One check from its options to its answer: remember, measure, evaluate, print."""
 
+import os
+import stat
 import time
 
 from ..diagnosis.evaluate import Outcome, evaluate
+from ..ending import Depth
 from ..interrupt import ignore_signals
 from ..measure import measure
-from ..report import Family, Report
+from ..report import Family, Fault, FaultKind, Report
 from .options import Options
 
 TYPE_CHECKING = False
@@ -13,9 +16,18 @@ if TYPE_CHECKING:
     from ..plugin.state_file import Document, StateFile
 
 
+MAX_KNOWN_HOSTS = 16 << 20  # bytes; a fleet of 50,000 servers has as many
+
+
 def check(options: Options) -> tuple[int, str]:
     """Return the exit code and the output."""
-    outcome = _remembered(options) if options.state_file else evaluate(_measured(options), None, options.expectations)
+    if options.is_explained:
+        from .explanation import demand_rich, page
+
+        demand_rich()  # before the run, not after its ten seconds
+        outcome = _outcome(options)
+        return int(outcome.verdict.state), page(outcome, options.expectations.thresholds)
+    outcome = _outcome(options)
     code = int(outcome.verdict.state)
     if options.is_json:
         from ..plugin.output import json_line
@@ -25,6 +37,37 @@ def check(options: Options) -> tuple[int, str]:
     from .status_line import text
 
     return code, text(outcome, options.expectations.thresholds, options.verbosity)
+
+
+def _outcome(options: Options) -> Outcome:
+    # At the deeper depths asyncssh reads the file and judges by it.
+    if options.plan.login.known_hosts and options.plan.depth is Depth.HOSTKEY:
+        from ..diagnosis.known_hosts import parse
+
+        try:
+            known = parse(_content(options.plan.login.known_hosts))
+        except OSError as error:
+            reason = error.strerror or str(error)
+            fault = Fault(FaultKind.LOCAL, f"cannot use the host keys in {options.plan.login.known_hosts}: {reason}")
+            return evaluate(_unbegun(options, time.time())._replace(fault=fault), None, options.expectations)
+        options = options._replace(expectations=options.expectations._replace(known_hosts=known))
+    return _remembered(options) if options.state_file else evaluate(_measured(options), None, options.expectations)
+
+
+def _content(path: str) -> bytes:
+    """Return what a file holds; raises OSError, for one that is too long or no file too."""
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(0, "not a regular file")
+        data = file.read(MAX_KNOWN_HOSTS + 1)
+    if len(data) > MAX_KNOWN_HOSTS:
+        raise OSError(0, f"more than {MAX_KNOWN_HOSTS} bytes")
+    return data
+
+
+def _unbegun(options: Options, now: float) -> Report:
+    target, plan = options.target, options.plan
+    return Report(host=target.host, port=target.port, depth=plan.depth, asked=plan.handshakes, at=now)
 
 
 def _measured(options: Options) -> Report:
@@ -50,8 +93,7 @@ def _remembered(options: Options) -> Outcome:
         notes.append(printable(str(error)))
     now = time.time()
     if past.waits(history, now) and not plan.exempt:
-        report = Report(host=target.host, port=target.port, depth=plan.depth, asked=plan.handshakes, at=now)
-        return evaluate(report, history, options.expectations, _clock)
+        return evaluate(_unbegun(options, now), history, options.expectations, _clock)
     report = _measured(options)
     try:
         outcome = _remember(file, report, options) if report.fault is None else None

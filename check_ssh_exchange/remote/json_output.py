@@ -4,9 +4,10 @@ import json
 from collections.abc import Mapping
 
 from .. import runbook
+from ..diagnosis.clients import is_post_quantum, refused
 from ..diagnosis.evaluate import Outcome
 from ..plugin.perfdata import fixed
-from ..report import PHASES, Handshake, Report, Server, quantile
+from ..report import PHASES, Algorithms, Handshake, HostKey, Report, Server, quantile
 from .status_line import summary
 
 SCHEMA = 1
@@ -82,4 +83,30 @@ def _latency(report: Report) -> dict[str, dict[str, float]]:
 
 def _server(server: Server, report: Report) -> dict[str, object]:
     parts = {name: getattr(server, name) for name in ("identification", "protocol", "software", "comments")}
-    return {**parts, "speaks_first": report.speaks_first}
+    return {
+        **parts,
+        "speaks_first": report.speaks_first,
+        **(_offer(report.algorithms) if report.algorithms else {}),
+        **({"host_keys": [_host_key(key) for key in report.host_keys]} if report.host_keys else {}),
+    }
+
+
+def _offer(offered: Algorithms) -> dict[str, object]:
+    return {
+        "algorithms": {name: list(names) for name, names in offered._asdict().items()},
+        "post_quantum": is_post_quantum(offered.kex),
+        "refused_clients": list(refused(offered)),
+    }
+
+
+def _host_key(key: HostKey) -> dict[str, object]:
+    found = key.certificate
+    certificate = found and {
+        "key_id": found.key_id,
+        "serial": found.serial,
+        "principals": list(found.principals),
+        "valid_after": found.valid_after,
+        "valid_before": found.valid_before,
+        "ca_fingerprint": found.ca_fingerprint,
+    }
+    return {"type": key.type, "fingerprint": key.fingerprint, "certificate": certificate}

@@ -32,6 +32,7 @@ class Options(NamedTuple):
     expectations: Expectations
     verbosity: int
     is_json: bool
+    is_explained: bool = False
     state_file: str | None = None
 
 
@@ -55,6 +56,12 @@ def _max_startups(text: str) -> "MaxStartups":
     from ..diagnosis.maxstartups import parse
 
     return parse(text)
+
+
+def _fingerprint(text: str) -> str:
+    from ..diagnosis.host_keys import fingerprint
+
+    return fingerprint(text)
 
 
 def _pause(text: str) -> float:
@@ -101,9 +108,13 @@ def parser() -> Parser:
     add("--window", type=types.duration, default=DEFAULT_WINDOW, metavar="DURATION",
         help="how far back remembered early closes count for early_close_window: 90s, 15m, 1h, 1d (1h)")  # fmt: skip
     add("--exempt", action="store_true", help="the server exempts this source: no budget of handshakes")
+    add("--require", choices=["post_quantum"], action="append", default=[],
+        help="post_quantum: warn when the server offers no hybrid key exchange")  # fmt: skip
+    add("--host-key", type=types.typed(_fingerprint), action="append", default=[], metavar="SHA256:...",
+        help="a fingerprint of which one must be shown (depths hostkey, kex and login); repeatable")  # fmt: skip
     add("--user", metavar="NAME", help="user to log in as (depth login)")
     add("--identity", metavar="FILE", help="private key without a passphrase (depth login)")
-    add("--known-hosts", metavar="FILE", help="host keys to accept (depths kex and login; any without it)")
+    add("--known-hosts", metavar="FILE", help="host keys to expect, as ssh reads them (depths hostkey, kex and login)")
     add("--runbook", action=_ShowPage, metavar="CAUSE", help="print the runbook page of a cause and exit with 0")
     types.add_output(made, __version__, "-v evidence and remedies, -vv a line for each handshake, -vvv the wire")
     return made
@@ -114,6 +125,8 @@ def parse(arguments: Sequence[str]) -> Options:
     given = types.parse(parser(), arguments)
     if given.hostname and given.host and given.hostname != given.host:
         raise UsageError(f"two hosts are given, {given.hostname} and {given.host}")
+    if given.explain and given.output_format == "json":
+        raise UsageError("--explain is a page of text, --output-format json is not")
     if given.state_file == "":
         raise UsageError("--state-file names no file")
     host = given.hostname or given.host
@@ -132,9 +145,12 @@ def parse(arguments: Sequence[str]) -> Options:
             max_startups=given.max_startups,
             window=given.window,
             exempt=given.exempt,
+            host_keys=tuple(given.host_key),
+            post_quantum="post_quantum" in given.require,
         ),
         verbosity=given.verbose,
         is_json=given.output_format == "json",
+        is_explained=given.explain,
         state_file=given.state_file,
     )
 
@@ -151,8 +167,12 @@ def _plan(given: argparse.Namespace) -> Plan:
         raise UsageError("depth login needs --user and --identity")
     if depth is not Depth.LOGIN and (given.user or given.identity):
         raise UsageError("--user and --identity are for depth login")
-    if depth not in (Depth.KEX, Depth.LOGIN) and given.known_hosts:
-        raise UsageError("--known-hosts is for the depths kex and login")
+    if depth in (Depth.BANNER, Depth.KEXINIT):
+        for option in ("known_hosts", "host_key"):
+            if getattr(given, option):
+                raise UsageError(f"--{option.replace('_', '-')} is for the depths hostkey, kex and login")
+    if depth is Depth.BANNER and given.require:
+        raise UsageError("--require post_quantum needs a depth beyond banner")
     return Plan(
         handshakes=given.handshakes,
         concurrency=given.concurrency,
@@ -166,6 +186,7 @@ def _plan(given: argparse.Namespace) -> Plan:
         trace=given.verbose >= 3,
         control_port=given.control_port,
         pause=given.pause,
+        every_host_key=bool(given.host_key),
     )
 
 

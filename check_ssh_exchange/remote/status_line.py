@@ -90,6 +90,7 @@ def _explained(outcome: Outcome) -> Iterator[str]:
         yield f"address: {report.address}"
     if report.server:
         yield f"server: {report.server.identification}"
+    yield from _offered(report)
     if has_cause:
         phrase = "" if diagnosis.cause is Cause.HEALTHY else f": {diagnosis.cause.phrase}"
         yield f"cause: {diagnosis.cause} ({diagnosis.confidence}){phrase}"
@@ -99,6 +100,25 @@ def _explained(outcome: Outcome) -> Iterator[str]:
     yield from (f"note: {note}" for note in outcome.notes)
     if diagnosis.cause is not Cause.HEALTHY and has_cause:
         yield f"runbook: check_ssh_exchange --runbook {diagnosis.cause}"
+
+
+def _offered(report: Report) -> Iterator[str]:
+    """Yield what the server's KEXINIT offers and the host keys that it has shown."""
+    offered = report.algorithms
+    if offered is not None:
+        from ..diagnosis.clients import is_post_quantum, refused
+
+        yield from (f"{name.replace('_', ' ')}: {', '.join(names)}" for name, names in offered._asdict().items())
+        yield f"post-quantum key exchange: {'offered' if is_post_quantum(offered.kex) else 'not offered'}"
+        if clients := refused(offered):
+            yield f"refused clients: {', '.join(clients)}"
+    for key in report.host_keys:
+        certificate = key.certificate
+        words = f"shown host key: {key.plain_type} {key.fingerprint}"
+        if certificate is not None:
+            names = ", ".join(certificate.principals) or "any host"
+            words += f', certificate "{certificate.key_id}" of {certificate.ca_fingerprint} for {names}'
+        yield words
 
 
 def _handshake(handshake: Handshake) -> str:

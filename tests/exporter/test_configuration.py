@@ -109,6 +109,7 @@ def test_an_identity_is_used_at_the_depths_that_need_it() -> None:
     assert used == {
         Depth.BANNER: Login(),
         Depth.KEXINIT: Login(),
+        Depth.HOSTKEY: Login(known_hosts="/k"),
         Depth.KEX: Login(known_hosts="/k"),
         Depth.LOGIN: Login("u", "/i", "/k"),
     }

@@ -55,7 +55,7 @@ MISTAKES = {
         "5: modules.third.login.identity_file: cannot be read: no such file or directory"
     ),
     "modules:\n  a: {depth: login}": "2: modules.a: depth login needs login.user and login.identity_file",
-    "modules:\n  a: {depth: deep}": "2: modules.a.depth: must be one of: banner, kexinit, kex, login",
+    "modules:\n  a: {depth: deep}": "2: modules.a.depth: must be one of: banner, kexinit, hostkey, kex, login",
     "modules:\n  a: {source_addresses: [127.0.0.1], ip_protocol: ip6}": (
         "2: modules.a: source_addresses and ip_protocol must have an address family in common"
     ),

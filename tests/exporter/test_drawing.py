@@ -151,6 +151,7 @@ SHAKES = st.builds(
     kexinit=st.none() | st.floats(0, 1e-6),
     kex=st.none() | st.floats(0, 1e5),
     login=st.none() | st.floats(0, 1e5),
+    host_key=st.none(),
     wave=st.integers(0, 30),
     is_second_source=st.booleans(),
     spoke_first=st.booleans(),

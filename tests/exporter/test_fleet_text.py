@@ -17,6 +17,7 @@ from ssh_exchange_exporter.exposition.fleet_text import FAMILIES, FleetText
 
 from ..reports import run
 from .test_background_targets import BOUNDS, result, spec
+from .test_series import KEY, deep
 
 Read = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -28,7 +29,8 @@ def samples(text: str, *, is_openmetrics: bool) -> Read:
 
 def probed(target: str = "192.0.2.1:22", **labels: str) -> BackgroundTarget:
     background = BackgroundTarget(spec(target, labels=labels), BOUNDS)
-    background.add(result(7, run(Ending.COMPLETED, Ending.COMPLETED, Ending.CLOSED, Ending.TURNED_AWAY)))
+    report = run(Ending.COMPLETED, Ending.COMPLETED, Ending.CLOSED, Ending.TURNED_AWAY)
+    background.add(result(7, deep(report)))
     return background
 
 
@@ -57,6 +59,10 @@ def test_every_family_is_there_with_its_values(is_openmetrics: bool) -> None:
     assert value("ssh_exchange_phase_duration_seconds_sum", phase="banner") == pytest.approx(0.006)
     version = {"software": "OpenSSH_9.2p1", "protocol": "2.0", "comments": "Debian-2"}
     assert value("ssh_exchange_server_info", **version) == 1
+    assert value("ssh_exchange_host_key_info", type=KEY.type, fingerprint="SHA256:x") == 1
+    assert value("ssh_exchange_host_certificate_expiry_timestamp_seconds", type=KEY.type) == 2000
+    assert value("ssh_exchange_post_quantum") == 0
+    assert value("ssh_exchange_refused_clients_info", client="OpenSSH 8.8") == 1
     assert {name.removesuffix("_total").removesuffix("_info") for name, _ in read} >= set(FAMILIES) - {
         "ssh_exchange_phase_duration_seconds"
     }

@@ -13,7 +13,16 @@ from check_ssh_exchange.diagnosis.cause import PHRASES, Cause, Confidence
 from check_ssh_exchange.diagnosis.diagnosis import Diagnosis
 from check_ssh_exchange.diagnosis.remedies import Remedy, Where
 from check_ssh_exchange.ending import Ending
-from check_ssh_exchange.report import Algorithms, Fault, FaultKind, Report, Shortfall, ShortfallKind
+from check_ssh_exchange.report import (
+    Algorithms,
+    Certificate,
+    Fault,
+    FaultKind,
+    HostKey,
+    Report,
+    Shortfall,
+    ShortfallKind,
+)
 from ssh_exchange_exporter.pages.html import CONTENT_SECURITY_POLICY, Markup, escape, frame, join, tag
 from ssh_exchange_exporter.pages.landing import FLEET_LIMIT, landing
 from ssh_exchange_exporter.pages.probe_page import probe_page
@@ -71,16 +80,19 @@ def infected(value: object, poison: str) -> object:
     return value
 
 
+KEY = HostKey("kind", "print", Certificate("id", 7, ("name",), 0, 1, "authority"))
+
+
 def full_result(poison: str) -> Result:
     """A result in which every text that a page could show is the poison, and there is one everywhere."""
     report = EVERY_ENDING._replace(
         handshakes=tuple(
-            one._replace(text="said", detail="seen", identification="SSH-2.0-x") for one in EVERY_ENDING.handshakes
+            one._replace(text="said", detail="seen", identification="SSH-2.0-x", host_key=KEY)
+            for one in EVERY_ENDING.handshakes
         ),
         algorithms=Algorithms(("kex",), ("key",), ("cipher",), ("mac",)),
         fault=Fault(FaultKind.LOCAL, "fault"),
         control=True,
-        host_key="key",
     )
     remedies = (Remedy(Where.SERVER, "remedy"),)
     diagnosis = Diagnosis(Cause.PROXY, Confidence.LIKELY, ("evidence",), ("alternative",), remedies, address="here")

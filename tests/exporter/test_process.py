@@ -68,7 +68,10 @@ def test_a_check_names_every_error_of_every_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("configuration", "parts"),
     [
-        (BROKEN, ["config.yml", "handshakes", "depth", "must be one of: banner, kexinit, kex, login", "mystery"]),
+        (
+            BROKEN,
+            ["config.yml", "handshakes", "depth", "must be one of: banner, kexinit, hostkey, kex, login", "mystery"],
+        ),
         (None, ["config.yml", "no such file"]),
         ("modules: [", ["config.yml"]),
     ],

@@ -76,7 +76,10 @@ RECIPES = {
 }
 PYTHON = "python"
 # Debian's newest Python, with a shell and the few programs that tests start.
-OTHERS = {PYTHON: Recipe(suite="sid", package="python3", also=("dash", "coreutils"))}
+OTHERS = {
+    PYTHON: Recipe(suite="sid", package="python3", also=("dash", "coreutils")),
+    "clients": Recipe(suite="trixie", package="openssh-client", also=("putty-tools", "curl")),
+}
 
 
 class Packages:

@@ -1,5 +1,7 @@
 """A module: how to probe a server, and what to expect of it."""
 
+import os
+from functools import lru_cache
 from importlib.util import find_spec
 from typing import Annotated, Literal, Self
 
@@ -7,6 +9,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, Strict, ValidationI
 
 from check_ssh_exchange.diagnosis.cause import Cause
 from check_ssh_exchange.diagnosis.figures import DEFAULT_CRITICAL, DEFAULT_WARNING, LABELS
+from check_ssh_exchange.diagnosis.host_keys import fingerprint
+from check_ssh_exchange.diagnosis.known_hosts import KnownHosts, parse
 from check_ssh_exchange.diagnosis.verdict import Expectations
 from check_ssh_exchange.ending import Depth, Ending
 from check_ssh_exchange.plan import DEFAULT_HANDSHAKES, Login, Plan
@@ -21,6 +25,7 @@ from .validation import Section, unknown
 
 MAX_HANDSHAKES = 1000
 MAX_TIMEOUT = 600.0
+MAX_KNOWN_HOSTS = 16 << 20  # bytes
 
 _FAMILIES = {"any": Family.ANY, "all": Family.ANY, "ip4": Family.IPV4, "ip6": Family.IPV6}
 # The window of remembered runs belongs to the plugin's state file. Prometheus has avg_over_time.
@@ -72,6 +77,7 @@ Range = Annotated[str, BeforeValidator(_range)]
 Ranges = dict[Label, Range]
 Word = Annotated[str, Strict(), AfterValidator(_word)]
 State = Annotated[str, BeforeValidator(_state)]
+Fingerprint = Annotated[str, Strict(), AfterValidator(fingerprint)]
 Text = Annotated[str, Strict(), Field(min_length=1, max_length=255)]
 
 
@@ -111,6 +117,8 @@ class Module(Section):
     ip_protocol: Literal["any", "ip4", "ip6", "all"] = "any"
     source_addresses: Annotated[tuple[SourceAddress, ...], Field(max_length=2)] = ()
     exempt: Annotated[bool, Strict()] = False
+    pause: Annotated[Duration, between(0.001, MAX_TIMEOUT)] | None = None
+    host_keys: Annotated[tuple[Fingerprint, ...], BeforeValidator(_listed)] = ()
     expected_version: Annotated[tuple[Text, ...], BeforeValidator(_listed)] = ()
     thresholds: Thresholds = Field(default_factory=Thresholds)
     states: dict[Word, State] = Field(default_factory=dict)
@@ -129,6 +137,8 @@ class Module(Section):
     def _fits_together(self) -> Self:
         if len(families_of(self.source_addresses) | ({_FAMILIES[self.ip_protocol]} - {"any"})) > 1:
             raise ValueError("source_addresses and ip_protocol must have an address family in common")
+        if self.host_keys and self.depth in (Depth.BANNER, Depth.KEXINIT):
+            raise ValueError("host_keys need depth hostkey, kex or login")
         if self.depth is Depth.LOGIN and not (self.login.user and self.login.identity_file):
             raise ValueError("depth login needs login.user and login.identity_file")
         return self
@@ -136,7 +146,7 @@ class Module(Section):
     def plan(self, timeout: float, *, trace: bool = False) -> Plan:
         """Return the plan of one run that takes at most `timeout` seconds, and at most the module's own timeout."""
         deepest = self.depth is Depth.LOGIN
-        checks_host = self.depth in (Depth.KEX, Depth.LOGIN)
+        checks_host = self.depth in (Depth.HOSTKEY, Depth.KEX, Depth.LOGIN)
         return Plan(
             handshakes=self.handshakes,
             concurrency=self.concurrency,
@@ -152,6 +162,8 @@ class Module(Section):
                 self.login.known_hosts_file if checks_host else None,
             ),
             trace=trace,
+            pause=self.pause,
+            every_host_key=bool(self.host_keys),
         )
 
     def expectations(self) -> Expectations:
@@ -165,4 +177,23 @@ class Module(Section):
             explicit=frozenset(warning) | frozenset(critical),
             window=None,
             exempt=self.exempt,
+            host_keys=self.host_keys,
+            known_hosts=self._known_hosts(),
         )
+
+    def _known_hosts(self) -> KnownHosts | None:
+        # At the deeper depths asyncssh reads the file and judges by it.
+        path = self.login.known_hosts_file
+        if path is None or self.depth is not Depth.HOSTKEY:
+            return None
+        try:
+            state = os.stat(path)
+            return _parsed(path, state.st_mtime_ns, state.st_size)
+        except OSError:  # it was there when the configuration was read
+            return KnownHosts()
+
+
+@lru_cache(16)
+def _parsed(path: str, _modified: int, _size: int) -> KnownHosts:
+    with open(path, "rb") as file:
+        return parse(file.read(MAX_KNOWN_HOSTS))

@@ -13,6 +13,7 @@ from check_ssh_exchange.diagnosis.cause import Cause
 
 from ..background.targets import BackgroundTarget
 from ..result import Result
+from . import offer
 from .library import headers, label_text
 
 # Family, type and help; the names of their samples follow from these (OpenMetrics 1.0).
@@ -28,6 +29,7 @@ FAMILIES = {
     "ssh_exchange_server": ("info", "Identification of the server."),
     "ssh_exchange_last_probe_timestamp_seconds": ("gauge", "Start of the last probe, in seconds since the epoch."),
     "ssh_exchange_probes_deferred": ("counter", "Probes deferred by the budget of the server."),
+    **offer.FAMILIES,
 }
 
 
@@ -79,6 +81,7 @@ class Lines:
             name, server = "ssh_exchange_server", report.server
             info = {"software": server.software, "protocol": server.protocol, "comments": server.comments}
             yield name, f"{name}_info{{{label_text(info)},{labels}}} 1\n"
+        yield from offer.offer(report, labels)
         name = "ssh_exchange_last_probe_timestamp_seconds"
         yield name, f"{name}{{{labels}}} {result.at:.3f}\n"
 

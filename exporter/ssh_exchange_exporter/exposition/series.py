@@ -14,6 +14,7 @@ from check_ssh_exchange.ending import Ending
 from check_ssh_exchange.report import PHASES, Report, Server, quantile
 
 from ..probe_response import ProbeResponse
+from . import offer
 from .library import END, headers, label_text
 
 QUANTILES = (0.0, 0.5, 0.9, 1.0)
@@ -36,6 +37,7 @@ FAMILIES = {
         "Age of the result in seconds; above 0 where no new probe could be made.",
     ),
 }
+FAMILIES.update(offer.FAMILIES)
 HEADERS = {is_openmetrics: headers(FAMILIES, is_openmetrics=is_openmetrics) for is_openmetrics in (False, True)}
 
 _ENDINGS = {ending: f"ssh_exchange_handshakes{{{label_text({'ending': ending})}}}" for ending in Ending}
@@ -73,6 +75,7 @@ def _samples(response: ProbeResponse, took: float, timeout: float) -> Iterator[t
     yield "ssh_exchange_phase_seconds", "".join(_phases(report))
     yield "ssh_exchange_cause", _causes(result.diagnosis.cause)
     yield "ssh_exchange_server", _line(_server(report.server), 1) if report.server else ""
+    yield from offer.offer(report)
 
 
 @lru_cache(1024)  # nearly always zero

@@ -20,6 +20,7 @@ _PHASE_WORDS = {
     "connect": "connect",
     "banner": "banner: until the server's identification was complete",
     "kexinit": "kexinit: until the server's KEXINIT was complete",
+    "hostkey": "hostkey: until the server had shown its host key",
     "kex": "kex: until the keys were agreed",
     "login": "login",
 }

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 from check_ssh_exchange.diagnosis.cause import PHRASES, Cause, Confidence
+from check_ssh_exchange.diagnosis.clients import is_post_quantum, refused
 from check_ssh_exchange.plugin.output import MAX_SUMMARY
-from check_ssh_exchange.report import PHASES, Handshake, Report
+from check_ssh_exchange.report import PHASES, Algorithms, Handshake, HostKey, Report
 
 from ..result import Result
 from ..text import age, counted, duration, in_milliseconds, moment
@@ -97,7 +98,9 @@ def _facts(result: Result, now: float) -> Markup:
         "Requested by": "background probing" if result.is_background else "an HTTP request",
         "Depth": f"{report.depth}, {counted(report.asked, 'handshake')}",
         "Server": server and tag("code", None, server.identification),
-        "Host key": report.host_key and tag("code", None, report.host_key),
+        "Host keys": join([_host_key(key) for key in report.host_keys]) if report.host_keys else None,
+        "Post-quantum key exchange": report.algorithms and _post_quantum(report.algorithms),
+        "Refused clients": report.algorithms and ", ".join(refused(report.algorithms)),
         "Name resolved in": None if report.resolve is None else duration(report.resolve),
         "Other clients": others or None,
         "Self-inflicted": "yes: the burst of this probe reached the limit by itself"
@@ -106,6 +109,18 @@ def _facts(result: Result, now: float) -> Markup:
     }
     pairs = [join([tag("dt", None, term), tag("dd", None, fact)]) for term, fact in known.items() if fact]
     return _section("The probe", tag("dl", None, *pairs))
+
+
+def _host_key(key: HostKey) -> Markup:
+    found, words = key.certificate, ""
+    if found is not None:
+        end = "without an end" if found.valid_before is None else f"until {moment(found.valid_before)}"
+        words = f", a certificate of {found.ca_fingerprint} for {', '.join(found.principals) or 'any host'}, {end}"
+    return tag("div", None, f"{key.plain_type} ", tag("code", None, key.fingerprint), words)
+
+
+def _post_quantum(offered: Algorithms) -> str:
+    return "offered" if is_post_quantum(offered.kex) else "not offered"
 
 
 def _time(at: float) -> Markup:

@@ -176,6 +176,7 @@ figcaption{color:var(--quiet);font-size:.92rem;margin-bottom:.6rem}
 .p-connect{fill-opacity:1}
 .p-banner{fill-opacity:.68}
 .p-kexinit{fill-opacity:.4}
+.p-hostkey{fill-opacity:.25}
 .p-kex{fill-opacity:.85}
 .p-login{fill-opacity:.55}
 .rest{fill-opacity:.12}
