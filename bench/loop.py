@@ -5,6 +5,7 @@ It makes the system calls of our engine, one for one, and does nothing with what
 
 import select
 import socket
+from contextlib import suppress
 
 from check_ssh_exchange.probe import kernel
 from check_ssh_exchange.probe.connection import EVENTS, READ_SIZE
@@ -51,7 +52,5 @@ def handshakes(address: tuple[str, int], count: int) -> None:
 
 
 def _drain(sock: socket.socket) -> None:
-    try:
+    with suppress(BlockingIOError):
         sock.recv(READ_SIZE)
-    except BlockingIOError:
-        pass

@@ -100,12 +100,14 @@ class Policy(NamedTuple):
 
     `refusal` returns why the plan must not be carried out against a server at this number of addresses, None when it
     may; `followups` returns the further tests that the burst calls for; `pause` returns the seconds between handshakes
-    that a server's known small limit asks for, 0 for none.
+    that a server's known small limit asks for, 0 for none; `is_refusal` whether words of a server say why it will not
+    serve us, so that nothing is to be waited for.
     """
 
     refusal: Callable[[Server | None, int], str | None]
     followups: Callable[[Report], tuple[Followup, ...]]
     pause: Callable[[Server | None], float] = lambda _: 0.0
+    is_refusal: Callable[[bytes], bool] = lambda _: False
 
 
 TYPE_CHECKING = False

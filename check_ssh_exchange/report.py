@@ -181,9 +181,9 @@ class Report(NamedTuple):
 
     `asked` counts the handshakes asked for, further tests not included. `at` is when the report was made (seconds since
     the epoch), `resolve` what name resolution took and `took` the run after it (seconds). `control` is whether the
-    control port answered, None where it was not tried. `speaks_first`: the server waits for its client's line, and this
-    run spoke first. `pause` is what was left between handshakes (seconds), 0 for a burst at once. A report without
-    handshakes, fault and shortfalls is of a run that was not begun.
+    control port answered, None where it was not tried, `control_took` how long that took (seconds). `speaks_first`: the
+    server waits for its client's line, and this run spoke first. `pause` is what was left between handshakes (seconds),
+    0 for a burst at once. A report without handshakes, fault and shortfalls is of a run that was not begun.
     """
 
     host: str
@@ -202,6 +202,7 @@ class Report(NamedTuple):
     fault: Fault | None = None
     shortfalls: tuple[Shortfall, ...] = ()
     control: bool | None = None
+    control_took: float | None = None
     speaks_first: bool = False
     pause: float = 0.0
 
@@ -228,6 +229,11 @@ class Report(NamedTuple):
         """Return early closes divided by accepted connections, None when none was accepted."""
         accepted = sum(handshake.is_accepted for handshake in self.handshakes)
         return self.early_closes / accepted if accepted else None
+
+    @property
+    def nearest(self) -> float | None:
+        """Return the shortest time from SYN to SYN-ACK (seconds), None without a connection."""
+        return min((h.connect for h in self.handshakes if h.connect is not None), default=None)
 
     @property
     def host_keys(self) -> tuple[HostKey, ...]:

@@ -108,7 +108,9 @@ CASES: list[Case] = [
     ("10.0, alone too, other source served", not_allowed("SSttt", "t", second="S"), Cause.PENALTY, LIKELY),
     ("served after six seconds, cut off at five", slow_alone(), Cause.SLOW, LIKELY),
     ("10.0, a fault booked against us", run("cccct", says=NOT_ALLOWED), Cause.SERVER_FAULT, LIKELY),
+    ("closed from nearer than the host is", run("ccccc", control=True, control_took=0.08), Cause.PROXY, LIKELY),
     # connections that did not come about
+    ("some SYNs are lost", run("SxSSx", "S", by="9.2"), Cause.FILTERED, POSSIBLE),
     ("served after six seconds, then no SYN answered", slow_alone("Sxxxx"), Cause.RATE_LIMIT, POSSIBLE),
     ("the first three, then silence, no time for more", run("SSSxx", by="9.2"), Cause.RATE_LIMIT, POSSIBLE),
     ("the first three, then silence", run("SSSxx", "x", by="9.2"), Cause.RATE_LIMIT, LIKELY),

@@ -22,7 +22,7 @@ from check_ssh_exchange.plugin.state_file import StateFile, StateFileError
 
 from .lab.fake_sshd import FIN, IDENTIFICATION, KEXINIT, FakeSshd, hear, send
 from .lab.front_door import at, check
-from .reports import COMPLETED, TURNED, run
+from .reports import CLOSED, COMPLETED, TURNED, run
 
 NOON = 1_700_000_000.0
 HEALTHY = (send(IDENTIFICATION), hear(1), send(KEXINIT), hear(4000))
@@ -75,6 +75,38 @@ def test_a_host_that_answers_no_address_has_not_banned_this_one(changed: dict[st
     history = History(served_at=NOON)
     told = with_past(FILTERED, history, SILENT._replace(**changed), clock)  # type: ignore[arg-type]
     assert told.cause is Cause.FILTERED
+
+
+FAR, NEAR = 0.08, 0.0002
+
+
+@pytest.mark.parametrize(("then", "now", "cause"), [
+    (FAR, NEAR, Cause.PROXY),
+    (FAR, FAR, Cause.SERVER_FAULT),
+    (NEAR, NEAR / 3, Cause.SERVER_FAULT),
+    (1.0, NEAR, Cause.SERVER_FAULT),  # a SYN that was sent again says nothing of a distance
+    (0.0, NEAR, Cause.SERVER_FAULT),  # an older release did not write it
+])  # fmt: skip
+def test_a_close_from_much_nearer_than_the_host_is_a_proxys(then: float, now: float, cause: Cause) -> None:
+    served = run(COMPLETED, COMPLETED)
+    served = served._replace(handshakes=tuple(h._replace(connect=then or None) for h in served.handshakes))
+    history = remember(History(), served, diagnose(served), NOON, 3600)
+    closed = run(CLOSED, CLOSED)
+    closed = closed._replace(handshakes=tuple(h._replace(connect=now, ended=0.01) for h in closed.handshakes))
+    told = with_past(diagnose(closed), history, closed, clock)
+    assert told.cause is cause
+    assert ("when the host served" in told.evidence[-1]) == (cause is Cause.PROXY)
+
+
+def test_a_cut_is_remembered_until_a_run_is_cut_otherwise() -> None:
+    def after(history: History, *endings: Ending) -> History:
+        report = run(*endings)
+        return remember(history, report, diagnose(report), NOON, 3600)
+
+    history = after(History(), COMPLETED, COMPLETED, COMPLETED, TURNED, TURNED)
+    assert history.cut == 2
+    assert after(history, *[COMPLETED] * 5).cut == 2
+    assert after(history, COMPLETED, TURNED, COMPLETED, TURNED, COMPLETED).cut is None
 
 
 def test_nothing_is_made_of_a_past_that_was_never_served() -> None:

@@ -9,6 +9,7 @@ Dropbear serves five unauthenticated connections from one address and closes the
 from ..ending import NOT_ACCEPTED, Depth, Ending
 from ..plan import Followup, Plan, Policy
 from ..report import Report, Server
+from ..text import printable
 from ..values import NamedTuple
 from .software import Software, software_of
 
@@ -18,6 +19,9 @@ DROPBEAR_AT_ONCE = 5
 # Small limits that are built in, by the beginning of the software version: the seconds between handshakes that they ask
 # for. IOS XR: `ssh server rate-limit`, 60 a minute, one each second (Cisco IOS XR System Security Command Reference).
 PACES = {"Cisco-2": 1.1}
+
+# Whoever closes so may be the host, or something before it: how far away another port of the host is tells.
+WORDLESS = frozenset({Ending.CLOSED, Ending.RESET})
 
 # Servers that are known to hold nothing against an address for handshakes alone.
 _WITHOUT_PENALTIES = frozenset({"dropbear", "tinyssh", "asyncssh"})
@@ -95,7 +99,17 @@ def policy(plan: Plan, spelling: Spelling = OPTIONS) -> Policy:
         found = refusal(server, plan, addresses)
         return found and found.sentence(spelling)
 
-    return Policy(why_not, lambda report: followups(report, plan), pace)
+    return Policy(why_not, lambda report: followups(report, plan), pace, is_refusal)
+
+
+def is_refusal(words: bytes) -> bool:
+    """Return whether a server has said in known words why it will not serve us."""
+    if not words:
+        return False
+    from .sayings import EXCEEDED, NOT_ALLOWED, saying_in
+
+    text = printable(words)
+    return EXCEEDED in text or NOT_ALLOWED in text or saying_in([text]) is not None
 
 
 def pace(server: Server | None) -> float:
@@ -123,7 +137,7 @@ def followups(report: Report, plan: Plan) -> tuple[Followup, ...]:
             wanted += [Followup.SECOND_BURST]
     elif endings == {Ending.BANNER_TIMEOUT} and not any(h.text or h.spoke_first for h in report.handshakes):
         wanted += [Followup.SPEAK_FIRST] if has_spare else []
-    elif endings <= NOT_ACCEPTED and Ending.CONNECT_TIMEOUT in endings:
+    elif (endings <= NOT_ACCEPTED and Ending.CONNECT_TIMEOUT in endings) or endings <= WORDLESS:
         wanted += [Followup.CONTROL_PORT] if plan.control_port is not None else []
     return tuple(wanted)
 

@@ -52,7 +52,8 @@ def evaluate(
     is_unbegun = not report.handshakes and report.fault is None and not report.shortfalls
     if is_unbegun and history is not None and past.waits(history, report.at):
         return _held_back(report, history, expectations, say)
-    diagnosis = diagnose(report, expectations.max_startups, expectations.slow_after)
+    cut = history.cut if history is not None else None
+    diagnosis = diagnose(report, expectations.max_startups, expectations.slow_after, cut)
     notes = [shortfall_note(shortfall, report) for shortfall in report.shortfalls]
     if report.pause:
         notes.append(f"paced: {report.pause:g} s between handshakes")

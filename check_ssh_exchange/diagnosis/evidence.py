@@ -2,6 +2,7 @@
 
 from ..ending import Ending
 from ..report import quantile
+from ..text import milliseconds
 from .cause import Cause
 from .facts import Facts
 from .maxstartups import wilson
@@ -91,7 +92,12 @@ def _further_tests(facts: Facts) -> list[str]:
     if facts.speaking_first is not None:
         found.append(f"when we spoke first: {facts.speaking_first.ending.phrase}")
     if facts.report.control is not None:
-        found.append(f"the control port of the host {'answered' if facts.report.control else 'did not answer'}")
+        took = facts.report.control_took
+        after = f" after {milliseconds(took)}" if took is not None else ""
+        found.append(f"the control port of the host {f'answered{after}' if facts.report.control else 'did not answer'}")
+    if facts.is_answered_too_near:
+        near = milliseconds(facts.report.nearest or 0.0)
+        found.append(f"this port answered after {near}: something nearer than the host accepts for it")
     return found
 
 

@@ -22,10 +22,16 @@ _TODAY = {
 }  # fmt: skip
 
 
-def diagnose(report: Report, setting: "MaxStartups | None" = None, slow_after: float = SLOW_AFTER) -> Diagnosis:
+def diagnose(
+    report: Report,
+    setting: "MaxStartups | None" = None,
+    slow_after: float = SLOW_AFTER,
+    earlier_cut: int | None = None,
+) -> Diagnosis:
     """Return why the handshakes of a report ended as they did.
 
-    `setting` is the server's MaxStartups where the user knows it; a median banner above `slow_after` seconds is slow.
+    `setting` is the server's MaxStartups where the user knows it; a median banner above `slow_after` seconds is slow;
+    `earlier_cut` is how many at once were served when an earlier run's burst was cut sharply.
     """
     fault = report.fault
     if fault is not None and fault.kind is FaultKind.NAME_RESOLUTION:
@@ -33,7 +39,7 @@ def diagnose(report: Report, setting: "MaxStartups | None" = None, slow_after: f
     served = report.completed
     if served < len(report.handshakes):
         parts = _by_address(report)
-        return _explain(report, setting) if len(parts) < 2 else _explain_each(parts, setting)
+        return _explain(report, setting, earlier_cut) if len(parts) < 2 else _explain_each(parts, setting)
     if not served:
         return Diagnosis(Cause.UNEXPLAINED, Confidence.POSSIBLE, (printable(fault.sentence),) if fault else ())
     confidence = Confidence.CERTAIN if fault is None else Confidence.POSSIBLE
@@ -51,14 +57,14 @@ def part_of(report: Report, address: str) -> Report:
     return report._replace(handshakes=handshakes, address=address, family=family, source=(*sources, report.source)[0])
 
 
-def _explain(report: Report, setting: "MaxStartups | None") -> Diagnosis:
+def _explain(report: Report, setting: "MaxStartups | None", earlier_cut: int | None = None) -> Diagnosis:
     # Most runs find a healthy server, and need no rules.
     from .evidence import evidence
     from .facts import Facts
     from .remedies import remedies_for
     from .rules import NO_RULE, RULES
 
-    facts = Facts(report, setting)
+    facts = Facts(report, setting, earlier_cut)
     rule = next((rule for rule in RULES if rule.holds(facts)), NO_RULE)
     self_inflicted = facts.is_self_inflicted(rule.cause)
     return Diagnosis(
@@ -68,6 +74,7 @@ def _explain(report: Report, setting: "MaxStartups | None") -> Diagnosis:
         alternatives=rule.alternatives,
         remedies=remedies_for(rule.cause, report, facts.served_at_once if self_inflicted else None),
         self_inflicted=self_inflicted,
+        own_phrase=rule.phrase,
         # Where our own burst explains the drops, they say nothing of others.
         startups=facts.estimate if rule.cause is Cause.MAXSTARTUPS and not self_inflicted else None,
     )

@@ -25,9 +25,10 @@ FAR_LIKELIER = 10
 class Facts:
     """A report seen by the rules."""
 
-    def __init__(self, report: Report, setting: MaxStartups | None = None) -> None:
+    def __init__(self, report: Report, setting: MaxStartups | None = None, earlier_cut: int | None = None) -> None:
         self.report = report
         self._setting = setting
+        self._earlier_cut = earlier_cut  # how many at once were served when an earlier run's burst was cut sharply
 
     # --- the handshakes by their part in the run
 
@@ -161,6 +162,8 @@ class Facts:
         if not self.is_cut_sharp:
             return False
         by_others = maxstartups.likelihood(self._tries, self.setting)
+        if self._earlier_cut == self.served_at_once:
+            by_others *= by_others  # by chance, drops would have to fall on the same handshakes again
         return FAR_LIKELIER * by_others <= LOW_LIMITS
 
     @cached_property
@@ -170,6 +173,11 @@ class Facts:
         asked = {h.host_key_algorithm for h in self.failed if h.ending is Ending.CLOSED_AFTER_BANNER}
         is_all = self.endings == {Ending.CLOSED_AFTER_BANNER} and bool(served) and served.isdisjoint(asked)
         return frozenset(name for name in asked if name) if is_all and None not in asked else frozenset()
+
+    @property
+    def is_answered_too_near(self) -> bool:
+        """Whether the control port of the host is much farther away than what answered on this one."""
+        return is_much_nearer(self.report.nearest, self.report.control_took)
 
     @property
     def served_at_once(self) -> int:
@@ -278,6 +286,18 @@ class Facts:
         words = [f"{number} of {len(self.handshakes)} handshakes {first.phrase}"]
         words += [f"{more} {ending.phrase}" for ending, more in others]
         return join(words)
+
+
+# A round trip varies with the load of the path, not by a factor of four and by more than this (seconds). What takes
+# nearly a second is no distance, but a SYN that was sent again (RFC 6298 2.1).
+NEARER, LEAST_DISTANCE, SENT_AGAIN = 4, 0.005, 0.9
+
+
+def is_much_nearer(now: float | None, known: float | None) -> bool:
+    """Return whether a SYN was answered (`now` seconds) from much nearer than the host is known to be."""
+    if now is None or known is None or known >= SENT_AGAIN:
+        return False
+    return NEARER * now < known and known - now > LEAST_DISTANCE
 
 
 def _failed(handshake: Handshake) -> bool:

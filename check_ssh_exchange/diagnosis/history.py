@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from ..ending import EARLY_CLOSES, Ending
 from ..report import Report
-from ..text import printable
+from ..text import milliseconds, printable
 from ..values import NamedTuple
 from .cause import Cause, Confidence
 from .diagnosis import Diagnosis
@@ -62,6 +62,8 @@ class History(NamedTuple):
     host_key_changes: tuple[tuple[str, str, float], ...] = ()  # type, fingerprint before, when another was seen
     wait_until: float = 0.0
     wait: float = 0.0
+    nearest: float = 0.0  # seconds from SYN to SYN-ACK when it last served, 0 for never
+    cut: int | None = None  # how many at once were served when the last burst was cut sharply
     renamed: int = 0  # how many runs in a row saw another identification than the one before
 
     @classmethod
@@ -86,6 +88,7 @@ class History(NamedTuple):
 
 
 NO_HISTORY = History()
+WORDLESS = frozenset({Ending.CLOSED, Ending.RESET})
 
 
 def remember(history: History, report: Report, diagnosis: Diagnosis, now: float, window: float) -> History:
@@ -110,7 +113,13 @@ def remember(history: History, report: Report, diagnosis: Diagnosis, now: float,
         changed = history.renamed + 1 if history.identification not in ("", new) else 0
         renamed = STEADY if _names_itself_at_random(report) else min(changed, STEADY)
         history = history._replace(identification=new, renamed=renamed)
+    if report.early_closes:
+        from .facts import Facts
+
+        facts = Facts(report)
+        history = history._replace(cut=facts.served_at_once if facts.is_cut_sharp else None)
     if report.serves_us:
+        history = history._replace(nearest=report.nearest or 0.0)
         return history._replace(served_at=now, failing_since=0.0, failing_as="", wait=0.0, wait_until=0.0)
     if report.handshakes:
         endings = sorted({str(handshake.ending) for handshake in report.handshakes})
@@ -146,6 +155,15 @@ def with_past(diagnosis: Diagnosis, history: History, report: Report, clock: "Cl
     if since:
         sentence += f", {history.failing_as} since {clock(since)}"
     evidence = (*diagnosis.evidence, sentence)
+    near = report.nearest
+    if diagnosis.cause is Cause.SERVER_FAULT and endings <= WORDLESS and _is_much_nearer(near, history):
+        far = milliseconds(history.nearest)
+        sentence = f"the SYN was answered after {milliseconds(near or 0.0)}, after {far} when the host served"
+        others = ("the host has moved nearer, or the path to it has become shorter", *diagnosis.alternatives)
+        remedies = remedies_for(Cause.PROXY, report)
+        return diagnosis._replace(
+            cause=Cause.PROXY, evidence=(*evidence, sentence), alternatives=others, remedies=remedies
+        )
     # A ban is of one address, on a host that lives: not where a second source or the control port meets silence too.
     is_dead = report.control is False or any(
         handshake.is_second_source and handshake.ending is not Ending.COMPLETED for handshake in report.handshakes
@@ -173,6 +191,12 @@ def with_window(
     last = f"{early} of {accepted} connections of the window ended early, last at {clock(latest.at)}: {cause}"
     remedies = remedies_for(cause, report)
     return Diagnosis(cause, Confidence.POSSIBLE, (last, *diagnosis.evidence), remedies=remedies)
+
+
+def _is_much_nearer(near: float | None, history: History) -> bool:
+    from .facts import is_much_nearer
+
+    return is_much_nearer(near, history.nearest or None)
 
 
 def changes(history: History, report: Report) -> Iterable[str]:
@@ -205,6 +229,8 @@ def _history(document: "Mapping[str, object]") -> History:
         host_key_changes=tuple(_changed(*row) for row in _rows(document.get("host_key_changes"))),
         wait_until=_number(document["wait_until"]),
         wait=_number(document["wait"]),
+        nearest=_number(document.get("nearest", 0)),
+        cut=None if document.get("cut") is None else int(_number(document["cut"])),
         renamed=int(_number(document.get("renamed", 0))),
     )
 

@@ -73,6 +73,7 @@ REMEDIES: dict[Cause, tuple[str | Remedy, ...]] = {
     ),
     Cause.SERVER_FAULT: (
         LOG,
+        "ss -ltnp 'sport = :{port}'   # sshd? Where a forwarder listens (docker-proxy, slirp, socat), look inside",
         "sshd -t   # does it load its configuration and host keys?",
         "ls -l /etc/ssh/ssh_host_*_key /run/sshd /usr/lib/openssh; getent passwd sshd",
         "grep deleted /proc/$(pgrep -o sshd)/maps   # libraries or binaries replaced under it: restart sshd",
@@ -89,6 +90,9 @@ REMEDIES: dict[Cause, tuple[str | Remedy, ...]] = {
     ),
     Cause.PROXY: (
         Remedy(Where.FRONTEND, "is a backend up, and does it expect PROXY protocol or TLS on port {port}?"),
+        Remedy(
+            Where.FRONTEND, "docker ps; podman ps   # behind docker-proxy, slirp, socat, socket-proxyd: look inside"
+        ),
         LISTENER,
     ),
     Cause.TARPIT: (LISTENER,),
@@ -106,6 +110,13 @@ REMEDIES: dict[Cause, tuple[str | Remedy, ...]] = {
     Cause.UNEXPLAINED: (LOG, TITLE),
 }
 
+
+# Some SYNs are answered and some are not.
+PACKETS_LOST = (
+    Remedy(Where.SERVER, "sysctl net.netfilter.nf_conntrack_count net.netfilter.nf_conntrack_max   # full?"),
+    Remedy(Where.SERVER, "nstat -az TcpExtListenOverflows TcpExtListenDrops; ss -ltn 'sport = :{port}'"),
+    Remedy(Where.MONITOR, "mtr --tcp --port {port} --report {address}   # where packets get lost"),
+)
 
 # Large packets that vanish: the largest that comes back shows the MTU of the path.
 PATH_MTU = (
@@ -157,6 +168,9 @@ def _lines(cause: Cause, report: Report) -> Iterator[Remedy]:
     if cause is Cause.STALLED and any(h.ending is Ending.KEXINIT_TIMEOUT for h in report.handshakes):
         yield from PATH_MTU
     system = system_of(report.server)
+    if cause is Cause.FILTERED and report.completed:
+        yield from (one for one in PACKETS_LOST if one.where is Where.MONITOR or system is System.UNIX)
+        return
     lines = [line if isinstance(line, Remedy) else Remedy(Where.SERVER, line) for line in REMEDIES.get(cause, ())]
     if system is System.UNIX or cause not in WINDOWS:
         yield from lines

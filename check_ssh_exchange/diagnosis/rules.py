@@ -39,6 +39,7 @@ class Rule(NamedTuple):
     confidence: Confidence
     holds: Predicate
     alternatives: tuple[str, ...] = ()
+    phrase: str = ""  # where the cause's own does not fit
 
 
 _BACKLOG = "the listen backlog is full"
@@ -46,7 +47,7 @@ _SUPER_SERVER = "xinetd's only_from or no_access, or a limit of a super-server t
 _DROPBEAR_FULL = "dropbear with all places taken, of our address (5) or of all (30)"
 _OVER_ALL = "a limit over all addresses: xinetd's instances, systemd's MaxConnections; a second -S address would tell"
 _OLD_OPENSSH = "MaxStartups of OpenSSH before 8.2, which closes without a word"
-_NO_BACKEND = "a load balancer without a live backend"
+_NO_BACKEND = "a load balancer or a port forwarder (docker-proxy, slirp, socat) with nothing alive behind it"
 _BY_CHANCE = "MaxStartups, when the second source was served by chance"
 _SHARED_BLOCK = "PerSourceMaxStartups, when PerSourceNetBlockSize takes both our addresses for one source"
 
@@ -246,6 +247,18 @@ NOT_CONNECTED: tuple[Rule, ...] = (
     Rule(
         Cause.FILTERED,
         POSSIBLE,
+        lambda facts: facts.endings == {Ending.CONNECT_TIMEOUT} and not facts.nothing_served,
+        (
+            "the connection tracking table of the host or of a firewall before it is full",
+            "the listen backlog overflows under load",
+            "the path loses packets",
+            "a rate limit on new connections",
+        ),
+        phrase="packets lost",
+    ),
+    Rule(
+        Cause.FILTERED,
+        POSSIBLE,
         all_are(Ending.CONNECT_TIMEOUT),
         ("the host is down", "our address is banned and dropped", _BACKLOG),
     ),
@@ -295,6 +308,12 @@ CLOSED_WITHOUT_WORDS: tuple[Rule, ...] = (
     Rule(
         Cause.PROXY,
         LIKELY,
+        lambda facts: facts.all_are(Ending.CLOSED, Ending.RESET) and facts.is_answered_too_near,
+        ("a control port that is another machine's: a forwarded one",),
+    ),
+    Rule(
+        Cause.PROXY,
+        LIKELY,
         # A silent client leaves nothing unread, so a RST is a decision: a load balancer's reject.
         all_are(Ending.RESET),
         ("a firewall that resets established connections",),
@@ -311,7 +330,7 @@ CLOSED_WITHOUT_WORDS: tuple[Rule, ...] = (
         POSSIBLE,
         # Load makes a close later, never earlier: the fastest tells who it was.
         lambda facts: facts.all_are(Ending.CLOSED) and facts.times_to_close[0] < AT_ONCE,
-        (f"{_NO_BACKEND} closes as fast", _SUPER_SERVER, _DROPBEAR_FULL),
+        (_NO_BACKEND, _SUPER_SERVER, _DROPBEAR_FULL),
     ),
     Rule(
         Cause.SERVER_FAULT,

@@ -22,6 +22,14 @@ class PortCheck(Connection):
         self.exchange.on(Input.END_OF_STREAM, time.monotonic_ns())
 
     @property
+    def took(self) -> float | None:
+        """Return the seconds from SYN to the answer, None without one."""
+        ended = self.exchange.ended_at
+        if not self.has_answer or ended is None:
+            return None
+        return ((self.exchange.connected_at or ended) - self.started_at) / 1e9
+
+    @property
     def has_answer(self) -> bool:
         """Return whether the host answered."""
         return self.exchange.ending in ANSWERED

@@ -87,6 +87,7 @@ class Run:
 
     def _ask_first(self, baseline: Connection, begun: int) -> None:
         """Speak first in another baseline where this one is connected and silent: some servers wait for clients."""
+        self._end_those_with_words()
         if self.is_done or baseline not in self._awaited:
             return
         self._engine.call_at(begun + self._schedule.patience, lambda: self._lose_patience(baseline))
@@ -256,6 +257,7 @@ class Run:
             self._finish(None)
             return
         address, count = self._waves.next()
+        self._engine.call_at(now + self._schedule.silence, self._end_those_with_words)
         deadline = self._schedule.wave_deadline(now, len(self._waves))
         for opened in range(count):
             connection = self._measured(address, Role.BURST)
@@ -268,6 +270,14 @@ class Run:
             except ProbeError as error:
                 self._finish(error.fault)
                 return
+
+    def _end_those_with_words(self) -> None:
+        """End the handshakes whose server has said why it will not serve them, and holds the connection open."""
+        for connection in tuple(self._awaited):
+            exchange = connection.exchange
+            if not connection.is_ended and exchange.identification is None and self._policy.is_refusal(exchange.text):
+                connection.expire()
+                self._engine.report(connection)
 
     def _go_on_with_fewer(self, address: Address, left: int, opened: int, error: NoDescriptors) -> None:
         if not opened and not self._awaited:
@@ -412,4 +422,5 @@ class Run:
             speaks_first=self._speaks_first,
             pause=self._pause,
             control=self._port_check.has_answer if self._port_check and self._port_check.is_ended else None,
+            control_took=self._port_check.took if self._port_check and self._port_check.is_ended else None,
         )

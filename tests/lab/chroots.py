@@ -79,6 +79,7 @@ PYTHON = "python"
 OTHERS = {
     PYTHON: Recipe(suite="sid", package="python3", also=("dash", "coreutils")),
     "clients": Recipe(suite="trixie", package="openssh-client", also=("putty-tools", "curl")),
+    "sslh": Recipe(suite="bookworm", package="sslh"),
 }
 
 
