@@ -16,7 +16,7 @@ PLACES = [ROOT / "check_ssh_exchange", ROOT / "exporter"]
 # These are not found by the rules: something else in the code decides for them.
 WITHOUT_RULES = {
     Cause.HEALTHY, Cause.UNEXPLAINED, Cause.NAME_RESOLUTION, Cause.SLOW, Cause.ADDRESS_FAMILY, Cause.INCOMPATIBLE,
-    Cause.PENALTY, Cause.BANNED, Cause.MAXSTARTUPS, Cause.FILTERED, Cause.RATE_LIMIT,
+    Cause.PENALTY, Cause.BANNED, Cause.MAXSTARTUPS, Cause.FILTERED, Cause.RATE_LIMIT, Cause.SERVER_FAULT, Cause.PROXY,
 }  # fmt: skip
 
 
@@ -32,7 +32,8 @@ def listed(kind: str) -> set[str]:
 
 def sources(pattern: str) -> set[str]:
     """The modules of the product that hold a pattern."""
-    paths = [path for place in PLACES for path in place.rglob("*.py")]
+    # The findings of the host's own side name causes too; their table of items is host/items.py.
+    paths = [path for place in PLACES for path in place.rglob("*.py") if "host" not in path.parts]
     found = {path for path in paths if re.search(pattern, path.read_text(encoding="utf-8"))}
     return {path.relative_to(ROOT).as_posix() for path in found}
 

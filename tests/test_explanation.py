@@ -20,9 +20,10 @@ from check_ssh_exchange.diagnosis.cause import Cause
 from check_ssh_exchange.diagnosis.evaluate import Outcome, evaluate
 from check_ssh_exchange.ending import Ending
 from check_ssh_exchange.plugin.arguments import Message
+from check_ssh_exchange.plugin.page import BADGES, NARROWEST
 from check_ssh_exchange.remote.axis import CUT
 from check_ssh_exchange.remote.bars import ASCII, MOST_ROWS, UNICODE
-from check_ssh_exchange.remote.explanation import BADGES, NARROWEST, PLACES, demand_rich, explanation
+from check_ssh_exchange.remote.explanation import PLACES, demand_rich, explanation
 from check_ssh_exchange.remote.options import parse
 from check_ssh_exchange.report import PHASES, Fault, FaultKind, Report, Server, Shortfall, ShortfallKind
 

@@ -54,8 +54,7 @@ def shown(text: str, certificate: Certificate | None = None) -> HostKey:
     )
 
 
-def hashed(name: str) -> str:
-    salt = bytes(range(20))
+def hashed(name: str, salt: bytes = bytes(range(20))) -> str:
     parts = (base64.b64encode(part).decode() for part in (salt, hmac.digest(salt, name.encode(), "sha1")))
     return f"|1|{'|'.join(parts)}"
 
@@ -147,6 +146,16 @@ def test_keys_without_a_certificate_are_no_matter_beside_a_good_one() -> None:
     assert lines.objections([shown(KEY, CERTIFICATE), shown(RSA)], NOW, clock) == ()
 
 
+def test_where_the_file_has_nothing_with_the_port_it_is_asked_without() -> None:
+    name = f"[{HOST}]:2222"
+    assert objection(f"{HOST} {OTHER}", shown(KEY), port=2222) == f"{SHOWN} is not the known key of {name}"
+    assert objection(f"{HOST} {KEY}\n@revoked {HOST} {KEY}", shown(KEY), port=2222) == f"{SHOWN} is revoked"
+    assert expected(f"{HOST} {KEY}", port=2222).objections([shown(KEY), shown(RSA)], NOW, clock) == ()
+    old = shown(KEY, CERTIFICATE._replace(valid_before=1))
+    file = f"@cert-authority {name} {OTHER_CA}\n@cert-authority {HOST} {CA}"
+    assert objection(file, old, port=2222) == f"the certificate of {SHOWN} ran out at t=1"
+
+
 # --- lines that cannot be read
 
 
@@ -167,9 +176,18 @@ def test_ignored_lines_are_numbered() -> None:
     assert expected("\r\n".join(lines), port=2222).ignored == (3, 5, 6, 8, 9, 10)
 
 
-def test_names_that_no_system_has_are_names() -> None:
-    assert expected(f"|1|AAAA|AAAA {KEY}\nA:b {KEY}", host="a:B").keys == {shown(KEY).fingerprint}
-    assert expected(f"|1|AAAA|AAAA {KEY}").keys == frozenset()
+def test_only_a_line_feed_ends_a_line() -> None:
+    assert expected(f"# a comment\r{HOST} {KEY}\n\r\n") == expected("")
+
+
+def test_a_hash_with_a_salt_of_another_size_is_of_no_server() -> None:
+    assert expected(f"{hashed(HOST)} {KEY}").keys == {shown(KEY).fingerprint}
+    assert expected(f"{hashed(HOST, b'salt')} {KEY}").keys == frozenset()
+
+
+@pytest.mark.parametrize(("name", "host"), [("2001:db8::1", "2001:DB8:0::1"), ("A:b", "a:B"), ("a.b", "A.b")])
+def test_names_are_compared_in_lower_case_and_addresses_in_their_usual_form(name: str, host: str) -> None:
+    assert expected(f"{name} {KEY}", host=host).keys == {shown(KEY).fingerprint}
 
 
 PIECES = [b"@revoked", b"@cert-authority", b"|1|", b"|", b" ", b"\t", b"\n", b"\r\n", b"#", b"*", b"!", b",", b"\0"]

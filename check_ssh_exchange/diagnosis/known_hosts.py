@@ -333,6 +333,6 @@ def _bytes(name: str) -> bytes:
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
-    from .history import Clock
+    Clock = Callable[[float], str]

@@ -8,15 +8,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from ..ending import TIMEOUTS, Ending
+from ..plugin.page import INDENT, Line, Piece
 from ..report import PHASES, Handshake, Report, Role
 from ..values import NamedTuple
 from .axis import CUT, Axis, axis_of, duration
 
-Piece = tuple[str, str]  # a text and its style
-Line = list[Piece]
-
 MOST_ROWS = 40  # about a screen; the evidence counts all
-INDENT = "  "
 GAP = 2  # blanks between two columns
 NARROW_BAR, LEAST_BAR = 8, 4  # columns; below the first, labels are cut to their numbers
 # A text is cut before the bar is narrower than this, and left out where less than LEAST_TEXT of it would stand.

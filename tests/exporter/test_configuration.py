@@ -177,7 +177,7 @@ def example(tmp_path: Path) -> Configuration:
 
 def test_the_example_loads_and_names_every_key(tmp_path: Path) -> None:
     found = example(tmp_path)
-    assert len(found.modules) == 4
+    assert len(found.modules) == 5
     assert found.modules["default"] == Module(concurrency=4)
     assert [group.interval for group in found.background] == [60.0, 120.0]
     text = EXAMPLE.read_text()
