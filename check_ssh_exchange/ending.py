@@ -33,7 +33,7 @@ _PHRASES: dict[Ending, str] = {
     Ending.TURNED_AWAY: "turned away",
     Ending.CLOSED_AFTER_BANNER: "closed after the banner",
     Ending.BANNER_TIMEOUT: "left without a banner",
-    Ending.KEXINIT_TIMEOUT: "left without a KEXINIT",
+    Ending.KEXINIT_TIMEOUT: "silent behind the identification",
     Ending.REFUSED: "refused",
     Ending.REJECTED: "rejected by ICMP",
     Ending.UNREACHABLE: "unreachable",

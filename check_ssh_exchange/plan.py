@@ -37,7 +37,7 @@ class Plan(NamedTuple):
     where the server's software decides. The first of `sources` is where we probe from, the second tells limits per
     source apart. `trace` keeps the bytes of each handshake. `control_port` is another TCP port of the host, tried when
     no SYN is answered. `every_host_key`: each handshake asks for another kind of host key at the depths kex and login
-    too (depth hostkey always does).
+    too (depth hostkey always does), those of `host_key_types` first.
     """
 
     handshakes: int = DEFAULT_HANDSHAKES
@@ -53,6 +53,7 @@ class Plan(NamedTuple):
     control_port: int | None = None
     pause: float | None = None
     every_host_key: bool = False
+    host_key_types: tuple[str, ...] = ()
 
     @property
     def at_once(self) -> int:

@@ -66,6 +66,16 @@ class Handshake(NamedTuple):
     host_key: "HostKey | None" = None
 
     @property
+    def phases(self) -> "list[tuple[str, float]]":
+        """Return the phases that were completed, each with its seconds, one after another.
+
+        `kex` is counted from the KEXINIT, so the time of `hostkey` is within it and counts once.
+        """
+        found = [(phase, took) for phase in PHASES if (took := getattr(self, phase)) is not None]
+        within = self.hostkey if self.kex is not None and self.hostkey is not None else 0.0
+        return [(phase, max(0.0, took - within) if phase == "kex" else took) for phase, took in found]
+
+    @property
     def is_early_close(self) -> bool:
         """Whether the server accepted the connection and ended it before the depth asked for."""
         return self.ending in EARLY_CLOSES
@@ -101,6 +111,14 @@ class Certificate(NamedTuple):
     is_host: bool = True
 
 
+def plain_type(algorithm: str) -> str:
+    """Return the type of key that a host key algorithm shows, without its certificate: ssh-rsa for rsa-sha2-512."""
+    plain, mark, _ = algorithm.partition("-cert-v")
+    if plain in ("rsa-sha2-512", "rsa-sha2-256"):
+        return "ssh-rsa"
+    return f"{plain}@openssh.com" if mark and plain.startswith("sk-") else plain
+
+
 class HostKey(NamedTuple):
     """A host key that the server has shown: its type, its fingerprint (that of the plain key, as ssh-keygen -l)."""
 
@@ -111,8 +129,7 @@ class HostKey(NamedTuple):
     @property
     def plain_type(self) -> str:
         """Return the type of the key without its certificate: `ssh-ed25519`."""
-        plain, mark, _ = self.type.partition("-cert-v")
-        return f"{plain}@openssh.com" if mark and plain.startswith("sk-") else plain
+        return plain_type(self.type)
 
 
 class Server(NamedTuple):

@@ -1,15 +1,17 @@
 """From a report to an outcome: what earlier runs add to state, window and notes, and what an excuse covers."""
 
+import json
+
 import pytest
 
 from check_ssh_exchange.diagnosis.cause import Cause
 from check_ssh_exchange.diagnosis.evaluate import Outcome, evaluate
 from check_ssh_exchange.diagnosis.history import PARTS, History, Past
-from check_ssh_exchange.ending import Depth
+from check_ssh_exchange.ending import Depth, Ending
 from check_ssh_exchange.plan import Plan
 from check_ssh_exchange.remote.options import parse
 from check_ssh_exchange.remote.status_line import line
-from check_ssh_exchange.report import Report, Server, Shortfall, ShortfallKind
+from check_ssh_exchange.report import Algorithms, HostKey, Report, Server, Shortfall, ShortfallKind
 from tests.runs import EXCEEDED, run
 
 NOON = 1_700_000_000.0
@@ -19,7 +21,7 @@ THROTTLED = run("SSSSt", "S", says=EXCEEDED, by="9.2", at=NOON)
 SERVED = run("SSSSS", by="9.2", at=NOON + 60)
 
 
-def evaluated(report: Report, history: History, *options: str) -> Outcome:
+def evaluated(report: Report, history: History | None, *options: str) -> Outcome:
     return evaluate(report, history, parse(["-H", "host.example", *options]).expectations)
 
 
@@ -194,3 +196,60 @@ def test_what_our_own_burst_alone_meets_is_critical_only_where_the_user_set_the_
 )
 def test_an_accepted_version_may_have_wildcards(pattern: str, state: str) -> None:
     assert str(evaluated(SERVED, History(), "-r", pattern).verdict.state) == state
+
+
+# --- host keys
+
+
+def showing(*keys: tuple[str, str], ending: str = "S", at: float = NOON) -> Report:
+    """A run in which each handshake was shown one of these keys, in turn."""
+    report = run(ending * 5, by="9.2", at=at, depth=Depth.HOSTKEY)
+    shakes = [h._replace(host_key=HostKey(*keys[n % len(keys)])) for n, h in enumerate(report.handshakes)]
+    offered = Algorithms(("curve25519-sha256",), ("ssh-ed25519", "rsa-sha2-512"), ("aes128-ctr",), ("hmac-sha1",))
+    return report._replace(handshakes=tuple(shakes), algorithms=offered)
+
+
+A, B, C = "SHA256:" + "A" * 43, "SHA256:" + "B" * 43, "SHA256:" + "C" * 43
+ED25519, RSA = ("ssh-ed25519", A), ("ssh-rsa", B)
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected", "state"),
+    [
+        ([ED25519, RSA], [A], "ok"),
+        ([ED25519, RSA], [B], "ok"),
+        ([ED25519, RSA], [C], "critical"),
+        ([ED25519], [C], "unknown"),  # nobody asked for the RSA key
+        ([ED25519, ("ssh-ed25519", C)], [A], "critical"),  # a backend with another key
+    ],
+)
+def test_expected_fingerprints(keys: list[tuple[str, str]], expected: list[str], state: str) -> None:
+    options = [word for one in expected for word in ("--depth", "hostkey", "--host-key", one)]
+    assert str(evaluated(showing(*keys), None, *options).verdict.state) == state
+
+
+def test_a_wrong_key_is_the_cause_whatever_else_happens() -> None:
+    report = showing(ED25519, RSA)
+    first, *others = report.handshakes
+    turned = first._replace(ending=Ending.TURNED_AWAY, text="Exceeded MaxStartups", host_key=None)
+    outcome = evaluated(report._replace(handshakes=(*others, turned)), None, "--depth", "hostkey", "--host-key", C)
+    assert (str(outcome.verdict.state), outcome.diagnosis.cause) == ("critical", Cause.HOST_KEY)
+    assert "besides: MaxStartups throttling" in outcome.diagnosis.evidence
+
+
+def test_a_changed_key_is_told_for_an_hour_where_no_window_is_set() -> None:
+    history, states = History(), []
+    for at, key in [(0, A), (60, C), (120, C), (3500, C), (3700, C)]:
+        outcome = evaluated(showing(("ssh-ed25519", key), at=NOON + at), history)
+        history = outcome.history
+        states.append(str(outcome.verdict.state))
+    assert states == ["ok", "warning", "warning", "warning", "ok"]
+
+
+def test_a_server_that_invents_types_of_keys_fills_no_memory() -> None:
+    history = History()
+    for number in range(100):
+        history = evaluated(showing((f"kind-{number}", A), at=NOON + number), history).history
+    assert len(history.host_keys) <= 16
+    written = json.loads(json.dumps(history._asdict()))
+    assert History.of_document(written).host_keys == history.host_keys

@@ -278,7 +278,7 @@ def test_every_phase_has_its_own_character_and_shows_its_time() -> None:
         characters = [marks.of_phase(phase)[0] for phase in (*PHASES, "")]
         assert len(set(characters)) == len(characters)
     assert len({UNICODE.of_phase(phase)[1] for phase in PHASES}) == len(PHASES)
-    took: dict[str, Any] = dict.fromkeys(PHASES, 0.01)
+    took: dict[str, Any] = {**dict.fromkeys(PHASES, 0.01), "kex": 0.02}  # hostkey is within it
     one = run("S").handshakes[0]._replace(ended=0.01 * len(PHASES), **took)
     text = page(run("S", handshakes=(one,)))
     drawn = rows(text)[0].split()[2]

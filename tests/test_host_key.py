@@ -121,7 +121,10 @@ def test_a_certificate_that_has_run_out_is_the_cause(tmp_path: Path) -> None:
         with chroot.server(config=config) as server:
             answer, told = checked(server)
     assert (answer.code, told["diagnosis"]["cause"]) == (2, "host_key")
-    assert told["diagnosis"]["evidence"][0].startswith("the certificate of the ssh-ed25519 host key ran out at ")
+    ended = r"the certificate of the ssh-ed25519 host key ran out at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
+    assert re.fullmatch(ended, told["diagnosis"]["evidence"][0])
+    assert told["summary"].startswith("the host certificate has run out")
+    assert any("sign the host key again" in remedy for remedy in told["diagnosis"]["remedies"])
     assert told["perfdata"]["host_certificate_remaining"] == 0
 
 
@@ -148,6 +151,22 @@ def test_expected_fingerprints_count_at_every_depth_that_sees_keys(openssh: zoo.
     answer = check(*host, "--host-key", "SHA256:" + "A" * 43)
     assert answer.code == 2
     assert "the host key is not the one expected" in answer.line
+
+
+@pytest.mark.parametrize("handshakes", [1, 2, 5])
+def test_the_types_that_the_file_has_are_asked_for_first(openssh: zoo.Server, tmp_path: Path, handshakes: int) -> None:
+    for number, line in enumerate(openssh.host_keys):
+        file = known_hosts(openssh, tmp_path / f"only-{number}", [line])
+        answer, told = checked(openssh, "--known-hosts", file, "-n", str(handshakes))
+        assert (answer.code, told["diagnosis"]["cause"]) == (0, "healthy"), line
+
+
+def test_too_few_handshakes_to_see_the_expected_kind_are_unknown_and_not_critical(openssh: zoo.Server) -> None:
+    rsa = fingerprints(openssh.host_keys)["ssh-rsa"]
+    answer, told = checked(openssh, "--host-key", rsa, "-n", "1")
+    assert answer.code == 3
+    assert "raise --handshakes" in told["summary"]
+    assert checked(openssh, "--host-key", rsa, "-n", "3")[0].code == 0
 
 
 def known_hosts(server: zoo.Server, path: Path, lines: list[str]) -> str:

@@ -83,7 +83,13 @@ def test_the_arguments_of_the_definition_are_the_options_of_the_plugin(api: Api)
     assert not set(arguments) - set(actions)
     defined = {actions[argument].dest for argument in arguments}
     assert len(defined) == len(arguments)
-    assert {action.dest for action in actions.values()} - defined == {"help", "version", "runbook", "output_format", "explain"}
+    assert {action.dest for action in actions.values()} - defined == {
+        "help",
+        "version",
+        "runbook",
+        "output_format",
+        "explain",
+    }
     for argument, definition in arguments.items():
         action = actions[argument]
         is_list = isinstance(action, argparse._AppendAction)

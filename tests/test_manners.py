@@ -93,3 +93,21 @@ def test_what_a_server_says_after_the_deadline_is_not_answered_by_a_reset(tmp_pa
     engine.shutdown()
     assert connection.exchange.ending is Ending.BANNER_TIMEOUT
     assert resets_in(file, server.port) == 0
+
+
+def test_a_server_that_never_closes_does_not_keep_our_sockets() -> None:
+    engine = Engine()
+    with FakeSshd([*HEALTHY, pause(60)]) as server:
+        address = Address(socket.AF_INET, ("127.0.0.1", server.port), "127.0.0.1")
+        for _ in range(3):
+            connections = [Connection(address, Exchange(Depth.BANNER), Role.BURST, lambda _: None) for _ in range(3)]
+            for connection in connections:
+                engine.open(connection, time.monotonic_ns() + 50_000_000)
+            end = time.monotonic() + 0.2  # beyond their deadline, as a wave is held
+            while time.monotonic() < end:
+                engine.step(0.05)
+            for connection in connections:
+                engine.close(connection)
+        while any(connection.socket.fileno() >= 0 for connection in connections):
+            engine.step(0.1)
+    engine.shutdown()

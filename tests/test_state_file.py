@@ -303,3 +303,23 @@ def test_a_warning_about_the_window_names_the_cause_that_was_seen_last(tmp_path:
     assert answer.code == 1
     assert answer.line.startswith("SSH WARNING - perhaps MaxStartups throttling, early_close_window is ")
     assert "\nevidence: 1 of 11 connections of the window ended early, last at " in answer.out
+
+
+OF_0_1 = {
+    "schema": 1, "target": "host:22", "runs": [[NOON, 5, 1, [["maxstartups", "turned_away", 1, NOON]]]],
+    "served_at": NOON, "failing_since": 0.0, "failing_as": "", "identification": "SSH-2.0-x", "host_key": "SHA256:k",
+    "wait_until": 0.0, "wait": 0.0,
+}  # fmt: skip
+
+
+def test_a_file_of_0_1_is_read() -> None:
+    history = History.of_document(OF_0_1)
+    assert history.window(NOON, 3600) == (1, 5)
+    assert (history.served_at, history.identification, history.host_keys) == (NOON, "SSH-2.0-x", ())
+
+
+def test_bad_host_keys_are_no_reason_to_forget_the_runs() -> None:
+    for bad in ([[1, 2]], [["ssh-rsa", "x\x1b"]], "x", [["a", "b"]] * 1000):
+        history = History.of_document({**OF_0_1, "host_keys": bad})
+        assert history.window(NOON, 3600) == (1, 5)
+        assert history.host_keys == ()

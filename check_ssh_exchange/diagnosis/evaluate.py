@@ -9,7 +9,7 @@ from .diagnosis import Diagnosis
 from .explain import diagnose
 from .figures import figures
 from .history import History
-from .verdict import Expectations, judge, judge_held_back, shortfall_note, unexcused
+from .verdict import DEFAULT_WINDOW, Expectations, judge, judge_held_back, shortfall_note, unexcused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def evaluate(
         if report.host_keys:
             from .host_keys import remembered
 
-            history = remembered(history, report, report.at, expectations.window or 0.0)
+            history = remembered(history, report, report.at, expectations.window or DEFAULT_WINDOW)
         if expectations.window is not None:
             window = history.window(report.at, expectations.window)
             if expectations.is_window_outside(window):

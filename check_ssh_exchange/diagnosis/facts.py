@@ -171,7 +171,8 @@ class Facts:
         """The host key algorithms that the server offers and whose every asker it closed, while it served others."""
         served = {h.host_key_algorithm for h in self.ours if not _failed(h)}
         asked = {h.host_key_algorithm for h in self.failed if h.ending is Ending.CLOSED_AFTER_BANNER}
-        is_all = self.endings == {Ending.CLOSED_AFTER_BANNER} and bool(served) and served.isdisjoint(asked)
+        is_all = self.endings == {Ending.CLOSED_AFTER_BANNER} and len(self.failed) > 1 and bool(served)
+        is_all = is_all and served.isdisjoint(asked)
         return frozenset(name for name in asked if name) if is_all and None not in asked else frozenset()
 
     @property

@@ -225,8 +225,7 @@ def _history(document: "Mapping[str, object]") -> History:
         failing_since=_number(document["failing_since"]),
         failing_as=_text(document["failing_as"]),
         identification=_text(document["identification"]),
-        host_keys=tuple(_shown(*row) for row in _rows(document.get("host_keys"))),
-        host_key_changes=tuple(_changed(*row) for row in _rows(document.get("host_key_changes"))),
+        **_host_keys(document),
         wait_until=_number(document["wait_until"]),
         wait=_number(document["wait"]),
         nearest=_number(document.get("nearest", 0)),
@@ -236,6 +235,16 @@ def _history(document: "Mapping[str, object]") -> History:
 
 
 MAX_KEYS = 32  # read from a state file; there are fewer types of host keys
+
+
+def _host_keys(document: "Mapping[str, object]") -> "dict[str, Any]":
+    try:
+        return {
+            "host_keys": tuple(_shown(*row) for row in _rows(document.get("host_keys"))),
+            "host_key_changes": tuple(_changed(*row) for row in _rows(document.get("host_key_changes"))),
+        }
+    except (ValueError, TypeError):  # bad keys are no reason to forget the runs
+        return {}
 
 
 def _rows(value: object) -> "list[list[object]]":
@@ -281,5 +290,6 @@ def _text(value: object) -> str:
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping
+    from typing import Any
 
     Clock = Callable[[float], str]

@@ -268,9 +268,11 @@ class Connection:
     def drain(self) -> bool:
         """Read and forget what has come; return whether the server has closed, and with it our socket."""
         try:
-            for _ in range(MOST_READS):  # more of a server that floods us waits for the next event, or for our close
+            for _ in range(MOST_READS):
                 if not self.socket.recv(READ_SIZE):
                     break
+            else:
+                return False  # a server that floods us; its next segment is the next event
         except BlockingIOError:
             return False
         except OSError:

@@ -17,7 +17,7 @@ import socket
 import time
 from collections.abc import Callable
 
-from ..ending import TIMEOUTS, Ending
+from ..ending import Ending
 from . import kernel
 from .connection import EVENTS, Connection
 from .errors import NoDescriptors, ProbeError
@@ -133,13 +133,13 @@ class Engine:
     def close(self, connection: Connection) -> None:
         """Leave a connection; a second call does nothing. Its socket closes when the server has closed its side too.
 
-        A server that does not is waited for until the handshake's deadline, or for LINGER where that has passed.
+        A server that does not is waited for at most LINGER.
         """
         descriptor = connection.socket.fileno()
         if self._connections.pop(descriptor, None) is not None and not connection.leave():
             self._leaving[descriptor] = connection
-            if connection.exchange.ending in TIMEOUTS:
-                heapq.heappush(self._timers, (time.monotonic_ns() + LINGER, next(self._sequence), connection))
+            # Its deadline may have come and gone while it was held, so this timer is the one that ends it.
+            heapq.heappush(self._timers, (time.monotonic_ns() + LINGER, next(self._sequence), connection))
 
     def linger(self, seconds: float) -> None:
         """Wait until servers have closed what they have served, at most `seconds` and LINGER."""

@@ -87,8 +87,8 @@ def _certificate(found: "wire.Certificate") -> Certificate:
         key_id=printable(found.key_id),
         serial=found.serial,
         principals=tuple(map(printable, found.principals)),
-        valid_after=found.valid_after,
-        valid_before=found.valid_before if found.valid_before < FOR_EVER else None,
+        valid_after=min(found.valid_after, LAST_MOMENT),
+        valid_before=min(found.valid_before, LAST_MOMENT) if found.valid_before < FOR_EVER else None,
         ca_fingerprint=fingerprint(found.authority),
         is_host=found.is_host,
     )
@@ -103,6 +103,7 @@ def fingerprint(key: bytes) -> str:
 
 
 FOR_EVER = (1 << 64) - 1  # PROTOCOL.certkeys: a certificate without an end
+LAST_MOMENT = 253_402_214_400  # the last day of the year 9999: no calendar has a later one
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

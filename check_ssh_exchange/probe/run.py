@@ -55,7 +55,7 @@ class Run:
         self._awaited: set[Connection] = set()
         self._late: set[Connection] = set()
         self._waves = Waves()
-        self._host_keys = Requests()
+        self._host_keys = Requests(plan.host_key_types)
         self._followups: list[Followup] = []
         self._port_check: PortCheck | None = None
         self._question: Connection | None = None  # the baseline that speaks first
@@ -95,7 +95,7 @@ class Run:
         is_silent = exchange.connected_at is not None and exchange.identification is None and not exchange.text
         # One handshake more than planned; a budget that has room for twice as many has room for it.
         if is_silent and self._may_go_beside and self._policy.refusal(None, self._shared + 1) is None:
-            exchange = self._exchange(speaks_first=True)
+            exchange = self._exchange(baseline.address, speaks_first=True)
             question = self._connect(baseline.address, exchange, Role.RECHECK, self._answered, self._source)
             self._question = question
             try:
@@ -135,13 +135,13 @@ class Run:
         return at_once <= MOST_BESIDE_UNKNOWN and self._policy.refusal(None, self._shared) is None
 
     def _measured(self, address: Address, role: Role, source: str | None = None) -> Connection:
-        exchange = self._exchange(speaks_first=self._speaks_first)
+        exchange = self._exchange(address, speaks_first=self._speaks_first)
         return self._connect(address, exchange, role, self._ended, source or self._source)
 
-    def _exchange(self, *, speaks_first: bool) -> Exchange:
+    def _exchange(self, address: Address, *, speaks_first: bool) -> Exchange:
         depth = self._plan.depth
         asks = depth is Depth.HOSTKEY or self._plan.every_host_key
-        algorithms = self._host_keys.next(self._opened) if asks else ()
+        algorithms = self._host_keys.next(address, self._opened) if asks else ()
         return Exchange(depth, speaks_first=speaks_first, host_key_algorithms=algorithms)
 
     def _open(self, connection: Connection, deadline: int) -> None:

@@ -196,7 +196,7 @@ def _phases_drawn(one: Handshake, axis: Axis) -> list[str]:
 
 def _phases(one: Handshake) -> list[tuple[str, float, float]]:
     """Return the phases in order with their spans, in seconds since the run's start, and the rest of the time."""
-    took = [(phase, seconds) for phase in PHASES if (seconds := getattr(one, phase)) is not None]
+    took = one.phases
     rest = WAITING, max(0.0, one.ended - sum(seconds for _, seconds in took))
     # What ended a handshake came after a wait; one that completed was over with its last phase, and waited before it.
     took.insert(len(took) - (one.ending is Ending.COMPLETED), rest)

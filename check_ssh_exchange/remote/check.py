@@ -9,6 +9,7 @@ from ..ending import Depth
 from ..interrupt import ignore_signals
 from ..measure import measure
 from ..report import Family, Fault, FaultKind, Report
+from .clock import clock
 from .options import Options
 
 TYPE_CHECKING = False
@@ -49,9 +50,15 @@ def _outcome(options: Options) -> Outcome:
         except OSError as error:
             reason = error.strerror or str(error)
             fault = Fault(FaultKind.LOCAL, f"cannot use the host keys in {options.plan.login.known_hosts}: {reason}")
-            return evaluate(_unbegun(options, time.time())._replace(fault=fault), None, options.expectations)
-        options = options._replace(expectations=options.expectations._replace(known_hosts=known))
-    return _remembered(options) if options.state_file else evaluate(_measured(options), None, options.expectations)
+            return evaluate(_unbegun(options, time.time())._replace(fault=fault), None, options.expectations, clock)
+        types = tuple(sorted(known.of(options.target.host, options.target.port).types))
+        options = options._replace(
+            expectations=options.expectations._replace(known_hosts=known),
+            plan=options.plan._replace(host_key_types=types),
+        )
+    return (
+        _remembered(options) if options.state_file else evaluate(_measured(options), None, options.expectations, clock)
+    )
 
 
 def _content(path: str) -> bytes:
@@ -93,14 +100,14 @@ def _remembered(options: Options) -> Outcome:
         notes.append(printable(str(error)))
     now = time.time()
     if past.waits(history, now) and not plan.exempt:
-        return evaluate(_unbegun(options, now), history, options.expectations, _clock)
+        return evaluate(_unbegun(options, now), history, options.expectations, clock)
     report = _measured(options)
     try:
         outcome = _remember(file, report, options) if report.fault is None else None
     except StateFileError as error:
         outcome = None
         notes.append(printable(str(error)))
-    outcome = outcome or evaluate(report, history, options.expectations, _clock)
+    outcome = outcome or evaluate(report, history, options.expectations, clock)
     return outcome._replace(notes=tuple(dict.fromkeys((*outcome.notes, *notes))))
 
 
@@ -111,14 +118,8 @@ def _remember(file: "StateFile", report: Report, options: Options) -> Outcome:
     def change(document: "Document") -> "Document":
         from ..diagnosis.history import History
 
-        outcomes.append(evaluate(report, History.of_document(document), options.expectations, _clock))
+        outcomes.append(evaluate(report, History.of_document(document), options.expectations, clock))
         return outcomes[0].history._asdict()
 
     file.update(change)
     return outcomes[0]
-
-
-def _clock(when: float) -> str:
-    """Return a time of day, with its date when that is not today's."""
-    there, today = time.localtime(when), time.localtime()
-    return time.strftime("%H:%M:%S" if there[:3] == today[:3] else "%Y-%m-%d %H:%M:%S", there)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from ..diagnosis.cause import Cause
 from ..diagnosis.evaluate import Outcome
 from ..diagnosis.figures import UNITS
+from ..diagnosis.host_keys import certificate_words
 from ..diagnosis.remedies import Where
 from ..plugin import page as kit
 from ..plugin.nagios import Ok
@@ -15,6 +16,7 @@ from ..plugin.thresholds import Thresholds
 from ..text import join
 from .axis import duration
 from .bars import ASCII, UNICODE, Marks, drawing
+from .clock import clock
 from .status_line import PREFIX, summary
 
 TYPE_CHECKING = False
@@ -75,7 +77,9 @@ def _facts(outcome: Outcome) -> Iterator[Paragraph]:
     if report.server:
         yield fact("server", report.server.identification)
     for key in report.host_keys:
-        yield fact("key", f"{key.type} {key.fingerprint}")
+        found = key.certificate
+        words = f", {certificate_words(found, clock)}" if found else ""
+        yield fact("key", f"{key.plain_type} {key.fingerprint}{words}")
     sources = list(dict.fromkeys(one.source for one in report.handshakes if one.source))
     if sources:
         yield fact("source", join(sources))

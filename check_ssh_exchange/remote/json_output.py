@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from .. import runbook
 from ..diagnosis.clients import is_post_quantum, refused
 from ..diagnosis.evaluate import Outcome
+from ..ending import Depth
 from ..plugin.perfdata import fixed
 from ..report import PHASES, Algorithms, Handshake, HostKey, Report, Server, quantile
 from .status_line import summary
 
 SCHEMA = 1
+SHOWING_KEYS = (Depth.HOSTKEY, Depth.KEX, Depth.LOGIN)
 
 _QUANTILES = {"min": 0.0, "p50": 0.5, "p90": 0.9, "max": 1.0}
 
@@ -87,7 +89,7 @@ def _server(server: Server, report: Report) -> dict[str, object]:
         **parts,
         "speaks_first": report.speaks_first,
         **(_offer(report.algorithms) if report.algorithms else {}),
-        **({"host_keys": [_host_key(key) for key in report.host_keys]} if report.host_keys else {}),
+        **({"host_keys": [_host_key(key) for key in report.host_keys]} if report.depth in SHOWING_KEYS else {}),
     }
 
 

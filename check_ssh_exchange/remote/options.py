@@ -127,8 +127,9 @@ def parse(arguments: Sequence[str]) -> Options:
         raise UsageError(f"two hosts are given, {given.hostname} and {given.host}")
     if given.explain and given.output_format == "json":
         raise UsageError("--explain is a page of text, --output-format json is not")
-    if given.state_file == "":
-        raise UsageError("--state-file names no file")
+    for option in ("state_file", "known_hosts"):
+        if getattr(given, option) == "":
+            raise UsageError(f"--{option.replace('_', '-')} names no file")
     host = given.hostname or given.host
     if not host:
         raise UsageError("no host is given: check_ssh_exchange -H HOST")

@@ -12,8 +12,10 @@ from ..plugin.perfdata import block, fixed
 from ..plugin.thresholds import Thresholds
 from ..report import PHASES, Handshake, Report, quantile
 from ..text import milliseconds, printable
+from .clock import clock
 
 PREFIX = "SSH"
+MOST_NAMES = 40  # of an algorithm list; OpenSSH 10.6 has 21 host key algorithms
 MAX_TEXT = 60  # characters of the server's own words in the status line
 
 
@@ -90,7 +92,6 @@ def _explained(outcome: Outcome) -> Iterator[str]:
         yield f"address: {report.address}"
     if report.server:
         yield f"server: {report.server.identification}"
-    yield from _offered(report)
     if has_cause:
         phrase = "" if diagnosis.cause is Cause.HEALTHY else f": {diagnosis.cause.phrase}"
         yield f"cause: {diagnosis.cause} ({diagnosis.confidence}){phrase}"
@@ -100,25 +101,28 @@ def _explained(outcome: Outcome) -> Iterator[str]:
     yield from (f"note: {note}" for note in outcome.notes)
     if diagnosis.cause is not Cause.HEALTHY and has_cause:
         yield f"runbook: check_ssh_exchange --runbook {diagnosis.cause}"
+    yield from _offered(report)
 
 
 def _offered(report: Report) -> Iterator[str]:
-    """Yield what the server's KEXINIT offers and the host keys that it has shown."""
+    """Yield the host keys that were shown and what the server's KEXINIT offers; last, for a server may offer much."""
+    for key in report.host_keys:
+        from ..diagnosis.host_keys import certificate_words
+
+        found = key.certificate
+        yield f"shown host key: {key.plain_type} {key.fingerprint}" + (
+            f", {certificate_words(found, clock)}" if found else ""
+        )
     offered = report.algorithms
     if offered is not None:
         from ..diagnosis.clients import is_post_quantum, refused
 
-        yield from (f"{name.replace('_', ' ')}: {', '.join(names)}" for name, names in offered._asdict().items())
         yield f"post-quantum key exchange: {'offered' if is_post_quantum(offered.kex) else 'not offered'}"
         if clients := refused(offered):
             yield f"refused clients: {', '.join(clients)}"
-    for key in report.host_keys:
-        certificate = key.certificate
-        words = f"shown host key: {key.plain_type} {key.fingerprint}"
-        if certificate is not None:
-            names = ", ".join(certificate.principals) or "any host"
-            words += f', certificate "{certificate.key_id}" of {certificate.ca_fingerprint} for {names}'
-        yield words
+        for name, names in offered._asdict().items():
+            more = f", and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+            yield f"{name.replace('_', ' ')}: {', '.join(names[:MOST_NAMES])}{more}"
 
 
 def _handshake(handshake: Handshake) -> str:
@@ -130,6 +134,8 @@ def _handshake(handshake: Handshake) -> str:
     ]
     if phases:
         words.append(f"({', '.join(phases)})")
+    if handshake.host_key:
+        words.append(f"{handshake.host_key.type} {handshake.host_key.fingerprint}")
     if handshake.text:
         words.append(f'"{handshake.text}"')
     if handshake.detail:

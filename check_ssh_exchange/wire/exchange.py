@@ -359,6 +359,8 @@ class Exchange:
         elif number >= _METHOD_SPECIFIC and self.state is State.AWAITING_NEWKEYS:
             self._exchange_keys(payload, at)
         elif number == Message.NEWKEYS and self.state is State.AWAITING_NEWKEYS:
+            if self._goal is _HOST_KEY:
+                raise Malformed(Reason.UNEXPECTED_MESSAGE, "NEWKEYS before the host key")
             self.newkeys_at = at
             self.on(Input.NEWKEYS, at)
         elif self._consumed > MAX_BEFORE_GOAL:
@@ -378,15 +380,19 @@ class Exchange:
         if self._key_exchange is not None:
             found, following = self._key_exchange.take(payload)
             self.outgoing += packet(following) if following else b""
-            if found:
+            if not following:
                 self._show(found, at)
         elif payload[0] in _REPLIES:  # asyncssh's key exchange, seen from beside
             self._show(take_string(payload, 1)[0], at)
 
     def _show(self, blob: bytes, at: int) -> None:
-        from .host_key import parse
+        from .host_key import parse, type_of
 
-        self.host_key = parse(blob)
+        self.host_key = shown = parse(blob)
+        wanted = self.host_key_algorithm
+        if wanted is not None and shown.type != type_of(wanted):
+            what = f"{shown.type.decode('ascii', 'backslashreplace')} where {wanted.decode()} was agreed"
+            raise Malformed(Reason.BAD_PACKET, f"a host key of type {what}")
         self.hostkey_at = at
         self.on(_HOST_KEY, at)
 

@@ -27,6 +27,8 @@ KINDS: tuple[tuple[bytes, ...], ...] = (
         b"rsa-sha2-256",
         b"ssh-rsa",
     ),
+    (b"ssh-mldsa44-ed25519",),  # OpenSSH 10.6
+    (b"ssh-ed448",),  # RFC 8709; PuTTY and libssh know it
     (b"sk-ssh-ed25519-cert-v01@openssh.com", b"sk-ssh-ed25519@openssh.com"),
     (b"sk-ecdsa-sha2-nistp256-cert-v01@openssh.com", b"sk-ecdsa-sha2-nistp256@openssh.com"),
     (b"ssh-dss-cert-v01@openssh.com", b"ssh-dss"),
@@ -71,6 +73,14 @@ class ShownKey(NamedTuple):
     type: bytes
     plain: bytes
     certificate: Certificate | None = None
+
+
+def type_of(algorithm: bytes) -> bytes:
+    """Return the type of the key that an algorithm shows: RSA's differ in their signature only (RFC 8332)."""
+    for signature in (b"rsa-sha2-512", b"rsa-sha2-256"):
+        if algorithm.startswith(signature):
+            return b"ssh-rsa" + algorithm.removeprefix(signature)
+    return algorithm
 
 
 def requests(offered: Sequence[bytes]) -> tuple[bytes, ...]:

@@ -119,6 +119,7 @@ class Module(Section):
     exempt: Annotated[bool, Strict()] = False
     pause: Annotated[Duration, between(0.001, MAX_TIMEOUT)] | None = None
     host_keys: Annotated[tuple[Fingerprint, ...], BeforeValidator(_listed)] = ()
+    require: Annotated[tuple[Literal["post_quantum"], ...], BeforeValidator(_listed)] = ()
     expected_version: Annotated[tuple[Text, ...], BeforeValidator(_listed)] = ()
     thresholds: Thresholds = Field(default_factory=Thresholds)
     states: dict[Word, State] = Field(default_factory=dict)
@@ -179,6 +180,7 @@ class Module(Section):
             exempt=self.exempt,
             host_keys=self.host_keys,
             known_hosts=self._known_hosts(),
+            post_quantum="post_quantum" in self.require,
         )
 
     def _known_hosts(self) -> KnownHosts | None:

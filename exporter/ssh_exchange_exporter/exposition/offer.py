@@ -27,7 +27,8 @@ def offer(report: Report, labels: str = "") -> Iterator[tuple[str, str]]:
     keys = report.host_keys
     if keys:
         name = "ssh_exchange_host_key"
-        yield name, "".join(f"{name}_info{{{_joined(_key_labels(key), labels)}}} 1\n" for key in keys)
+        shown = dict.fromkeys(_joined(_key_labels(key), labels) for key in keys)  # a key may have two certificates
+        yield name, "".join(f"{name}_info{{{one}}} 1\n" for one in shown)
         yield from _expiries(keys, labels)
     if report.algorithms is not None:
         is_hybrid, clients = _offered(report.algorithms)

@@ -5,6 +5,7 @@ from itertools import groupby
 
 from check_ssh_exchange.diagnosis.cause import PHRASES, Cause, Confidence
 from check_ssh_exchange.diagnosis.clients import is_post_quantum, refused
+from check_ssh_exchange.diagnosis.host_keys import certificate_words
 from check_ssh_exchange.plugin.output import MAX_SUMMARY
 from check_ssh_exchange.report import PHASES, Algorithms, Handshake, HostKey, Report
 
@@ -112,10 +113,7 @@ def _facts(result: Result, now: float) -> Markup:
 
 
 def _host_key(key: HostKey) -> Markup:
-    found, words = key.certificate, ""
-    if found is not None:
-        end = "without an end" if found.valid_before is None else f"until {moment(found.valid_before)}"
-        words = f", a certificate of {found.ca_fingerprint} for {', '.join(found.principals) or 'any host'}, {end}"
+    words = f", {certificate_words(key.certificate, moment)}" if key.certificate else ""
     return tag("div", None, f"{key.plain_type} ", tag("code", None, key.fingerprint), words)
 
 

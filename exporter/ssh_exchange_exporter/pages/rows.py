@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from check_ssh_exchange.report import PHASES, Handshake
+from check_ssh_exchange.report import Handshake
 
 from ..text import counted
 
@@ -45,12 +45,10 @@ def bars(handshake: Handshake) -> list[Bar]:
     begun = seconds(handshake.started)
     end = begun + seconds(handshake.ended)
     found, at = [], begun
-    for phase in PHASES:
-        took = getattr(handshake, phase)
-        if took is not None:
-            until = min(end, at + seconds(took))
-            found.append(Bar(phase, at, until))
-            at = until
+    for phase, took in handshake.phases:
+        until = min(end, at + seconds(took))
+        found.append(Bar(phase, at, until))
+        at = until
     return [*found, Bar("", at, end)] if at < end else found
 
 
