@@ -8,7 +8,7 @@ from tests.lab import zoo
 from .matrix import Matrix, Row, matching
 
 ENOUGH = 95.0  # percent that must be right
-WIDTHS = "{:58} {:33} {:17} {:9} {:>6} {:6} {}"
+WIDTHS = "{:58} {:33} {:17} {:9} {:17} {:>6} {:6} {}"
 
 
 def cells(row: Row) -> str:
@@ -16,10 +16,10 @@ def cells(row: Row) -> str:
     expected = "|".join(row.scenario.causes)
     if row.said is None:
         verdict, what = ("skip", row.skipped) if row.skipped else ("WRONG", row.problem)
-        return WIDTHS.format(row.scenario.name, expected, "-", "-", f"{row.seconds:.1f}", verdict, what)
+        return WIDTHS.format(row.scenario.name, expected, "-", "-", "-", f"{row.seconds:.1f}", verdict, what)
     words = row.said.line if row.is_right else f"{row.problem} -- {row.said.line}"
     verdict = "ok" if row.is_right else "WRONG"
-    found = (row.said.cause, row.said.confidence, f"{row.seconds:.1f}", verdict, words)
+    found = (row.said.cause, row.said.confidence, row.local or "-", f"{row.seconds:.1f}", verdict, words)
     return WIDTHS.format(row.scenario.name, expected, *found)
 
 
@@ -31,7 +31,7 @@ def main(patterns: Sequence[str]) -> int:
     scenarios = matching(*patterns)
     zoo.build()
     rows: list[Row] = []
-    print(WIDTHS.format("scenario", "expected", "said", "how sure", "s", "", "first line"))
+    print(WIDTHS.format("scenario", "expected", "said", "how sure", "on the host", "s", "", "first line"))
     with Matrix(scenarios) as matrix:
         for scenario in scenarios:
             found = matrix.rows(scenario.name)

@@ -104,22 +104,24 @@ def control_group() -> Iterator[Path]:
 
 def scenarios() -> Iterator[Scenario]:
     """Yield all of them."""
-    fault = (Cause.SERVER_FAULT,)
+    there = Cause.SERVER_FAULT
+    fault = (there,)
     for name in OPENSSH:
         # From 9.8 the listener hands the keys that it has read to its children.
         causes = fault if name in OLD else (Cause.HEALTHY,)
-        yield Scenario(f"host keys deleted, {name}", causes, partial(damaged, name, host_keys))
+        yield Scenario(f"host keys deleted, {name}", causes, partial(damaged, name, host_keys), local=there)
         gone = partial(unstartable, name, host_keys)
         yield Scenario(f"host keys deleted before the start, {name}", (Cause.NOT_LISTENING,), gone)
         library = without("usr/lib/*/libcrypto.so*", "lib/*/libcrypto.so*")
-        yield Scenario(f"libcrypto missing, {name}", fault, partial(damaged, name, library))
-        yield Scenario(f"/run/sshd missing, {name}", fault, partial(damaged, name, without("run/sshd")))
-        yield Scenario(f"user sshd missing, {name}", fault, partial(damaged, name, without_user))
-        yield Scenario(f"fork fails, {name}", fault, partial(short_of_processes, name, 1))
+        yield Scenario(f"libcrypto missing, {name}", fault, partial(damaged, name, library), local=there)
+        privileges = without("run/sshd")
+        yield Scenario(f"/run/sshd missing, {name}", fault, partial(damaged, name, privileges), local=there)
+        yield Scenario(f"user sshd missing, {name}", fault, partial(damaged, name, without_user), local=there)
+        yield Scenario(f"fork fails, {name}", fault, partial(short_of_processes, name, 1), local=there)
     for name in NEW:
         for helper in ("sshd-session", "sshd-auth"):
             place = partial(damaged, name, without(f"{HELPERS}/{helper}"))
-            yield Scenario(f"{helper} missing, {name}", fault, place)
+            yield Scenario(f"{helper} missing, {name}", fault, place, local=there)
     for name, most in zip(OPENSSH, (8, 8, 9, 9), strict=True):
         yield Scenario(f"no descriptors for a child, {name}", fault, partial(short_of_descriptors, name, most))
     yield Scenario("fork of the unprivileged child fails, openssh-9.2", fault, partial(short_of_processes, OLD[1], 2))

@@ -44,7 +44,7 @@ def full(name: str) -> Iterator[Scenario]:
     place = partial(limited, name, {"MaxStartups": "3:100:3"}, slots=3)
     # Since 9.8 both limits send the same text, and neither serves any handshake of this address.
     plain = (Cause.MAXSTARTUPS, Cause.PENALTY) if name in WITH_PENALTIES else (Cause.MAXSTARTUPS,)
-    yield Scenario(f"MaxStartups full, {name}", plain, place, says="MaxStartups")
+    yield Scenario(f"MaxStartups full, {name}", plain, place, says="MaxStartups", local=Cause.MAXSTARTUPS)
     yield Scenario(
         f"MaxStartups full, two sources, {name}", (Cause.MAXSTARTUPS,), partial(place, (WITH_SECOND_SOURCE,))
     )
@@ -57,7 +57,14 @@ def random_drops(name: str) -> Iterator[Scenario]:
     # All eight may be dropped, and then nothing tells it from a penalty.
     plain = (*causes, Cause.PENALTY) if name in WITH_PENALTIES else causes
     place = partial(limited, name, {"MaxStartups": setting}, runs, 13)
-    yield Scenario(f"MaxStartups drops at random, {name}", plain, place, strikes_at_random=True, self_inflicted=False)
+    yield Scenario(
+        f"MaxStartups drops at random, {name}",
+        plain,
+        place,
+        strikes_at_random=True,
+        self_inflicted=False,
+        local=Cause.MAXSTARTUPS,
+    )
     # Of twelve at once hardly ever the first few are served and none after them.
     many = ("-S", "127.0.5.9", "-S", "127.0.6.9", "-n", "12", "--concurrency", "11")
     two = partial(limited, name, {"MaxStartups": setting}, (many,), 13)

@@ -23,6 +23,7 @@ class Row(NamedTuple):
     said: Answer | None
     seconds: float
     problem: str = ""  # why it is wrong
+    local: str = ""  # what check_sshd_local said on the host, "" where it was not asked
     skipped: str = ""  # why it was not run
 
     @property
@@ -74,11 +75,20 @@ def carry_out(scenario: Scenario) -> list[Row]:
             for options in target.runs:
                 answer = plugin.run(target, options)
                 rows.append(Row(scenario, answer, answer.seconds, problem(scenario, answer)))
+            if scenario.local is not None:
+                rows[-1] = beside(rows[-1], plugin.run_local(target), scenario.local)
     except Skip as reason:
         return [Row(scenario, None, time.monotonic() - begun, skipped=str(reason))]
     except Exception as error:  # noqa: BLE001 - a scenario that cannot be set up is one wrong row, not the end of all
         rows.append(Row(scenario, None, time.monotonic() - begun, f"{type(error).__name__}: {error}"))
     return rows
+
+
+def beside(row: Row, local: plugin.LocalAnswer, wanted: Cause) -> Row:
+    """Return a row with what check_sshd_local said of the same fault, wrong where it is not certain of its cause."""
+    said = ", ".join(dict.fromkeys(local.causes)) or "nothing"
+    wrong = "" if wanted in local.causes else f"on the host it is certain of {said}, not of {wanted}: {local.line}"
+    return row._replace(local=said, problem=row.problem or wrong)
 
 
 def problem(scenario: Scenario, answer: Answer) -> str:

@@ -1,6 +1,8 @@
 """The plugin as a monitoring system runs it, read back from its JSON."""
 
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -44,6 +46,36 @@ class Answer(NamedTuple):
         """Return all sentences of the diagnosis."""
         diagnosis = self.document["diagnosis"]
         return "\n".join([self.line, *diagnosis["evidence"], *diagnosis["alternatives"]])
+
+
+LOCAL = [sys.executable, "-m", "check_ssh_exchange.host"]
+LOCAL_SECONDS = 60.0  # it takes one or two; the rest is for a busy machine
+
+
+class LocalAnswer(NamedTuple):
+    """The document of one run of check_sshd_local."""
+
+    document: Mapping[str, Any]
+
+    @property
+    def causes(self) -> list[str]:
+        """Return the causes that it is certain of, the worst first."""
+        return [one["cause"] for one in self.document["causes"] if one["confidence"] == "certain"]
+
+    @property
+    def line(self) -> str:
+        """Return the first line."""
+        return f"SSHD {self.document['state'].upper()} - {self.document['summary']}"
+
+
+def run_local(target: Target) -> LocalAnswer:
+    """Run check_sshd_local on the host of the fault, which is this one; raises RuntimeError for what is no answer."""
+    words = ["-p", str(target.port), "--monitor", "127.0.0.1", "--trial", "--output-format", "json"]
+    done = subprocess.run([*LOCAL, *words], capture_output=True, text=True, timeout=LOCAL_SECONDS, check=False)
+    try:
+        return LocalAnswer(json.loads(done.stdout))
+    except ValueError:
+        raise RuntimeError(f"check_sshd_local: exit {done.returncode}: {done.stdout}{done.stderr}") from None
 
 
 def run(target: Target, options: tuple[str, ...] = ()) -> Answer:

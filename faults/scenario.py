@@ -28,7 +28,8 @@ class Scenario(NamedTuple):
     """A fault with its name. The first of `causes` is the right one; the others look the same on the wire.
 
     A fault that `strikes_at_random` may spare all handshakes of a run, which is then healthy. `says` must be
-    found in the evidence, alternatives or first line of each run.
+    found in the evidence, alternatives or first line of each run. `local` is what check_sshd_local must be certain of
+    on the host itself, None where the fault leaves no trace there that it can read.
     """
 
     name: str
@@ -37,3 +38,4 @@ class Scenario(NamedTuple):
     strikes_at_random: bool = False
     says: str = ""
     self_inflicted: bool | None = None
+    local: Cause | None = None

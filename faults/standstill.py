@@ -51,10 +51,13 @@ def scenarios() -> Iterator[Scenario]:
     servers = [name for name in zoo.RECIPES if name not in ("haproxy", "stunnel")]
     for name in servers:
         if name.startswith("openssh"):
-            yield Scenario(f"hosts.deny, {name}", (Cause.ACCESS_DENIED,), partial(denied, name))
+            yield Scenario(
+                f"hosts.deny, {name}", (Cause.ACCESS_DENIED,), partial(denied, name), local=Cause.ACCESS_DENIED
+            )
     for name in servers:
         if name != "tinysshd":
-            yield Scenario(f"stopped, {name}", (Cause.STALLED,), partial(stopped, name))
+            local = Cause.STALLED if name.startswith("openssh") else None
+            yield Scenario(f"stopped, {name}", (Cause.STALLED,), partial(stopped, name), local=local)
     some = partial(stopped, "openssh-9.2", BACKLOG - 1)
     yield Scenario("stopped, backlog nearly full, openssh-9.2", (Cause.STALLED,), some)
     # A full backlog drops SYNs as a firewall does.

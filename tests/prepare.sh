@@ -5,7 +5,7 @@ set -u
 [ $# -gt 0 ] || set -- openssh-client openssl iproute2 iptables nftables \
   nagios4-core icinga2-bin nagios-nrpe-server nagios-nrpe-plugin \
   prometheus chromium-headless-shell systemd \
-  prometheus-blackbox-exporter monitoring-plugins-basic tcpdump strace
+  prometheus-blackbox-exporter monitoring-plugins-basic tcpdump strace sudo
 missing=""
 for package in "$@"; do
   dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing="$missing $package"

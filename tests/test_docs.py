@@ -98,7 +98,7 @@ def test_the_default_thresholds_are_stated() -> None:
 PRIVATE = (
     r"(?<![\w.~-])/wor" + r"k\b",
     r"\.\./shar" + r"ed\b",
-    r"(?<![\w.~-])/roo" + r"t/",
+    r"(?<![\w.~}-])/roo" + r"t/",
     r"py" + r"pi\.(?:org|python|io)",
     r"python" + r"hosted",
     r"(?:registry|npm)js?\." + r"(?:org|com)",

@@ -33,6 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "measure": {*VALUES, "interrupt", "diagnosis", "probe"},
     "runbook": {"diagnosis"},
     "remote": {*VALUES, "diagnosis", "interrupt", "measure", "plugin", "runbook"},
+    "host": {*VALUES, "diagnosis", "interrupt", "measure", "plugin"},
     "demo": {*VALUES, "diagnosis", "remote", "wire"},
     "__main__": {"remote"},
 }
@@ -222,6 +223,26 @@ def test_the_kits_values_are_pure() -> None:
     assert wrong == []
 
 
+# What of check_sshd_local looks at the host, at its own process or at a clock; all else judges what was read.
+LOOKS_AT_THE_HOST = {"__main__", "check", "cli", "collect", "door", "explanation", "local_probe", "trial"}
+
+
+def test_findings_are_pure_and_the_host_has_one_door() -> None:
+    wrong = [
+        f"{where}:{found.line} imports {found.name}"
+        for where, _, found in every_import({"host"})
+        if Path(where).stem not in LOOKS_AT_THE_HOST and found.name.split(".")[0] in IMPURE_MODULES | {"os"}
+    ]
+    assert wrong == []
+    door = {where for where, _, found in every_import({"host"}) if found.name.split(".")[0] == "subprocess"}
+    assert door <= {f"{PACKAGE}/host/{name}.py" for name in ("door", "check", "trial")}
+
+
+def test_the_remote_check_takes_nothing_of_the_hosts_own() -> None:
+    takers = {own for _, own, found in every_import() if room(found.name) == "host" and own != "host"}
+    assert takers == set()
+
+
 def test_only_main_imports_the_command_line_and_nobody_the_demo() -> None:
     importers = {where for where, _, found in every_import() if found.name == f"{PACKAGE}.remote.cli"}
     assert importers == {f"{PACKAGE}/__main__.py"}
@@ -259,7 +280,7 @@ def test_asyncssh_is_imported_by_the_login_alone_and_only_when_it_is_needed() ->
 
 def test_rich_is_imported_by_the_page_for_a_person_alone_and_only_when_it_is_needed() -> None:
     found = [(where, one) for where, _, one in every_import() if one.name.split(".")[0] == "rich"]
-    assert {where for where, _ in found} == {f"{PACKAGE}/remote/explanation.py"}
+    assert {where for where, _ in found} == {f"{PACKAGE}/plugin/page.py"}
     assert [one for _, one in found if one.is_at_module_level and not one.is_for_types] == []
 
 

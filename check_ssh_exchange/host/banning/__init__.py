@@ -1,0 +1,1 @@
+"""The programs that ban addresses, as they tell of themselves: pure."""

@@ -1,0 +1,48 @@
+"""A finding: what one item says of the host."""
+
+from ..diagnosis.cause import Cause, Confidence
+from ..plugin.nagios import State
+from ..plugin.perfdata import Figure
+from ..values import NamedTuple
+
+
+class Problem(NamedTuple):
+    """One thing that is wrong: the state it leads to, a sentence for the status line, and the cause it is evidence of.
+
+    Sentences are printable: what a server or a log said is escaped before it comes here.
+    """
+
+    state: State
+    sentence: str
+    cause: Cause | None = None
+    confidence: Confidence = Confidence.CERTAIN
+
+
+class Finding(NamedTuple):
+    """What an item says.
+
+    `summary` is what it says where nothing is wrong. `remedies` are commands for this host, with their reasons behind
+    `   # `. `lacks` names rights that would show more, each in one sentence. `counters` are what happened since the
+    last run, by the names of figures. `remember` is what the item wants to find in `About.memory`, under its own name,
+    at the next run (a JSON value). `sentences` say more than "label is N" of a figure out of its range, by its label:
+    `pids of ssh.service: 98 of 100`. `keys` are host keys, (type, fingerprint). `is_skipped`: nothing of this kind is
+    here.
+    """
+
+    item: str
+    summary: str = ""
+    problems: tuple[Problem, ...] = ()
+    evidence: tuple[str, ...] = ()
+    remedies: tuple[str, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    lacks: tuple[str, ...] = ()
+    counters: tuple[tuple[str, float], ...] = ()
+    remember: object = None
+    keys: tuple[tuple[str, str], ...] = ()
+    is_skipped: bool = False
+    sentences: tuple[tuple[str, str], ...] = ()
+
+
+def skipped(item: str, summary: str) -> Finding:
+    """Return the finding of an item that has nothing to look at here."""
+    return Finding(item, summary, is_skipped=True)

@@ -1,0 +1,1 @@
+"""What a snapshot says, one module for each item; pure."""

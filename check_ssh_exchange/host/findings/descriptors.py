@@ -1,0 +1,44 @@
+"""The item descriptors: how many more files the listener and the host may open."""
+
+import re
+from collections.abc import Iterable, Iterator
+
+from ..about import About
+from ..cgroups import digits
+from ..finding import Finding
+from ..host import has_systemd, service
+from ..share import Share, finding_of
+from ..snapshot import Snapshot
+from ..sshd import Daemon, daemons
+
+
+def find(seen: Snapshot, about: About) -> Finding:
+    """Return the fullest of the tables. At its limit sshd takes no connection, or closes each (signs: `accept:`)."""
+    found = daemons(seen, about.ports)
+    shares = [share for daemon in found for share in _listener(seen, daemon)]
+    finding = finding_of("descriptors", "descriptors", [*shares, *_host(seen)], "no number of descriptors was seen")
+    finding = finding._replace(remedies=tuple(_remedies(seen, found)))
+    if any(seen.is_denied(f"/proc/{daemon.pid}/fd") for daemon in found):
+        return finding._replace(lacks=("root would show how many descriptors sshd has open",))
+    return finding
+
+
+def _listener(seen: Snapshot, daemon: Daemon) -> Iterator[Share]:
+    limits = seen.text(f"/proc/{daemon.pid}/limits") or ""
+    soft = re.search(r"^Max open files\s+(\d{1,19})\s", limits, re.MULTILINE)
+    now = len(seen.names(f"/proc/{daemon.pid}/fd"))
+    if soft and now:
+        yield Share(f"descriptors of sshd {daemon.pid}", now, max(1, int(soft[1])))
+
+
+def _remedies(seen: Snapshot, found: Iterable[Daemon]) -> Iterator[str]:
+    yield from (f"ls -l /proc/{daemon.pid}/fd   # what it has open" for daemon in found)
+    if has_systemd(seen):
+        yield f"systemctl show -p LimitNOFILE {service(seen)}   # the limit; systemctl edit {service(seen)} changes it"
+
+
+def _host(seen: Snapshot) -> Iterator[Share]:
+    """Yield fs.file-nr: allocated, free of these (always 0 since Linux 2.6), the most."""
+    fields = [digits(field) for field in (seen.text("/proc/sys/fs/file-nr") or "").split()]
+    if len(fields) == 3 and fields[0] is not None and fields[2]:
+        yield Share("open files of the host", fields[0], fields[2])

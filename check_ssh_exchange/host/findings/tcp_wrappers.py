@@ -1,0 +1,116 @@
+"""The item tcp_wrappers: what hosts.allow and hosts.deny say of the monitors, where sshd is linked with libwrap."""
+
+from collections.abc import Iterator
+
+from ...diagnosis.cause import Cause
+from ...plugin.nagios import Critical
+from ...text import printable
+from ..about import About
+from ..finding import Finding, Problem, skipped
+from ..hosts_access import ALLOW, DENY, Client, Rule, Verdict, verdict
+from ..snapshot import Snapshot
+from ..sshd import Daemon, daemons
+from ..trusted import prefix
+from ..wrapped import is_wrapped, tables
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..hosts_access import Address
+
+ITEM = "tcp_wrappers"
+_STRANGER = "192.0.2.0"  # RFC 5737: nobody's address
+
+
+def find(seen: Snapshot, about: About) -> Finding:
+    """Return whether libwrap turns a monitor away, by which rule."""
+    every = daemons(seen, about.ports)
+    wrapped = [one for one in every if is_wrapped(seen, one)]
+    if not wrapped:
+        return skipped(ITEM, "sshd is not linked with libwrap" if every else "no sshd listens")
+    found = [_of(seen, about, one, f"{one.name}: " if len(every) > 1 else "") for one in wrapped]
+    problems = tuple(problem for one in found for problem in one.problems)
+    return Finding(
+        ITEM,
+        "" if problems else next(iter(one.summary for one in found), ""),
+        problems,
+        tuple(sentence for one in found for sentence in one.evidence),
+        tuple(dict.fromkeys(remedy for one in found for remedy in one.remedies)),
+        lacks=tuple(dict.fromkeys(lack for one in found for lack in one.lacks)),
+    )
+
+
+def _of(seen: Snapshot, about: About, daemon: Daemon, name: str) -> Finding:
+    unread = [path for path in (ALLOW, DENY) if _is_unread(seen, prefix(daemon) + path)]
+    if unread:
+        return Finding(ITEM, lacks=tuple(f"root would show what {path} says" for path in unread))
+    allow, deny = tables(seen, daemon)
+    if not allow and not deny:
+        return Finding(ITEM, f"{ALLOW} and {DENY} have no rule")
+    said = [(monitor, _verdict(allow, deny, daemon, monitor)) for monitor in about.monitors]
+    denied = [(monitor, one) for monitor, one in said if one.is_served is False]
+    problems = tuple(_problem(monitor, one, name) for monitor, one in denied)
+    remedies = dict.fromkeys(remedy for monitor, one in denied for remedy in _remedies(monitor, one))
+    evidence = [f"{name}{sentence}" for sentence in _evidence(said, allow, deny, daemon)]
+    summary = "every monitor is served" if said and all(one.is_served for _, one in said) else "no monitor is denied"
+    return Finding(ITEM, f"{name}{summary}", problems, tuple(evidence), tuple(remedies))
+
+
+def _is_unread(seen: Snapshot, path: str) -> bool:
+    """Return whether a file is there and was not read: no right to it, or a link."""
+    return str(seen.document["files"].get(path, {}).get("error", "ENOENT")) != "ENOENT"
+
+
+def _verdict(allow: tuple[Rule, ...], deny: tuple[Rule, ...], daemon: Daemon, address: str) -> Verdict:
+    import ipaddress
+
+    client = ipaddress.ip_address(address)
+    return verdict(allow, deny, Client(client, next(iter(daemon.ports), 22), server=_server(daemon, client)))
+
+
+def _server(daemon: Daemon, client: "Address") -> "Address | None":
+    """Return the address that a client of this family connects to, where the sockets leave one alone."""
+    import ipaddress
+
+    addresses = {ipaddress.ip_address(socket.address) for socket in daemon.listening}
+    own = [one for one in addresses if one.version == client.version]
+    return own[0] if len(own) == 1 and not own[0].is_unspecified else None
+
+
+def _problem(monitor: str, said: Verdict, name: str) -> Problem:
+    rule = said.rule
+    if rule is None:  # only rules deny
+        return Problem(Critical, f"{name}libwrap denies the monitor {monitor}", Cause.ACCESS_DENIED)
+    if rule.fault:
+        sentence = f"{rule.place} {rule.fault}, for which libwrap denies everybody, the monitor {monitor} too"
+    else:
+        sentence = f"{rule.place} denies the monitor {monitor}: {printable(rule.text, 200)}"
+    return Problem(Critical, f"{name}{sentence}", Cause.ACCESS_DENIED)
+
+
+def _remedies(monitor: str, said: Verdict) -> Iterator[str]:
+    if said.rule is not None and said.rule.fault == "has no line end":
+        yield f"echo >> {said.rule.file}   # ends its last line"
+        return
+    if said.rule is not None and (said.rule.file == ALLOW or said.rule.fault):
+        yield f"{said.rule.place}: correct it or take it out   # it holds from the next connection on"
+        return
+    host = f"[{monitor}]" if ":" in monitor else monitor
+    yield f"echo 'sshd: {host}' >> {ALLOW}   # holds from the next connection on"
+
+
+def _evidence(
+    said: list[tuple[str, Verdict]], allow: tuple[Rule, ...], deny: tuple[Rule, ...], daemon: Daemon
+) -> Iterator[str]:
+    for monitor, one in said:
+        if one.is_served is None and one.rule is not None:
+            yield f"cannot tell whether {monitor} is denied: {one.rule.place}, {printable(one.why, 200)}"
+        elif one.is_served and one.rule is not None:
+            yield f"{one.rule.place} admits the monitor {monitor}"
+    denied = {one.rule for _, one in said if one.is_served is False}
+    for rule in (*allow, *deny):
+        if rule.fault and rule not in denied:
+            consequence = "denies all that no rule admits" if rule.file == DENY else "reads no further there"
+            yield f"{rule.place} {rule.fault}: libwrap {consequence}"
+    stranger = _verdict(allow, deny, daemon, _STRANGER)
+    if stranger.is_served is False and stranger.rule is not None and "ALL" in map(str.upper, stranger.rule.clients):
+        yield f"{stranger.rule.place} denies whoever no rule before it admits"

@@ -1,0 +1,133 @@
+"""From a snapshot to an answer: every item's finding, its state by thresholds and --state, the worst of them first."""
+
+from collections.abc import Iterator, Mapping
+
+from ..diagnosis.cause import Cause, Confidence
+from ..plugin.nagios import Ok, State
+from ..plugin.perfdata import Figure, violation
+from ..plugin.states import STATE_OF_WORD, Result, Verdict, verdict_of
+from ..plugin.thresholds import Thresholds
+from ..values import NamedTuple
+from .about import About
+from .finding import Finding, Problem
+from .findings.served import with_probes, with_trials
+from .items import CAUSES, DEFAULT_THRESHOLDS, ITEMS, NAMES, UNITS
+from .snapshot import Snapshot
+from .sshd import Daemon, daemons
+
+
+class Wishes(NamedTuple):
+    """What the user wants: which items, with which thresholds, which state each word leads to."""
+
+    items: tuple[str, ...] = NAMES
+    thresholds: Thresholds = DEFAULT_THRESHOLDS
+    states: Mapping[str, str] = {}
+
+
+class Judged(NamedTuple):
+    """A finding with the problems that count, worst first, each with its state."""
+
+    finding: Finding
+    problems: tuple[Problem, ...]
+
+    @property
+    def state(self) -> State:
+        """The worst state of its problems; OK without any."""
+        return self.problems[0].state if self.problems else Ok
+
+    @property
+    def word(self) -> str:
+        """The state's word in JSON, `skipped` where there was nothing to look at."""
+        return "skipped" if self.finding.is_skipped and not self.problems else str(self.state)
+
+    @property
+    def cause(self) -> Cause | None:
+        """The cause of the worst problem."""
+        return next((one.cause for one in self.problems if one.state is not Ok and one.cause), None)
+
+    @property
+    def summary(self) -> str:
+        """The worst problem in a sentence, or what is well."""
+        return self.problems[0].sentence if self.problems else self.finding.summary
+
+
+class Named(NamedTuple):
+    """A cause that a problem names, with the item that it is of."""
+
+    cause: Cause
+    confidence: Confidence
+    item: str
+
+
+class Outcome(NamedTuple):
+    """All that a run says."""
+
+    seen: Snapshot
+    about: About
+    daemons: tuple[Daemon, ...]
+    judged: tuple[Judged, ...]
+    verdict: Verdict
+
+    @property
+    def figures(self) -> list[Figure]:
+        """The figures of every item, in their public order."""
+        values = dict(figure for one in self.judged for figure in one.finding.figures)
+        return [Figure(label, values[label]) for label in UNITS if label in values]
+
+    @property
+    def causes(self) -> list[Named]:
+        """The causes that are named, the worst first, each once."""
+        worst = verdict_order(self.judged)
+        found = [
+            Named(problem.cause, problem.confidence, one.finding.item)
+            for one, problem in worst
+            if problem.cause is not None and problem.state is not Ok
+        ]
+        return list({(one.cause, one.item): one for one in reversed(found)}.values())[::-1]
+
+    def of(self, item: str) -> Judged | None:
+        """Return the finding of an item, None where it was not wanted."""
+        return next((one for one in self.judged if one.finding.item == item), None)
+
+
+def verdict_order(judged: tuple[Judged, ...]) -> "list[tuple[Judged, Problem]]":
+    """Return every problem with its finding, the worst first, in the order of the items where they are as bad."""
+    severity = {"ok": 0, "unknown": 1, "warning": 2, "critical": 3}
+    pairs = [(one, problem) for one in judged for problem in one.problems]
+    return sorted(pairs, key=lambda pair: -severity[str(pair[1].state)])
+
+
+def judge(seen: Snapshot, about: About, wishes: Wishes = Wishes()) -> Outcome:  # noqa: B008 - a value
+    """Return what a snapshot says of what is wished for."""
+    found = [_with_tests(item.find(seen, about), seen, about) for item in ITEMS if item.name in wishes.items]
+    judged = tuple(Judged(one, tuple(_problems(one, wishes))) for one in found)
+    results = [Result(problem.state, problem.sentence) for _, problem in verdict_order(judged)]
+    return Outcome(seen, about, daemons(seen, about.ports), judged, verdict_of(results))
+
+
+def _with_tests(finding: Finding, seen: Snapshot, about: About) -> Finding:
+    if finding.item == "daemon":
+        return with_probes(finding, seen, about)
+    return with_trials(finding, seen) if finding.item == "configuration" else finding
+
+
+def _problems(finding: Finding, wishes: Wishes) -> list[Problem]:
+    found = [*finding.problems, *_outside(finding, wishes.thresholds)]
+    states = wishes.states
+
+    def judged(problem: Problem) -> Problem:
+        word = states.get(finding.item) or states.get(problem.cause or "")
+        return problem._replace(state=STATE_OF_WORD[word]) if word else problem
+
+    changed = [judged(one) for one in found]
+    severity = {"ok": 0, "unknown": 1, "warning": 2, "critical": 3}
+    return sorted(changed, key=lambda one: -severity[str(one.state)])
+
+
+def _outside(finding: Finding, thresholds: Thresholds) -> Iterator[Problem]:
+    for figure in finding.figures:
+        state = thresholds.state(figure.label, figure.value)
+        if state is not Ok:
+            told = dict(finding.sentences).get(figure.label)
+            sentence = told or violation(figure, UNITS[figure.label], thresholds, state)
+            yield Problem(state, sentence, CAUSES.get(figure.label))

@@ -1,0 +1,1 @@
+"""What nftables and iptables would do with a new connection, from their own listings: pure, nothing is asked again."""

@@ -1,0 +1,120 @@
+"""A snapshot of a host: what was read, as a value. Pure: the same answer on another machine, years later."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from ..values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+SCHEMA = 1
+PARTS = ("files", "stats", "lists", "links", "commands")
+
+
+class SnapshotError(ValueError):
+    """What was given is no snapshot that this release can read; the message is one sentence."""
+
+
+class Output(NamedTuple):
+    """What a program did: its exit code (None where it was killed), its output, what went wrong as an errno's name."""
+
+    code: int | None
+    out: str
+    err: str
+    error: str = ""
+
+    @property
+    def is_absent(self) -> bool:
+        """Whether there is no such program."""
+        return self.error == "ENOENT"
+
+    @property
+    def is_good(self) -> bool:
+        """Whether it ran to its end and said 0."""
+        return self.code == 0 and not self.error
+
+
+ABSENT = Output(None, "", "", "ENOENT")
+
+
+class Snapshot:
+    """The record of a host. Paths and commands that were not asked for are as absent ones."""
+
+    def __init__(self, document: "Mapping[str, Any]") -> None:
+        self.document = document
+
+    @classmethod
+    def of_document(cls, document: object) -> "Snapshot":
+        """Return the snapshot in a JSON object; raises SnapshotError for what is none."""
+        if not isinstance(document, dict) or document.get("program") != "check_sshd_local":
+            raise SnapshotError("this is not a snapshot of check_sshd_local --collect")
+        if document.get("schema") != SCHEMA:
+            raise SnapshotError(f"a snapshot of schema {document.get('schema')!r}; this release reads {SCHEMA}")
+        if not all(isinstance(document.get(part), dict) for part in PARTS):
+            raise SnapshotError("a snapshot that is not whole")
+        return cls(document)
+
+    @property
+    def at(self) -> float:
+        """When it was taken (seconds since the epoch)."""
+        return float(self.document.get("at", 0.0))
+
+    @property
+    def uid(self) -> int:
+        """As whom it was taken."""
+        return int(self.document.get("uid", 0))
+
+    @property
+    def is_root(self) -> bool:
+        """Whether root took it."""
+        return self.uid == 0
+
+    def text(self, path: str) -> str | None:
+        """Return what was read of a file, None where it was not."""
+        found = self.document["files"].get(path, {}).get("text")
+        return None if found is None else str(found)
+
+    def lines(self, path: str) -> list[str]:
+        """Return the lines of a file, none where it was not read."""
+        return (self.text(path) or "").splitlines()
+
+    def is_denied(self, path: str) -> bool:
+        """Return whether a file or directory is there and we had no right to it."""
+        return any(self.document[part].get(path, {}).get("error") in ("EACCES", "EPERM") for part in PARTS[:4])
+
+    def stat(self, path: str) -> "dict[str, Any] | None":
+        """Return what was told of a path, None where there is none."""
+        found = self.document["stats"].get(path, {"error": "ENOENT"})
+        return None if "error" in found else dict(found)
+
+    def names(self, path: str) -> list[str]:
+        """Return the names in a directory."""
+        return list(self.document["lists"].get(path, {}).get("names", ()))
+
+    def link(self, path: str) -> str | None:
+        """Return where a link leads."""
+        found = self.document["links"].get(path, {}).get("target")
+        return None if found is None else str(found)
+
+    def command(self, *words: str) -> Output:
+        """Return what a program did, by its words (or the one key that it was recorded as)."""
+        found = self.document["commands"].get(" ".join(words))
+        if found is None:
+            return ABSENT
+        return Output(found.get("code"), found.get("out", ""), found.get("err", ""), found.get("error", ""))
+
+    def commands(self, *beginning: str) -> Iterator[tuple[str, Output]]:
+        """Yield each recorded command whose words begin like this, with what it did."""
+        start = " ".join(beginning)
+        for key in self.document["commands"]:
+            if key == start or key.startswith(f"{start} "):
+                yield key, self.command(key)
+
+    @property
+    def samples(self) -> "Sequence[tuple[float, Mapping[str, list[int] | None]]]":
+        """The titles of the listeners over a second, where they changed.
+
+        Each has the seconds since the first, and by process id connections in progress, begin and full.
+        """
+        return [(float(at), titles) for at, titles in self.document.get("samples", ())]

@@ -1,0 +1,32 @@
+"""How long the monitors' addresses take to be looked up, where sshd would look them up."""
+
+from collections.abc import Iterator
+
+from ..door import Door
+from ..lookups import RULES, key_of, reason
+from ..snapshot import Snapshot
+from ..sshd import daemons
+from .binaries import inside
+
+SECONDS = 2.2  # for a lookup; more than the default of the warning threshold
+MOST = 4  # monitors
+ROUNDS = 4  # in which the configuration may come
+
+
+def read(door: Door, seen: Snapshot) -> Iterator[None]:
+    """Record the lookups, once the configuration of every listener is known."""
+    monitors = [str(monitor) for monitor in seen.document.get("monitors", ())][:MOST]
+    found = [daemon for daemon in daemons(seen) if not daemon.is_foreign] if monitors else []
+    for daemon in found:
+        for path in RULES:
+            door.read(path if daemon.root == "/" else f"/proc/{daemon.pid}/root{path}")
+    for _ in range(ROUNDS if found else 0):
+        if all(f"configuration of {daemon.pid}" in seen.document["commands"] for daemon in found):
+            break
+        yield
+    for daemon in found:
+        if reason(seen, daemon):
+            for monitor in monitors:
+                words = inside(daemon, "getent", "hosts", monitor)
+                door.want(*words, seconds=SECONDS, limit=65536, key=key_of(daemon, monitor))
+    yield

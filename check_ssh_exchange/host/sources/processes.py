@@ -1,0 +1,51 @@
+"""Which processes are sshd's, and what /proc says of each; sockets of the network namespaces they are in."""
+
+from collections.abc import Iterator
+
+from ..door import Door
+from ..snapshot import Snapshot
+
+NAMES = ("sshd", "sshd-session", "sshd-auth")
+OF_A_PROCESS = ("cmdline", "stat", "status", "cgroup", "limits", "wchan")
+OF_A_NETWORK = ("net/tcp", "net/tcp6")
+MOST_PROCESSES = 2000  # sshd's that are looked at one by one; a full MaxStartups has 100 to 300
+MOST_SOCKETS = 1 << 22  # bytes of a socket table; 20,000 connections
+NAMESPACES = ("mnt", "net", "pid", "user")
+
+
+def read(door: Door, seen: Snapshot) -> Iterator[None]:
+    """Record the processes of every sshd, and the sockets where they listen."""
+    for name in NAMESPACES:
+        door.link(f"/proc/self/ns/{name}")
+    door.stat("/")
+    for path in ("/proc/stat", "/proc/uptime", "/proc/self/status", "/proc/mounts"):
+        door.read(path)
+    found = _found(door, seen)
+    for pid in found:
+        _process(door, pid)
+    networks: dict[str, str] = {}
+    for pid in found:
+        networks.setdefault(seen.link(f"/proc/{pid}/ns/net") or "", pid)
+    for pid in dict.fromkeys([*networks.values(), "self"]):
+        for name in OF_A_NETWORK:
+            door.read(f"/proc/{pid}/{name}", MOST_SOCKETS)
+    yield
+
+
+def _found(door: Door, seen: Snapshot) -> list[str]:
+    pids = [name for name in door.list("/proc") if name.isdecimal()]
+    found = [pid for pid in pids if (door.read(f"/proc/{pid}/comm", 64) or "").strip() in NAMES]
+    for pid in {*pids} - {*found}:  # only those of sshd are kept: a host has thousands of others
+        del seen.document["files"][f"/proc/{pid}/comm"]
+    seen.document["lists"]["/proc"] = {"names": found[:MOST_PROCESSES], "processes": len(pids)}
+    return found[:MOST_PROCESSES]
+
+
+def _process(door: Door, pid: str) -> None:
+    for name in OF_A_PROCESS:
+        door.read(f"/proc/{pid}/{name}", 16384)
+    for name in ("exe", "root", *(f"ns/{namespace}" for namespace in NAMESPACES)):
+        door.link(f"/proc/{pid}/{name}")
+    door.stat(f"/proc/{pid}/root/")
+    for descriptor in door.list(f"/proc/{pid}/fd")[:4096]:
+        door.link(f"/proc/{pid}/fd/{descriptor}")
