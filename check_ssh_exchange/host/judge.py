@@ -3,15 +3,16 @@
 from collections.abc import Iterator, Mapping
 
 from ..diagnosis.cause import Cause, Confidence
-from ..plugin.nagios import Ok, State
+from ..plugin.nagios import Ok, State, Unknown
 from ..plugin.perfdata import Figure, violation
 from ..plugin.states import STATE_OF_WORD, Result, Verdict, verdict_of
 from ..plugin.thresholds import Thresholds
+from ..text import printable
 from ..values import NamedTuple
 from .about import About
 from .finding import Finding, Problem
 from .findings.served import with_probes, with_trials
-from .items import CAUSES, DEFAULT_THRESHOLDS, ITEMS, NAMES, UNITS
+from .items import CAUSES, DEFAULT_THRESHOLDS, ITEMS, NAMES, UNITS, Item
 from .snapshot import Snapshot
 from .sshd import Daemon, daemons
 
@@ -99,10 +100,18 @@ def verdict_order(judged: tuple[Judged, ...]) -> "list[tuple[Judged, Problem]]":
 
 def judge(seen: Snapshot, about: About, wishes: Wishes = Wishes()) -> Outcome:  # noqa: B008 - a value
     """Return what a snapshot says of what is wished for."""
-    found = [_with_tests(item.find(seen, about), seen, about) for item in ITEMS if item.name in wishes.items]
+    found = [_with_tests(_found(item, seen, about), seen, about) for item in ITEMS if item.name in wishes.items]
     judged = tuple(Judged(one, tuple(_problems(one, wishes))) for one in found)
     results = [Result(problem.state, problem.sentence) for _, problem in verdict_order(judged)]
     return Outcome(seen, about, daemons(seen, about.ports), judged, verdict_of(results))
+
+
+def _found(item: Item, seen: Snapshot, about: About) -> Finding:
+    try:
+        return item.find(seen, about)
+    except Exception as error:  # noqa: BLE001 - one item that fails must not hide what the others have found
+        words = f"the item {item.name} failed, please report it: {printable(repr(error), 200)}"
+        return Finding(item.name, problems=(Problem(Unknown, words),))
 
 
 def _with_tests(finding: Finding, seen: Snapshot, about: About) -> Finding:

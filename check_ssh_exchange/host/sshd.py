@@ -129,28 +129,30 @@ def daemons(seen: Snapshot, ports: Iterable[int] = ()) -> tuple[Daemon, ...]:
 
 
 def processes(seen: Snapshot) -> tuple[Process, ...]:
-    """Return every process of sshd in a snapshot."""
-    found = []
-    for pid in seen.names("/proc"):
-        stat = seen.text(f"/proc/{pid}/stat")
-        if stat is None:  # it has ended meanwhile
-            continue
-        fields = stat.rpartition(")")[2].split()
-        title = (seen.text(f"/proc/{pid}/cmdline") or "").replace("\0", " ").strip()
-        boot = _boot(seen)
-        found.append(
-            Process(
-                pid=int(pid),
-                parent=int(fields[1]),
-                name=(seen.text(f"/proc/{pid}/comm") or "").strip(),
-                title=title,
-                state=fields[0],
-                started=boot + int(fields[19]) / TICKS if boot else 0.0,
-                exe=seen.link(f"/proc/{pid}/exe"),
-                root=seen.link(f"/proc/{pid}/root"),
-            )
-        )
-    return tuple(found)
+    """Return every process of sshd in a snapshot, without those that had ended when it was taken."""
+    boot = _boot(seen)
+    found = (_process(seen, pid, boot) for pid in seen.names("/proc"))
+    return tuple(one for one in found if one is not None)
+
+
+def _process(seen: Snapshot, pid: str, boot: float) -> Process | None:
+    stat = seen.text(f"/proc/{pid}/stat")
+    try:
+        fields = (stat or "").rpartition(")")[2].split()
+        state, parent, ticks = fields[0][:1], int(fields[1]), int(fields[19])
+        number = int(pid)
+    except (ValueError, IndexError):
+        return None
+    return Process(
+        pid=number,
+        parent=parent,
+        name=(seen.text(f"/proc/{pid}/comm") or "").strip(),
+        title=(seen.text(f"/proc/{pid}/cmdline") or "").replace("\0", " ").strip(),
+        state=state,
+        started=boot + ticks / TICKS if boot else 0.0,
+        exe=seen.link(f"/proc/{pid}/exe"),
+        root=seen.link(f"/proc/{pid}/root"),
+    )
 
 
 def startups_of(title: str) -> Startups | None:
@@ -165,10 +167,9 @@ def setting_of(startups: Startups, rate: int = 30) -> MaxStartups:
 
 
 def _boot(seen: Snapshot) -> float:
-    for line in seen.lines("/proc/stat"):
-        if line.startswith("btime "):
-            return float(line.split()[1])
-    return 0.0
+    """Return when the host was started (seconds since the epoch), 0 where it is not known."""
+    found = re.search(r"^btime (\d{1,12})$", seen.text("/proc/stat") or "", re.MULTILINE)
+    return float(found[1]) if found else 0.0
 
 
 def _daemon(seen: Snapshot, process: Process, every: tuple[Process, ...]) -> Daemon:
@@ -253,11 +254,13 @@ def sockets(seen: Snapshot, pid: "int | str") -> list[Socket]:
 def _rows(table: str) -> list[Socket]:
     found = []
     for line in table.splitlines()[1:]:
-        fields = line.split()
-        if len(fields) > 9:
-            (address, port), (peer, peer_port) = map(_address, fields[1:3])
-            sent, _, received = fields[4].partition(":")
-            found.append(Socket(address, port, peer, peer_port, fields[3], int(sent, 16), int(received, 16), fields[9]))
+        try:
+            _, local, remote, state, queues, _, _, _, _, inode, *_ = line.split()
+            (address, port), (peer, peer_port) = _address(local), _address(remote)
+            sent, _, received = queues.partition(":")
+            found.append(Socket(address, port, peer, peer_port, state, int(sent, 16), int(received, 16), inode))
+        except ValueError:  # not a row of this table
+            continue
     return found
 
 

@@ -201,6 +201,8 @@ def _in_lists(recents: Lists, about: About) -> Iterator[str]:
 
 
 def _port_words(ports: tuple[int, ...]) -> str:
+    if not ports:
+        return "no port"
     return f"port {join(map(str, ports))}" if len(ports) < 2 else f"ports {join(map(str, ports))}"
 
 
