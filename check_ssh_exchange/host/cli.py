@@ -3,11 +3,23 @@
 from ..plugin import process
 
 PREFIX = "SSHD"
+KEPT = ("SUDO_UID", "COLUMNS", "TERM", "NO_COLOR", "LANG", "TZ")  # of the environment, for what prints; PATH is our own
 
 
 def run() -> None:
     """Check, print, exit: the console script."""
+    _isolate()
     process.run(PREFIX, _check)
+
+
+def _isolate() -> None:
+    """As root by sudo, start again with an interpreter that heeds no PYTHON variable and no user's own modules."""
+    import os
+    import sys
+
+    if os.geteuid() == 0 and os.environ.get("SUDO_UID") and not sys.flags.isolated:
+        module = [sys.executable, "-I", "-m", "check_ssh_exchange.host", *sys.argv[1:]]
+        os.execve(sys.executable, module, {name: os.environ[name] for name in KEPT if name in os.environ})  # noqa: S606 - the shell is what we do without
 
 
 def main(arguments: list[str]) -> tuple[int, str]:

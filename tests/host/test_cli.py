@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from shutil import which
 from typing import Any
 
 import pytest
@@ -137,6 +138,15 @@ def test_as_root_by_sudo_nothing_of_the_callers_is_taken(arguments: list[str]) -
     assert run("--collect", SUDO_UID="1000")[0] == 0
 
 
+def test_as_root_by_sudo_the_interpreter_is_isolated(tmp_path: Path) -> None:
+    if os.geteuid():
+        pytest.skip("needs root, as sudo gives it")
+    (tmp_path / "json.py").write_text("raise SystemExit('of the caller')\n")
+    code, out = run("--collect", SUDO_UID="1000", PYTHONPATH=str(tmp_path))
+    assert code == 0
+    assert json.loads(out)["program"] == "check_sshd_local"
+
+
 def test_help_and_version() -> None:
     code, out = run("--help")
     assert code == 3
@@ -154,6 +164,24 @@ def test_metrics_are_in_the_text_format() -> None:
     assert {sample.labels["item"] for sample in families["sshd_local_item_state"].samples} == set(items.NAMES)
     assert {sample.labels["cause"] for sample in families["sshd_local_cause"].samples} == set(Cause)
     assert "sshd_local_last_run_timestamp_seconds" in families
+
+
+def test_promtool_has_nothing_to_say_about_the_metrics() -> None:
+    if which("promtool") is None:
+        pytest.skip("promtool is not installed: apt-get install prometheus")
+    _, out = run("--output-format", "openmetrics")
+    done = subprocess.run(["promtool", "check", "metrics"], input=out, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_counters_go_on_by_the_state_file(tmp_path: Path) -> None:
+    state = str(tmp_path / "state")
+    for _ in range(2):
+        assert run("--output-format", "openmetrics", "--state-file", state)[0] == 0
+    assert json.loads(Path(state).read_text())["counters"] is not None
+    code, out = run("--state-file", str(tmp_path / "no/such/directory"), "-v")
+    assert code in (0, 1, 2)
+    assert "its directory does not exist" in out
 
 
 # --- real servers
