@@ -131,7 +131,9 @@ def test_the_examples_in_the_definitions_work_as_they_stand(stored: Stored) -> N
 @pytest.fixture(scope="module")
 def commands(plugin: daemons.Installation, servers: dict[str, int]) -> dict[str, list[str]]:
     """Return the arguments of each command: those of contrib/nrpe.cfg, another port, the whole wire."""
-    (line,) = re.findall(r"^command\[\w+\]=(.*)$", plugin.definition(nrpe_daemon.DEFINITION), re.MULTILINE)
+    (line,) = re.findall(
+        r"^command\[check_ssh_exchange\w*\]=(.*)$", plugin.definition(nrpe_daemon.DEFINITION), re.MULTILINE
+    )
     path, *arguments = line.split()
     assert path == str(plugin.plugin)
     made = {name: [*arguments, "-p", str(servers[name]), "-vvv"] for name in STATES}

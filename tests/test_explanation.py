@@ -108,6 +108,7 @@ It could also be
 
 What to do
   On the server:
+    check_sshd_local --only startups,log -v   # names who holds the startups
     sshd -T   # maxstartups, logingracetime, persourcemaxstartups
     ps -C sshd -o pid,args
       # the listener's title says 'N of START-FULL startups'

@@ -12,6 +12,7 @@ from check_ssh_exchange import runbook
 from check_ssh_exchange.diagnosis.cause import PHRASES, Cause, Confidence
 from check_ssh_exchange.diagnosis.rules import RULES
 from check_ssh_exchange.ending import Ending
+from check_ssh_exchange.host import options as host_options
 from check_ssh_exchange.remote.options import parse, parser
 
 from .lab import zoo
@@ -44,6 +45,13 @@ BESIDE_THE_RULES = {
     (Cause.UNEXPLAINED, Confidence.POSSIBLE),
 }
 SURE = sorted(BESIDE_THE_RULES | {(rule.cause, rule.confidence) for rule in RULES})
+
+# Causes that check_sshd_local sees from the server's side.
+LOCAL = {
+    Cause.MAXSTARTUPS, Cause.PER_SOURCE_LIMIT, Cause.PENALTY, Cause.RATE_LIMIT, Cause.BANNED, Cause.FILTERED,
+    Cause.NOT_LISTENING, Cause.ACCESS_DENIED, Cause.SERVER_FAULT, Cause.STALLED, Cause.SLOW, Cause.ADDRESS_FAMILY,
+    Cause.HOST_KEY,
+}  # fmt: skip
 
 OPTIONS = {word for action in parser()._actions for word in action.option_strings}
 
@@ -211,6 +219,14 @@ def test_every_command_of_ours_in_a_page_is_one_that_we_take(name: str) -> None:
     for arguments in our_commands(name):
         if arguments != ["-v"]:
             parse(arguments)
+
+
+def test_every_item_that_a_page_has_check_sshd_local_look_at_exists() -> None:
+    found = {name: re.findall(r"`(check_sshd_local --only [^`]+)`", prose(name)) for name in FILES}
+    for command in (command for commands in found.values() for command in commands):
+        wishes = host_options.parse(shlex.split(command)[1:], lambda _: None, 0).wishes
+        assert set(wishes.items) == set(command.split()[2].split(","))
+    assert [name for name in FILES if found[name]] == [f"{cause}.md" for cause in Cause if cause in LOCAL]
 
 
 def test_the_commands_of_ours_are_found() -> None:

@@ -1,7 +1,7 @@
 """From a report to a diagnosis: a fault, the rules, several addresses, what can be wrong although all were served."""
 
 from ..ending import Ending
-from ..report import Algorithms, FaultKind, Report, Role, quantile
+from ..report import FaultKind, Report, Role, quantile
 from ..text import printable
 from .cause import Cause, Confidence
 from .diagnosis import Diagnosis
@@ -122,7 +122,7 @@ def _explain_served(report: Report, slow_after: float) -> Diagnosis | None:
     if offered is not None:
         for name, known in _TODAY.items():
             names = getattr(offered, name)
-            if not any(algorithm.startswith(known) for algorithm in names) and _is_refused_by_all(offered):
+            if not any(algorithm.startswith(known) for algorithm in names):
                 words = f"its {name.replace('_', ' ')} algorithms are {', '.join(names[:6]) or 'none'}"
                 return _about_served(report, Cause.INCOMPATIBLE, Confidence.LIKELY, words)
     banners = report.durations("banner")
@@ -140,12 +140,6 @@ def _explain_served(report: Report, slow_after: float) -> Diagnosis | None:
         slow = _about_served(report, Cause.SLOW, Confidence.CERTAIN, sentence)
         return slow._replace(alternatives=("the server waits for entropy, as devices and virtual machines do",))
     return None
-
-
-def _is_refused_by_all(offered: Algorithms) -> bool:
-    from .clients import CLIENTS, refused  # only where OpenSSH 10 is shut out already
-
-    return len(refused(offered)) == len(CLIENTS)
 
 
 def slow_kexinit(report: Report, slow_after: float) -> float | None:

@@ -222,7 +222,7 @@ def _descendants(pid: int, every: tuple[Process, ...]) -> list[Process]:
 def _listening(seen: Snapshot, pid: int) -> tuple[Socket, ...]:
     own = inodes(seen, pid)
     rows = [one for one in sockets(seen, pid) if one.state == LISTEN]
-    if own:
+    if own or "names" in seen.document["lists"].get(f"/proc/{pid}/fd", {}):
         return tuple(one for one in rows if one.inode in own)
     # Without the right to see descriptors: what listens on the ports that its words or its settings name, or on 22.
     words = (seen.text(f"/proc/{pid}/cmdline") or "").replace("\0", " ")
