@@ -36,43 +36,61 @@ LISTENER = "ss -ltnp 'sport = :{port}'   # who listens, and on which addresses"
 TITLE = "ps -C sshd -o pid,args   # the listener's title says 'N of START-FULL startups'"
 FIREWALL = "nft list ruleset; iptables -S; ip6tables -S   # rules that name port {port} or {source}"
 
+OURS = "check_sshd_local "  # runs on Unix, beside sshd
+
 # A line on its own is for the server.
 REMEDIES: dict[Cause, tuple[str | Remedy, ...]] = {
     Cause.MAXSTARTUPS: (
+        "check_sshd_local --only startups,log -v   # names who holds the startups",
         "sshd -T   # maxstartups, logingracetime, persourcemaxstartups",
         TITLE,
         "pgrep -a sshd   # [accepted], [net] and [session-auth] have not logged in",
         "block the address that holds them; else lower LoginGraceTime, then raise MaxStartups",
     ),
     Cause.PER_SOURCE_LIMIT: (
+        "check_sshd_local --only log --monitor {source} -v   # whom PerSourceMaxStartups has dropped",
         "sshd -T   # persourcemaxstartups, persourcenetblocksize",
         "similar limits: xinetd's per_source, systemd's MaxConnectionsPerSource, iptables connlimit, dropbear's five",
         FIREWALL,
     ),
     Cause.PENALTY: (
+        "check_sshd_local --only log --monitor {source} -v   # what the penalty is for",
         "journalctl -u ssh -u sshd -g penalty   # and: -g 'drop connection'",
         "sshd -T   # persourcepenalties, persourcepenaltyexemptlist",
         "sshd_config: PerSourcePenaltyExemptList {source}",
     ),
-    Cause.RATE_LIMIT: (FIREWALL, "cat /etc/xinetd.d/*   # cps"),
+    Cause.RATE_LIMIT: (
+        "check_sshd_local --only firewall --monitor {source} -v   # the rule that limits",
+        FIREWALL,
+        "cat /etc/xinetd.d/*   # cps",
+    ),
     Cause.BANNED: (
+        "check_sshd_local --only bans,firewall --monitor {source} -v   # the jail or the rule that bans",
         "fail2ban-client status; fail2ban-client status sshd   # is {source} among the banned?",
         "fail2ban-client set sshd unbanip {source}; jail.local: ignoreip = 127.0.0.1/8 ::1 {source}",
         FIREWALL,
     ),
     Cause.FILTERED: (
         "uptime   # from its console: is the host up?",
+        "check_sshd_local --only firewall --monitor {source} -v   # the rule that drops",
         LISTENER,
         FIREWALL,
     ),
-    Cause.NOT_LISTENING: (LISTENER, "systemctl status ssh sshd ssh.socket", LOG),
+    Cause.NOT_LISTENING: (
+        "check_sshd_local --only daemon,socket_activation -v   # which unit has failed, and why",
+        LISTENER,
+        "systemctl status ssh sshd ssh.socket",
+        LOG,
+    ),
     Cause.ACCESS_DENIED: (
+        "check_sshd_local --only tcp_wrappers --monitor {source} -v   # the line that denies",
         "grep -v '^#' /etc/hosts.deny /etc/hosts.allow",
         "hosts.allow: sshd: {source}",
         "journalctl -g 'refused connect from'",
     ),
     Cause.SERVER_FAULT: (
         LOG,
+        "check_sshd_local --trial -v   # looks at all that may break it, and tries a new sshd",
         "ss -ltnp 'sport = :{port}'   # sshd? Where a forwarder listens (docker-proxy, slirp, socat), look inside",
         "sshd -t   # does it load its configuration and host keys?",
         "ls -l /etc/ssh/ssh_host_*_key /run/sshd /usr/lib/openssh; getent passwd sshd",
@@ -80,11 +98,13 @@ REMEDIES: dict[Cause, tuple[str | Remedy, ...]] = {
         "cat /sys/fs/cgroup/system.slice/ssh.service/pids.{{max,current}}; cat /proc/$(pgrep -o sshd)/limits",
     ),
     Cause.STALLED: (
+        "check_sshd_local --only daemon,backlog -v   # is it stopped, is its backlog full?",
         "ps -C sshd -o pid,stat,wchan,args   # T is stopped, D waits for a disk",
         "ss -ltn 'sport = :{port}'   # Recv-Q above Send-Q: the backlog is full",
         LOG,
     ),
     Cause.SLOW: (
+        "check_sshd_local --only name_service --monitor {source} -v   # times the look-up of a name",
         "grep -v '^#' /etc/hosts.allow /etc/hosts.deny   # a host name in them costs a look-up before the banner",
         "uptime; vmstat 1 3; df -h   # load, memory, a full disk",
     ),
@@ -97,10 +117,16 @@ REMEDIES: dict[Cause, tuple[str | Remedy, ...]] = {
     ),
     Cause.TARPIT: (LISTENER,),
     Cause.NOT_SSH: (LISTENER,),
-    Cause.ADDRESS_FAMILY: (LISTENER, "sshd -T   # listenaddress, addressfamily", FIREWALL),
+    Cause.ADDRESS_FAMILY: (
+        "check_sshd_local --only addresses -v   # the family that is configured and not served",
+        LISTENER,
+        "sshd -T   # listenaddress, addressfamily",
+        FIREWALL,
+    ),
     Cause.UNREACHABLE: (Remedy(Where.MONITOR, "ip route get {address}; traceroute {address}"),),
     Cause.INCOMPATIBLE: ("sshd -T   # kexalgorithms, hostkeyalgorithms, ciphers, macs; compare with ssh -Q kex",),
     Cause.HOST_KEY: (
+        "check_sshd_local --only host_keys -vv   # from its console: the fingerprints of its keys",
         "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub   # from its console: compare with the key shown",
         "ls -lt /etc/ssh/ssh_host_*_key.pub   # when did the keys change?",
         Remedy(
@@ -172,6 +198,8 @@ def _lines(cause: Cause, report: Report) -> Iterator[Remedy]:
         yield from (one for one in PACKETS_LOST if one.where is Where.MONITOR or system is System.UNIX)
         return
     lines = [line if isinstance(line, Remedy) else Remedy(Where.SERVER, line) for line in REMEDIES.get(cause, ())]
+    if system is not System.UNIX:
+        lines = [line for line in lines if not line.command.startswith(OURS)]
     if system is System.UNIX or cause not in WINDOWS:
         yield from lines
         return

@@ -51,10 +51,26 @@ def is_name(name: str) -> bool:
 
 def account_of(seen: Snapshot, daemon: Daemon) -> Account | None:
     """Return the user that we were asked for, in the root of a listener; None where there is none."""
-    fields = seen.command(f"account at {daemon.root}").out.partition("\n")[0].split(":")
+    told = (seen.command(f"account at {daemon.root}"), seen.command(key_of_file(daemon)))
+    fields = "".join(one.out for one in told).partition("\n")[0].split(":")
     if len(fields) != 7 or not fields[2].isascii() or not fields[2].isdecimal() or len(fields[2]) > 10:
         return None
     return Account(fields[0], int(fields[2]), fields[5].rstrip("/") or "/", fields[6])
+
+
+def is_absent(seen: Snapshot, daemon: Daemon) -> bool:
+    """Return whether there is no such user: getent(1) ends with 2, grep(1) with 1."""
+    return seen.command(f"account at {daemon.root}").code == 2 or seen.command(key_of_file(daemon)).code == 1
+
+
+def key_of_file(daemon: Daemon) -> str:
+    """Return what the user's line in passwd is recorded as, where there is no getent."""
+    return f"account at {daemon.root}, in its passwd"
+
+
+def quoted(name: str) -> str:
+    """Return a user's name as grep takes it literally."""
+    return re.sub(r"([.$\\])", r"\\\1", name)
 
 
 class Access(NamedTuple):

@@ -2,7 +2,9 @@
 
 import json
 import os
+import stat
 import sys
+import time
 
 from ..plugin.arguments import UsageError
 from ..plugin.output import json_line
@@ -13,7 +15,7 @@ from .options import Options
 from .snapshot import Snapshot, SnapshotError
 
 MAX_SNAPSHOT = 64 << 20  # bytes
-BY_ROOT = "/var/lib/check_sshd_local"
+BY_ROOT = "/var/lib/check_sshd_local"  # a directory of root's, mode 0700
 SECONDS = 30.0  # for a collection by sudo
 
 
@@ -33,7 +35,8 @@ def check(options: Options) -> tuple[int, str]:
         demand_rich()
     memory = Memory.load(_state_file(options))
     seen = _seen(options, memory)
-    outcome = judge(seen, options.about._replace(memory=memory.document), options.wishes)
+    age = time.time() - seen.at if options.snapshot is not None else None
+    outcome = judge(seen, options.about._replace(memory=memory.document), options.wishes, age)
     memory = memory.after(outcome)
     notes = memory.save()
     code = int(outcome.verdict.state)
@@ -55,9 +58,17 @@ def check(options: Options) -> tuple[int, str]:
 
 
 def _state_file(options: Options) -> str | None:
-    if os.geteuid() == 0 and os.environ.get("SUDO_UID"):
-        return BY_ROOT
-    return options.state_file
+    if os.geteuid() != 0 or not os.environ.get("SUDO_UID"):
+        return options.state_file
+    try:
+        os.mkdir(BY_ROOT, 0o700)
+    except FileExistsError:
+        pass
+    except OSError:
+        return None
+    found = os.lstat(BY_ROOT)
+    is_ours = stat.S_ISDIR(found.st_mode) and found.st_uid == 0 and not found.st_mode & 0o077
+    return f"{BY_ROOT}/state" if is_ours else None
 
 
 def _seen(options: Options, memory: Memory) -> Snapshot:

@@ -51,11 +51,17 @@ def collect(
     sampler = Sampler(door, seen)
     running = [source(door, seen) for source in SOURCES]
     while running:
-        running = [one for one in running if next(one, StopIteration) is not StopIteration]
+        running = [one for one in running if _goes_on(one, seen)]
         door.run(sampler.look)
     sampler.finish()
+    seen.forget()
     document["took"] = round(time.monotonic() - begun, 3)
     return seen
+
+
+def _goes_on(source: Iterator[None], seen: Snapshot) -> bool:
+    seen.forget()  # the source before this one has read more
+    return next(source, StopIteration) is not StopIteration
 
 
 class Sampler:
@@ -72,6 +78,7 @@ class Sampler:
         now = time.monotonic()
         if not self._begun:
             self._begun = now
+            self._seen.forget()
             self._pids = [daemon.pid for daemon in daemons(self._seen) if daemon.startups is not None]
         if not self._pids or now - self._begun > SAMPLED:
             return None

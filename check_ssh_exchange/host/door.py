@@ -5,7 +5,9 @@ Programs run without a shell, from a fixed PATH, in the C locale, without our in
 """
 
 import errno
+import itertools
 import os
+import re
 import select
 import signal
 import stat
@@ -25,6 +27,10 @@ MAX_OUTPUT = 1 << 20  # bytes of a program's output; `nft -j list ruleset` of a 
 MAX_BINARY = 1 << 23  # bytes of a program that is searched; sshd has 1.3 million
 MAX_ENTRIES = 65536  # names in a directory
 SECONDS = 3.0  # for one program; all of them are quick where nothing is wrong
+WHOLE = 8.0  # for all of them together
+MOST_MATCHES = 1000  # of a pattern in a file; sshd has a hundred
+KILLED = 0.5  # seconds until a killed program is gone
+LEAST = 0.2  # that each has, even where the whole time is over
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin"
 ENVIRONMENT = {"PATH": PATH, "LC_ALL": "C", "LANG": "C", "HOME": "/nonexistent", "SYSTEMD_PAGER": "", "TERM": "dumb"}
 
@@ -47,7 +53,8 @@ def key_of(words: Sequence[str]) -> str:
 class Door:
     """Reads the host and keeps the record. `document` is the snapshot's part of files, programs and times."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float = WHOLE) -> None:
+        self._end = time.monotonic() + seconds
         self.document: dict[str, dict[str, Any]] = {
             "files": {}, "stats": {}, "lists": {}, "links": {}, "commands": {}
         }  # fmt: skip
@@ -121,6 +128,24 @@ class Door:
         self.document["stats"][key] = {"found": word.encode("ascii") in data}
         return word.encode("ascii") in data
 
+    def search(self, key: str, pattern: str, *paths: str, limit: int = MAX_BINARY) -> None:
+        """Record what of the first bytes of files matches an ASCII pattern, as `grep -aoH` would say it.
+
+        grep itself reads a file without line ends into memory as a whole, and anybody's may be as large as he likes.
+        """
+        lines: list[str] = []
+        error = ""
+        for path in paths:
+            try:
+                data, _ = _content(path, limit, 0, from_end=False)
+            except OSError as failure:
+                error = _name(failure)
+                continue
+            found = re.finditer(pattern.encode("ascii"), data)
+            lines += [f"{path}:{one[0].decode('ascii')}" for one in itertools.islice(found, MOST_MATCHES)]
+        told: dict[str, Any] = {"code": 0 if lines else 1, "out": "".join(f"{line}\n" for line in lines), "err": ""}
+        self.document["commands"][key] = {**told, "error": error} if error and not lines else told
+
     def space(self, path: str) -> None:
         """Record blocks and inodes of the file system that holds a path."""
         try:
@@ -146,7 +171,9 @@ class Door:
     def run(self, meanwhile: Callable[[], float | None] = lambda: None) -> None:
         """Run all that is wanted, at once. `meanwhile` is called again and again, and says after how many seconds."""
         wanted, self._wanted = list(self._wanted.values()), {}
-        running = [Program(one) for one in wanted]
+        # However many hang: a monitoring system waits for ten seconds or so.
+        left = max(LEAST, self._end - time.monotonic())
+        running = [Program(one._replace(seconds=min(one.seconds, left))) for one in wanted]
         poll = select.poll()
         by_descriptor = {}
         for program in running:
@@ -234,6 +261,12 @@ class Program:
             with suppress(OSError):
                 os.killpg(self._process.pid, signal.SIGKILL)
 
+    def _given_up(self) -> int | None:
+        """Wait a moment for a killed program; one that waits for a dead disk cannot even be killed."""
+        with suppress(subprocess.TimeoutExpired):
+            return self._process.wait(KILLED) if self._process else None
+        return None
+
     def end(self) -> "dict[str, Any]":
         """Return the record: exit code, output, what went wrong, seconds taken."""
         code = None
@@ -242,7 +275,7 @@ class Program:
                 code = self._process.wait(max(0.1, self.deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 self.give_up()
-                code = self._process.wait()
+                code = self._given_up()
             for stream in (self._process.stdout, self._process.stderr):
                 if stream is not None:
                     stream.close()
@@ -264,7 +297,8 @@ def _with(data: bytes) -> int:
 def _content(path: str, limit: int, start: int, *, from_end: bool) -> tuple[bytes, int]:
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     # Below /proc/PID/root a link is a container's, and would lead into our own root.
-    if not path.startswith(("/proc/", "/sys/")) or path.split("/")[3:4] == ["root"]:
+    # What is in /etc is root's, and configuration management makes links there.
+    if not path.startswith(("/proc/", "/sys/", "/etc/")) or path.split("/")[3:4] == ["root"]:
         flags |= os.O_NOFOLLOW
     with open(os.open(path, flags), "rb", buffering=0) as file:
         found = os.fstat(file.fileno())

@@ -171,6 +171,48 @@ def verdict(allow: Sequence[Rule], deny: Sequence[Rule], client: Client) -> Verd
     return undecided[-1] if len(outcomes) == 1 else undecided[0]._replace(is_served=None)
 
 
+def closing(allow: Sequence[Rule], deny: Sequence[Rule], client: Client) -> Rule | None:
+    """Return the rule that denies everybody where none before it can admit anybody, None where somebody may be served.
+
+    Of `client` only the place that it connects to counts.
+    """
+    for rule, is_served in [*((one, True) for one in allow if not one.fault), *((one, False) for one in deny)]:
+        if rule.fault:
+            return rule
+        if rule.is_cut:
+            return None
+        is_meant = _listed(rule.daemons, client, _daemon)
+        if is_meant is False:
+            continue
+        if _outcome(rule, is_served=is_served) is not False:
+            if any(map(_names_somebody, _parts(rule.clients)[0])):
+                return None
+        elif is_meant and _names_everybody(rule.clients):
+            return rule
+    return None
+
+
+def _names_everybody(words: Sequence[str]) -> bool:
+    named, *rest = _parts(words)
+    excepted = rest[0] if rest else []
+    return any(word.upper() in ("ALL", "ALL@ALL", "*") for word in named) and not any(map(_names_somebody, excepted))
+
+
+def _names_somebody(word: str) -> bool:
+    """Return whether there may be a client that a word names; 0.0.0.0/0 and 192.0.2.1/24 name none."""
+    import ipaddress
+
+    host = word[1:].partition("@")[2] or word
+    text = host.partition("/")[0].strip("[]")
+    if text.endswith("."):  # 192.0.2. begins addresses
+        text = ".".join([*text.rstrip(".").split("."), "0", "0", "0"][:4])
+    try:
+        example = ipaddress.ip_address(text)
+    except ValueError:
+        example = ipaddress.IPv4Address(_ALL_ONES)
+    return "*" in host or "?" in host or _host(host, example) is not False
+
+
 def _matches(rule: Rule, client: Client) -> bool | None:
     if rule.is_cut:
         return None

@@ -72,7 +72,8 @@ UNITS: dict[str, str] = {
     for item in ITEMS
     for label in item.labels
 }
-LABELS = tuple(UNITS)
+AGE = "snapshot_age"  # seconds; a label for -w and -c only, so that the same snapshot always gives the same answer
+LABELS = (*UNITS, AGE)
 
 DEFAULT_THRESHOLDS = Thresholds(
     {

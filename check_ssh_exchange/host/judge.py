@@ -12,7 +12,7 @@ from ..values import NamedTuple
 from .about import About
 from .finding import Finding, Problem
 from .findings.served import with_probes, with_trials
-from .items import CAUSES, DEFAULT_THRESHOLDS, ITEMS, NAMES, UNITS, Item
+from .items import AGE, CAUSES, DEFAULT_THRESHOLDS, ITEMS, NAMES, UNITS, Item
 from .snapshot import Snapshot
 from .sshd import Daemon, daemons
 
@@ -93,16 +93,39 @@ class Outcome(NamedTuple):
 
 def verdict_order(judged: tuple[Judged, ...]) -> "list[tuple[Judged, Problem]]":
     """Return every problem with its finding, the worst first, in the order of the items where they are as bad."""
-    severity = {"ok": 0, "unknown": 1, "warning": 2, "critical": 3}
     pairs = [(one, problem) for one in judged for problem in one.problems]
-    return sorted(pairs, key=lambda pair: -severity[str(pair[1].state)])
+    return sorted(pairs, key=lambda pair: _rank(pair[1]))
 
 
-def judge(seen: Snapshot, about: About, wishes: Wishes = Wishes()) -> Outcome:  # noqa: B008 - a value
-    """Return what a snapshot says of what is wished for."""
-    found = [_with_tests(_found(item, seen, about), seen, about) for item in ITEMS if item.name in wishes.items]
-    judged = tuple(Judged(one, tuple(_problems(one, wishes))) for one in found)
+# What loses connections now comes before what may lose some.
+_LOSING = frozenset({
+    Cause.MAXSTARTUPS, Cause.PER_SOURCE_LIMIT, Cause.PENALTY, Cause.RATE_LIMIT, Cause.BANNED, Cause.ACCESS_DENIED,
+})  # fmt: skip
+_SEVERITY = {"ok": 0, "unknown": 1, "warning": 2, "critical": 3}
+
+
+def _rank(problem: Problem) -> tuple[int, bool]:
+    return -_SEVERITY[str(problem.state)], str(problem.state) == "warning" and problem.cause not in _LOSING
+
+
+ALL = Wishes()
+
+
+def judge(
+    seen: Snapshot,
+    about: About,
+    wishes: Wishes = ALL,
+    age: float | None = None,
+) -> Outcome:
+    """Return what a snapshot says of what is wished for.
+
+    `age` is how old it is (seconds), None where it was taken just now; only a threshold of the user's judges it.
+    """
+    found = [_found(item, seen, about) for item in ITEMS if item.name in wishes.items]
+    judged = _with_tests(tuple(Judged(one, tuple(_problems(one, wishes))) for one in found), seen, about, wishes)
     results = [Result(problem.state, problem.sentence) for _, problem in verdict_order(judged)]
+    if age is not None and (state := wishes.thresholds.state(AGE, age)) is not Ok:
+        results.append(Result(state, f"the snapshot is {age:.0f} s old"))
     return Outcome(seen, about, daemons(seen, about.ports), judged, verdict_of(results))
 
 
@@ -114,10 +137,19 @@ def _found(item: Item, seen: Snapshot, about: About) -> Finding:
         return Finding(item.name, problems=(Problem(Unknown, words),))
 
 
-def _with_tests(finding: Finding, seen: Snapshot, about: About) -> Finding:
-    if finding.item == "daemon":
-        return with_probes(finding, seen, about)
-    return with_trials(finding, seen) if finding.item == "configuration" else finding
+def _with_tests(judged: tuple[Judged, ...], seen: Snapshot, about: About, wishes: Wishes) -> tuple[Judged, ...]:
+    """Return the judgement with what --trial and --probe found, which the problems of every item may explain."""
+    for item in ("configuration", "daemon"):
+        others = [(one.finding.item, problem) for one in judged for problem in one.problems]
+        tested = []
+        for one in judged:
+            if one.finding.item == item:
+                add = with_probes if item == "daemon" else with_trials
+                finding = add(one.finding, seen, about, others)
+                one = Judged(finding, tuple(_problems(finding, wishes)))
+            tested.append(one)
+        judged = tuple(tested)
+    return judged
 
 
 def _problems(finding: Finding, wishes: Wishes) -> list[Problem]:
@@ -129,8 +161,11 @@ def _problems(finding: Finding, wishes: Wishes) -> list[Problem]:
         return problem._replace(state=STATE_OF_WORD[word]) if word else problem
 
     changed = [judged(one) for one in found]
-    severity = {"ok": 0, "unknown": 1, "warning": 2, "critical": 3}
-    return sorted(changed, key=lambda one: -severity[str(one.state)])
+    # What an item says by itself and what its figure says may be the same sentence: the worse of both stays.
+    kept: dict[str, Problem] = {}
+    for one in sorted(changed, key=_rank):
+        kept.setdefault(one.sentence, one)
+    return list(kept.values())
 
 
 def _outside(finding: Finding, thresholds: Thresholds) -> Iterator[Problem]:

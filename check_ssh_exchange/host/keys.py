@@ -14,6 +14,8 @@ KEY, PUBLIC, CERTIFICATE = "host key", "public host key", "host certificate"  # 
 MOST = 16  # keys, and as many certificates, of a listener; servconf.h has 256
 # servconf.c, fill_default_server_options: those of them that are there are used, the others are not missed.
 DEFAULTS = ("/etc/ssh/ssh_host_rsa_key", "/etc/ssh/ssh_host_ecdsa_key", "/etc/ssh/ssh_host_ed25519_key")
+# Since 9.8 the listener hands its keys over to sshd-session; before, each child loads them anew.
+HANDED_OVER = (9, 8)
 _PRINTED = re.compile(r"([0-9]{2,5}) (SHA256:\S{43}) .*\(([A-Z0-9-]+)\)")
 _PLAIN = re.compile(r"([a-z0-9@.-]{1,64}) ([A-Za-z0-9+/]{16,32768}={0,2})(?: |$)")
 _VALID = re.compile(r"Valid: (forever|.*)")
@@ -22,6 +24,9 @@ _TYPES = {"RSA": "ssh-rsa", "DSA": "ssh-dss", "ED25519": "ssh-ed25519"}
 # What sshd says of a key that it cannot load and was told to, at -t and when it starts: sshd.c, main.
 _UNLOADABLE = re.compile(r"Unable to load host key: (.+)")
 NO_KEYS = "no hostkeys available"
+_TOO_OPEN = "may be read by others than its owner"
+# authfile.c, sshkey_perm_ok: sshd refuses any right of the group as well, but RHEL's up to 8 lets ssh_keys read.
+_OTHERS = 0o007
 _SPOKEN = re.compile(r"(?:Load key )?\"?/\S+\"?: ")  # before the reason, in ssh-keygen's words
 
 
@@ -80,7 +85,11 @@ def keys_of(seen: Snapshot, daemon: Daemon) -> tuple[Key, ...]:
     settings = settings_of(seen, daemon)
     by_agent = settings is not None and settings.get("HostKeyAgent").lower() not in ("", "none")
     missed = _missed(seen, daemon)
-    return tuple(_key(seen, daemon, path, missed, by_agent=by_agent) for path in key_files(seen, daemon))
+    keys = tuple(_key(seen, daemon, path, missed, by_agent=by_agent) for path in key_files(seen, daemon))
+    if not seen.is_root and all(key.fault == "is missing" for key in keys):
+        # We may not see in which root it is: it serves, so it may well have others.
+        return tuple(key._replace(is_usable=None, fault="") for key in keys)
+    return keys
 
 
 def _key(seen: Snapshot, daemon: Daemon, path: str, missed: list[str] | None, *, by_agent: bool) -> Key:
@@ -95,6 +104,8 @@ def _key(seen: Snapshot, daemon: Daemon, path: str, missed: list[str] | None, *,
     told = seen.document["stats"].get(prefix(daemon) + path, {})
     if told.get("error") == "ENOENT":
         return key._replace(is_usable=False, fault="is missing")
+    if not seen.is_root and told.get("uid") == 0 and told.get("mode", 0) & _OTHERS:
+        return key._replace(is_usable=False, fault=_TOO_OPEN)
     if not seen.is_root or private.is_absent or private.error:
         return key
     return key._replace(is_usable=False, fault=_fault(private, told.get("size")))
@@ -105,7 +116,7 @@ def _fault(output: Output, size: int | None) -> str:
         return "is empty"
     text = output.err.lower()
     if "too open" in text:
-        return "may be read by others than its owner"
+        return _TOO_OPEN
     if "passphrase" in text:
         return "has a passphrase"
     return _unread("loaded", output)

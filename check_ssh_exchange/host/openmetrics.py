@@ -42,12 +42,14 @@ def text(outcome: Outcome, memory: Memory) -> str:
 def _samples(name: str, outcome: Outcome, memory: Memory) -> Iterator[tuple[str, str]]:
     match name:
         case "sshd_local_item_state":
-            yield from ((f'{{item="{one.finding.item}"}}', str(int(one.state))) for one in outcome.judged)
+            looked = [one for one in outcome.judged if one.word != "skipped"]
+            yield from ((f'{{item="{one.finding.item}"}}', str(int(one.state))) for one in looked)
         case "sshd_local_cause":
-            found = {one.cause for one in outcome.causes}
+            found = {one.cause for one in outcome.causes} or {Cause.HEALTHY}
             yield from ((f'{{cause="{cause}"}}', str(int(cause in found))) for cause in Cause)
         case "sshd_local_drops":
-            for label, reason in _DROPS.items():
+            log = outcome.of("log")
+            for label, reason in _DROPS.items() if log and not log.finding.is_skipped else ():
                 yield f'{{reason="{reason}"}}', fixed(memory.counters.get(label, 0))
         case "sshd_local_host_key":
             keys = outcome.of("host_keys")

@@ -106,7 +106,7 @@ def parse(arguments: "Sequence[str]", environment: "Callable[[str], str | None]"
     given = types.parse(parser(), arguments)
     if is_by_sudo:
         _refuse_by_sudo(given)
-    _refuse_together(given)
+    _refuse_together(given, arguments)
     thresholds, states, _ = types.judgement(given, DEFAULT_THRESHOLDS)
     only = tuple(name for names in given.only for name in names)
     skip = {name for names in given.skip for name in names}
@@ -129,21 +129,32 @@ def parse(arguments: "Sequence[str]", environment: "Callable[[str], str | None]"
     )
 
 
+def _refuse_beside_collect(arguments: "Sequence[str]") -> None:
+    """Refuse what --collect would not heed: whoever gives it expects that it is heeded."""
+    words = list(arguments)
+    while words:
+        word = words.pop(0)
+        if word == "--since":
+            words[:1] = []
+        elif word != "--collect" and not word.startswith("--since="):
+            raise UsageError(f"--collect takes no other option than --since, not {word[:40]}")
+
+
 def _refuse_by_sudo(given: "argparse.Namespace") -> None:
     for name in NOT_BY_SUDO:
         if getattr(given, name, None):
             raise UsageError(NOT_TAKEN.format(f"--{name.replace('_', '-')}"))
 
 
-def _refuse_together(given: "argparse.Namespace") -> None:
+def _refuse_together(given: "argparse.Namespace", arguments: "Sequence[str]") -> None:
+    if given.collect:
+        _refuse_beside_collect(arguments)
     if given.state_file == "":
         raise UsageError("--state-file names no file")
     if given.snapshot is not None and (given.collect or given.sudo or given.probe or given.trial):
         raise UsageError(
             "--snapshot judges what was read before; --collect, --sudo, --probe and --trial look at this host"
         )
-    if given.collect and given.sudo:
-        raise UsageError("--collect and --sudo exclude each other; with sudo run: sudo -n check_sshd_local --collect")
     if given.sudo and (given.probe or given.trial):
         raise UsageError("--sudo collects only; run --probe and --trial without it")
     if given.explain and given.output_format != "text":

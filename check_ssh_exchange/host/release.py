@@ -6,6 +6,7 @@ sshd-session, and that from 10.0 on sshd-auth (sshd.c, sshd-session.c). The path
 
 import re
 
+from .configuration_files import named
 from .settings import settings_of
 from .snapshot import Snapshot
 from .sshd import Daemon
@@ -34,6 +35,17 @@ def is_visible(seen: Snapshot, daemon: Daemon) -> bool:
     return seen.stat(f"/proc/{daemon.pid}/exe") is not None
 
 
+def is_ours(seen: Snapshot, daemon: Daemon) -> bool:
+    """Return whether the binary on this host's disk can be the listener's.
+
+    Whose root we may not see may be in a chroot or in a container: the file behind its `-f` is not here then.
+    """
+    if is_visible(seen, daemon) or daemon.process.root is not None:
+        return True
+    path = named(seen, daemon)
+    return not path or seen.stat(path) is not None or seen.is_denied(path)
+
+
 def is_replaced(seen: Snapshot, daemon: Daemon) -> bool:
     """Return whether another file is at the path of the binary that runs."""
     mapped, there = seen.stat(f"/proc/{daemon.pid}/exe"), seen.stat(prefix(daemon) + daemon.path)
@@ -58,7 +70,17 @@ def on_disk(seen: Snapshot, daemon: Daemon) -> str:
 
 def helper_paths(seen: Snapshot, daemon: Daemon) -> tuple[str, ...]:
     """Return the programs that the listener's children are, none before 9.8 and where its binary cannot be read."""
-    strings = seen.command(key(daemon)).out or seen.command(key(daemon, ON_DISK)).out
+    return _helpers(seen, daemon, seen.command(key(daemon)).out or seen.command(key(daemon, ON_DISK)).out)
+
+
+def next_helper_paths(seen: Snapshot, daemon: Daemon) -> tuple[str, ...]:
+    """Return the programs that a listener needs which is started now, with the binary on disk."""
+    if not is_replaced(seen, daemon):
+        return helper_paths(seen, daemon)
+    return _helpers(seen, daemon, seen.command(key(daemon, ON_DISK)).out)
+
+
+def _helpers(seen: Snapshot, daemon: Daemon, strings: str) -> tuple[str, ...]:
     compiled = [path for path in _rows(strings) if _HELPER.match(path)]
     if not compiled:
         return ()

@@ -15,10 +15,13 @@ It is what is on disk now; a listener runs with what was there when it started o
 """
 
 import re
+import shlex
 from collections.abc import Mapping
 from functools import lru_cache
+from itertools import pairwise
 
 from ..diagnosis.maxstartups import MaxStartups
+from ..text import printable
 from ..values import NamedTuple
 from .snapshot import Snapshot
 from .sshd import Daemon
@@ -26,6 +29,14 @@ from .sshd import Daemon
 MOST_LINES = 4096  # `sshd -T` prints about a hundred, one more for each AllowUsers, AcceptEnv or ListenAddress
 WITHOUT_KEYS = ", without host keys"  # ends what a second asking is recorded as, where sshd has no key that it can read
 LENT_KEY = "/dev/stdin"  # the key that it was lent then
+# sshd.c, the letters that take a word, and those that choose what is configured: -4 -6 and, with a word, the others.
+_WITH_WORD = "CEbcfghkoup"
+_CHOOSING = "cfghopu"
+_FAMILIES = ("-4", "-6")
+MOST_WORDS = 64
+# compat/setproctitle.c: a title is cut there, and with it the words; RHEL 8 names every cipher in its own.
+LONGEST_TITLE = 1000
+NOBODY = "doesnotexist"  # a client that has not said who it is; Match User takes a name all the same
 _NUMBER = re.compile(r"[0-9]{1,10}(\.[0-9]{1,9})?", re.ASCII)
 _STARTUPS = re.compile(r"([0-9]{1,9}):([0-9]{1,3}):([0-9]{1,9})", re.ASCII)
 
@@ -102,3 +113,72 @@ def parse(text: str) -> Settings:
         if name and value.strip() != LENT_KEY:
             found.setdefault(name.lower(), []).append(value.strip())
     return Settings({name: tuple(values) for name, values in found.items()})
+
+
+# --- the words that a listener was started with
+
+
+def chosen(daemon: Daemon) -> tuple[str, ...]:
+    """Return the words of a listener that choose its configuration: -f, -o, -p, -h and their kin.
+
+    Its title has its words joined by blanks, so a value with blanks (-o "Port 22") is put together again.
+    """
+    words = list(daemon.arguments[:MOST_WORDS])
+    title = daemon.process.title
+    if "[listener]" not in title and len(title) >= LONGEST_TITLE:
+        words = words[:-1]
+    found: list[str] = []
+    while words:
+        word = words.pop(0)
+        if not word.startswith("-"):
+            continue
+        letters = word[1:]
+        at = next((at for at, letter in enumerate(letters) if letter in _WITH_WORD), None)
+        found += [f"-{letter}" for letter in letters[:at] if f"-{letter}" in _FAMILIES]
+        if at is None:
+            continue
+        value = letters[at + 1 :] or (words.pop(0) if words else "")
+        while words and not words[0].startswith("-"):
+            value += f" {words.pop(0)}"
+        if letters[at] in _CHOOSING and value:
+            found += [f"-{letters[at]}", value]
+    return tuple(found)
+
+
+def file_of(daemon: Daemon) -> str:
+    """Return the file of -f, "" where a listener has the one by default."""
+    words = chosen(daemon)
+    return next((value for letter, value in pairwise(words) if letter == "-f"), "")
+
+
+def unseen_file(seen: Snapshot, daemon: Daemon) -> str:
+    """Return the file of -f where it is not here, and we may not see in which root it is; "" elsewhere.
+
+    What our own files say of such a listener says nothing of it.
+    """
+    file = file_of(daemon)
+    is_absent = seen.document["stats"].get(file, {}).get("error") == "ENOENT"
+    return file if daemon.process.root is None and not seen.is_root and is_absent else ""
+
+
+def shell_line(daemon: Daemon, *words: str) -> str:
+    """Return a command for a person at this host that asks a listener's binary about its configuration."""
+    chroot = () if daemon.root == "/" else ("chroot", daemon.root)
+    return shlex.join(printable(word, 200) for word in (*chroot, daemon.path, *words, *chosen(daemon)))
+
+
+def client(seen: Snapshot, daemon: Daemon, monitor: str) -> str:
+    """Return what -C of sshd(8) takes for a connection from a monitor."""
+    user = seen.document.get("login_user") or NOBODY
+    fields = [f"user={user}", f"host={monitor}", f"addr={monitor}"]
+    fields += [f"laddr={_local(daemon, monitor)}", f"lport={next(iter(daemon.ports), 22)}"]
+    if (daemon.release or (0, 0)) >= (7, 8):  # an earlier one takes no rdomain; a later one refuses to be without
+        fields.append("rdomain=")
+    return ",".join(fields)
+
+
+def _local(daemon: Daemon, monitor: str) -> str:
+    """Return the address that a monitor will have reached: one of its family, as far as the sockets say it."""
+    family = [socket.address for socket in daemon.listening if (":" in socket.address) == (":" in monitor)]
+    named = [address for address in family if address not in ("0.0.0.0", "::")]  # noqa: S104 - compared, not bound
+    return next(iter(named), "::1" if ":" in monitor else "127.0.0.1")

@@ -8,6 +8,8 @@ from .finding import Finding, skipped
 
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 
+FULL = 99.9  # percent
+
 
 class Share(NamedTuple):
     """`used` of `total`, a positive number; `what` is printable and says of what: `pids of ssh.service`."""
@@ -26,7 +28,8 @@ class Share(NamedTuple):
     def sentence(self) -> str:
         """`pids of ssh.service: 98 of 100`."""
         if self.is_bytes:
-            return f"{self.what}: {size(self.used)} of {size(self.total)} used"
+            full = "full, " if self.percent >= FULL else ""
+            return f"{self.what}: {full}{size(self.used)} of {size(self.total)} used"
         return f"{self.what}: {self.used} of {self.total}"
 
 

@@ -1,6 +1,6 @@
 """A snapshot of a host: what was read, as a value. Pure: the same answer on another machine, years later."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from ..values import NamedTuple
 
@@ -14,6 +14,14 @@ PARTS = ("files", "stats", "lists", "links", "commands")
 
 class SnapshotError(ValueError):
     """What was given is no snapshot that this release can read; the message is one sentence."""
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e12
+
+
+def _are_names(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
 
 
 class Output(NamedTuple):
@@ -43,6 +51,17 @@ class Snapshot:
 
     def __init__(self, document: "Mapping[str, Any]") -> None:
         self.document = document
+        self._memory: dict[str, Any] = {}
+
+    def remembered(self, what: str, make: "Callable[[], Any]") -> "Any":
+        """Return what was made of this record before, or make it: nineteen items ask for the same."""
+        if what not in self._memory:
+            self._memory[what] = make()
+        return self._memory[what]
+
+    def forget(self) -> None:
+        """Forget what was made of the record: it has grown."""
+        self._memory.clear()
 
     @classmethod
     def of_document(cls, document: object) -> "Snapshot":
@@ -50,9 +69,16 @@ class Snapshot:
         if not isinstance(document, dict) or document.get("program") != "check_sshd_local":
             raise SnapshotError("this is not a snapshot of check_sshd_local --collect")
         if document.get("schema") != SCHEMA:
-            raise SnapshotError(f"a snapshot of schema {document.get('schema')!r}; this release reads {SCHEMA}")
+            raise SnapshotError(f"a snapshot of schema {str(document.get('schema'))[:20]}; this release reads {SCHEMA}")
         if not all(isinstance(document.get(part), dict) for part in PARTS):
             raise SnapshotError("a snapshot that is not whole")
+        records = [record for part in PARTS for record in document[part].values()]
+        numbers = [document.get(name, 0) for name in ("at", "uid", "zone", "since")]
+        is_right = all(isinstance(record, dict) for record in records) and all(map(_is_number, numbers))
+        if not is_right or not isinstance(document.get("host", {}), dict):
+            raise SnapshotError("a snapshot with values of another kind than this release writes")
+        if not all(_are_names(record.get("names", [])) for record in document["lists"].values()):
+            raise SnapshotError("a snapshot with values of another kind than this release writes")
         return cls(document)
 
     @property

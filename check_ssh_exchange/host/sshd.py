@@ -9,6 +9,8 @@ from ..values import NamedTuple
 from .snapshot import Snapshot
 
 LISTEN, ESTABLISHED = "0A", "01"
+MOST_PROCESSES = 2000  # that are looked at; a full MaxStartups has 100 to 300
+MOST_DAEMONS = 50
 TICKS = 100  # a second, in /proc/PID/stat, on every architecture that Debian has
 # sshd.c, since 8.2: the listener's title says how many connections are in progress.
 _TITLE = re.compile(r"\[listener\] (\d{1,9}) of (\d{1,9})-(\d{1,9}) startups")
@@ -52,6 +54,7 @@ class Process(NamedTuple):
     started: float
     exe: str | None  # None without the right to see it
     root: str | None
+    uid: int | None = None  # the real one; None where it is not known
 
     @property
     def trouble(self) -> str:
@@ -80,6 +83,11 @@ class Daemon(NamedTuple):
     def pid(self) -> int:
         """The listener's process id."""
         return self.process.pid
+
+    @property
+    def is_roots(self) -> bool:
+        """Whether root runs it; taken for granted where it is not known."""
+        return self.process.uid in (0, None)
 
     @property
     def ports(self) -> tuple[int, ...]:
@@ -115,23 +123,39 @@ def place(address: str, port: int) -> str:
 
 
 def daemons(seen: Snapshot, ports: Iterable[int] = ()) -> tuple[Daemon, ...]:
-    """Return the listeners of a snapshot, those of this host first; with `ports` only those that listen on one."""
+    """Return the listeners of a snapshot, those of this host first; with `ports` only those that listen on one.
+
+    Without `ports` only root's: a user may run an sshd of his own, and anybody may call a process so.
+    """
+    every: tuple[Daemon, ...] = seen.remembered("daemons", lambda: _daemons(seen))
+    wanted = set(ports)
+    return tuple(one for one in every if (wanted & set(one.ports) if wanted else one.is_roots))
+
+
+def _daemons(seen: Snapshot) -> tuple[Daemon, ...]:
     every = processes(seen)
     by_pid = {one.pid: one for one in every}
+    children: dict[int, list[Process]] = {}
+    for one in every:
+        children.setdefault(one.parent, []).append(one)
     parents = [one for one in every if one.name == "sshd" and one.parent not in by_pid]
-    found = [_daemon(seen, one, every) for one in parents]
+    parents.sort(key=lambda one: (one.uid not in (0, None), one.pid))
+    found = [_daemon(seen, one, children) for one in parents[:MOST_DAEMONS]]
     # A zombie has no descriptors any more, and must not be taken for one whose descriptors we may not see.
     alive = [one for one in found if one.process.state != "Z" or "[listener]" in one.process.title]
     listening = [one for one in alive if one.listening or "[listener]" in one.process.title]
-    wanted = set(ports)
-    chosen = [one for one in listening if not wanted or wanted & set(one.ports)]
-    return tuple(sorted(chosen, key=lambda one: (one.is_foreign, one.root != "/", one.pid)))
+    return tuple(sorted(listening, key=lambda one: (one.is_foreign, one.root != "/", one.pid)))
 
 
 def processes(seen: Snapshot) -> tuple[Process, ...]:
     """Return every process of sshd in a snapshot, without those that had ended when it was taken."""
+    found: tuple[Process, ...] = seen.remembered("processes", lambda: _processes(seen))
+    return found
+
+
+def _processes(seen: Snapshot) -> tuple[Process, ...]:
     boot = _boot(seen)
-    found = (_process(seen, pid, boot) for pid in seen.names("/proc"))
+    found = (_process(seen, pid, boot) for pid in seen.names("/proc")[:MOST_PROCESSES])
     return tuple(one for one in found if one is not None)
 
 
@@ -152,7 +176,13 @@ def _process(seen: Snapshot, pid: str, boot: float) -> Process | None:
         started=boot + ticks / TICKS if boot else 0.0,
         exe=seen.link(f"/proc/{pid}/exe"),
         root=seen.link(f"/proc/{pid}/root"),
+        uid=_uid(seen, pid),
     )
+
+
+def _uid(seen: Snapshot, pid: str) -> int | None:
+    found = re.search(r"^Uid:\s+(\d{1,10})\s", seen.text(f"/proc/{pid}/status") or "", re.MULTILINE)
+    return int(found[1]) if found else None
 
 
 def startups_of(title: str) -> Startups | None:
@@ -172,7 +202,7 @@ def _boot(seen: Snapshot) -> float:
     return float(found[1]) if found else 0.0
 
 
-def _daemon(seen: Snapshot, process: Process, every: tuple[Process, ...]) -> Daemon:
+def _daemon(seen: Snapshot, process: Process, children: dict[int, list[Process]]) -> Daemon:
     root = process.root or "/"
     path = (process.exe or "").removesuffix(" (deleted)")
     path = path.removeprefix(root) if root != "/" else path
@@ -184,7 +214,7 @@ def _daemon(seen: Snapshot, process: Process, every: tuple[Process, ...]) -> Dae
         version=version_of(seen, process.pid),
         startups=startups_of(process.title),
         listening=_listening(seen, process.pid),
-        children=tuple(_descendants(process.pid, every)),
+        children=tuple(_descendants(process.pid, children)),
         is_foreign=_is_foreign(seen, process.pid),
     )
 
@@ -214,15 +244,22 @@ def version_of(seen: Snapshot, pid: int) -> str:
     return ""
 
 
-def _descendants(pid: int, every: tuple[Process, ...]) -> list[Process]:
-    found = [one for one in every if one.parent == pid]
-    return [*found, *(deeper for one in found for deeper in _descendants(one.pid, every))]
+def _descendants(pid: int, children: dict[int, list[Process]]) -> list[Process]:
+    found: list[Process] = []
+    waiting, seen = [pid], {pid}
+    while waiting:
+        for one in children.get(waiting.pop(), ()):
+            if one.pid not in seen:  # a snapshot may hold a circle
+                seen.add(one.pid)
+                found.append(one)
+                waiting.append(one.pid)
+    return found
 
 
 def _listening(seen: Snapshot, pid: int) -> tuple[Socket, ...]:
     own = inodes(seen, pid)
     rows = [one for one in sockets(seen, pid) if one.state == LISTEN]
-    if own or "names" in seen.document["lists"].get(f"/proc/{pid}/fd", {}):
+    if own or _are_descriptors_visible(seen, pid):
         return tuple(one for one in rows if one.inode in own)
     # Without the right to see descriptors: what listens on the ports that its words or its settings name, or on 22.
     words = (seen.text(f"/proc/{pid}/cmdline") or "").replace("\0", " ")
@@ -230,6 +267,12 @@ def _listening(seen: Snapshot, pid: int) -> tuple[Socket, ...]:
     found = [port for pair in _PORT_IN_WORDS.findall(words) for port in pair if port]
     named = {int(port) for port in [*found, *_PORT_IN_SETTINGS.findall(settings)]}
     return tuple(one for one in rows if one.port in (named or {22}))
+
+
+def _are_descriptors_visible(seen: Snapshot, pid: int) -> bool:
+    path = f"/proc/{pid}/fd"
+    names = seen.document["lists"].get(path, {}).get("names")
+    return names is not None and (not names or any(seen.link(f"{path}/{name}") for name in names))
 
 
 def inodes(seen: Snapshot, pid: int) -> set[str]:

@@ -14,6 +14,9 @@ PREFIX = "SSHD"
 _WELL = ("daemon", "startups", "log")
 
 
+_ROOT = "root would show "
+
+
 def summary(outcome: Outcome) -> str:
     """Return what the status line says after the state: the worst first, what is well where nothing is wrong."""
     if outcome.verdict.state is not Ok:
@@ -53,8 +56,15 @@ def _details(outcome: Outcome, verbosity: int) -> Iterator[str]:
 
 def rights(outcome: Outcome) -> list[str]:
     """Return which rights would show more, each once, and as whom we looked."""
-    lacks = dict.fromkeys(lack for one in outcome.judged for lack in one.finding.lacks)
-    return [*lacks, f"looked at as uid {outcome.seen.uid}"]
+    lacks = list(dict.fromkeys(lack for one in outcome.judged for lack in one.finding.lacks))
+    by_root = [lack.removeprefix(_ROOT) for lack in lacks if lack.startswith(_ROOT)]
+    words = [f"{_ROOT}{'; '.join(by_root)}"] if by_root else []
+    unasked = [one for one in outcome.about.monitors if one not in outcome.seen.document.get("monitors", ())]
+    if unasked:
+        late = "was not known when this was collected, so no Match block was tried for it"
+        words.append(f"--monitor {', '.join(unasked)} {late}")
+    others = [lack for lack in lacks if not lack.startswith(_ROOT)]
+    return [*words, *others, f"looked at as uid {outcome.seen.uid}"]
 
 
 def _item(one: Judged) -> Iterator[str]:

@@ -56,6 +56,8 @@ def host(dump: str = DUMP, *, version: str = "OpenSSH_9.2p1", uid: int = 0, **mo
 
 def trust(made: Host, pid: int = 10, uids: str = "0 0 0 0", **changed: Any) -> None:
     made.file(f"/proc/{pid}/status", "Name:\tsshd\nUid:\t" + uids.replace(" ", "\t") + "\n")
+    for directory in ("/usr", "/usr/sbin"):
+        stat(made, directory)
     stat(made, "/usr/sbin/sshd", **changed)
 
 

@@ -195,6 +195,54 @@ def test_without_root_the_right_is_named() -> None:
     found = said(document)
     assert (found.problems, found.figures) == ((), ())
     assert found.lacks == ("root would show the bans of fail2ban",)
+    assert (found.is_skipped, found.summary) == (True, "the bans may not be seen")
+    # What another program tells is seen all the same.
+    document["files"]["/var/lib/sshguard/blacklist.db"] = {"text": f"1800000000|100|4|{STRANGER}\n"}
+    assert not said(document).is_skipped
+
+
+# fail2banclient.py of 1.0.2: `import readline` fails where Python was built without it.
+NO_READLINE = "2026-11-28 05:56:23,204 fail2ban [1]: ERROR   Readline not available\n"
+
+
+def without_readline(*names: str, **banned: list[str]) -> dict[str, Any]:
+    document = with_fail2ban("", err=NO_READLINE)
+    told = {"status": f"Status\n|- Number of jail:\t{len(names)}\n`- Jail list:\t{', '.join(names)}\n",
+            "banned": repr([{name: banned.get(name, [])} for name in names])}  # fmt: skip
+    told |= {f"status {name}": _of(name, {"banned": banned.get(name, [])})[0] for name in names}
+    for words, out in told.items():
+        document["commands"][f"fail2ban-client {words}"] = {"code": 0, "out": out, "err": ""}
+    return document
+
+
+def test_a_client_without_readline_is_asked_one_by_one() -> None:
+    found = said(without_readline("recidive", "sshd", sshd=[STRANGER, MONITOR]))
+    assert [one.sentence for one in found.problems] == ["the monitor 192.0.2.1 is banned by fail2ban, jail sshd"]
+    assert "jail sshd: 2 banned, 0 failures counted, reads /var/log/auth.log" in found.evidence
+    assert said(without_readline("sshd", sshd=[STRANGER])).summary == "1 address banned by fail2ban, not the monitor"
+    # Whom it ignores was not told: it may have a reason to have counted none.
+    document = without_readline("sshd")
+    document["files"]["/var/log/auth.log"] = with_fail2ban("", lines=failures(12))["files"]["/var/log/auth.log"]
+    assert not said(document).problems
+
+
+def test_jails_that_are_not_asked_for_are_still_looked_into() -> None:
+    names = [f"j{number}" for number in range(9)]
+    seen = Snapshot(without_readline(*names, "my-ssh"))
+    assert [words[-1] for words in fail2ban.singles(seen)] == ["my-ssh", "j0", "j1", "j2", "j3"]
+    document = without_readline(*names, "ssh-a", "ssh-b", "ssh-c", "ssh-d", "ssh-e", "ssh-f", **{"ssh-f": [MONITOR]})
+    del document["commands"]["fail2ban-client status ssh-f"]
+    assert [one.sentence for one in said(document).problems] == [
+        "the monitor 192.0.2.1 is banned by fail2ban, jail ssh-f"
+    ]
+
+
+@pytest.mark.parametrize("err", [NO_READLINE, ""])
+def test_a_client_that_tells_nothing_is_no_all_clear(err: str) -> None:
+    found = said(with_fail2ban("", err=err))
+    assert (found.is_skipped, found.problems, found.figures) == (True, (), ())
+    assert found.lacks[0].startswith("a fail2ban-client that answers would show the bans of fail2ban")
+    assert ("Readline not available" in found.lacks[0]) is bool(err)
 
 
 # cscli decisions list -o json of 1.4.6, run here.
@@ -335,6 +383,26 @@ def test_a_real_fail2ban_tells_whom_it_has_banned(jail: tuple[Namespace, Fail2ba
     assert not said(document, STRANGER).problems
     (counted,) = [line for line in found.evidence if line.startswith("jail sshd")]
     assert counted.startswith("jail sshd: 1 banned, 5 failures counted, reads /")
+    server.stop()
+    assert [one.sentence for one in said(collected()).problems] == ["fail2ban is installed and its server does not run"]
+
+
+@pytest.mark.real
+def test_a_real_fail2ban_without_readline_tells_it_too(jail: tuple[Namespace, Fail2ban], tmp_path: Path) -> None:
+    pair, server = jail
+    server.start()
+    modules = tmp_path / "bare"
+    modules.mkdir()
+    (modules / "readline.py").write_text("raise ImportError\n")
+    client = tmp_path / "bin/fail2ban-client"
+    client.write_text(client.read_text().replace("PYTHONPATH=", f"PYTHONPATH={modules}:"))
+    assert said(collected()).summary == "nobody banned"
+    server.read("".join(f"Invalid user u{number} from {pair.client.ipv4[0]} port 1\n" for number in range(5)))
+    document = collected()
+    assert "Readline not available" in str(document["commands"]["fail2ban-client -i"])
+    found = said(document)
+    assert [one.sentence for one in found.problems] == ["the monitor 192.0.2.1 is banned by fail2ban, jail sshd"]
+    assert not said(document, STRANGER).problems
     server.stop()
     assert [one.sentence for one in said(collected()).problems] == ["fail2ban is installed and its server does not run"]
 

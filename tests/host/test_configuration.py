@@ -2,6 +2,8 @@
 
 import os
 import pwd
+import shutil
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -15,9 +17,8 @@ from check_ssh_exchange.host.about import About
 from check_ssh_exchange.host.account import Account
 from check_ssh_exchange.host.finding import Finding
 from check_ssh_exchange.host.findings import configuration
-from check_ssh_exchange.host.settings import parse, settings_of
+from check_ssh_exchange.host.settings import chosen, parse, settings_of
 from check_ssh_exchange.host.snapshot import Snapshot
-from check_ssh_exchange.host.sources.configuration import chosen
 from check_ssh_exchange.host.sshd import daemons
 from check_ssh_exchange.host.trusted import is_trusted
 from check_ssh_exchange.plugin.nagios import Critical, Warn
@@ -123,8 +124,8 @@ def test_a_word_that_the_title_cut_off_is_left_out() -> None:
 def test_only_roots_own_binary_is_run(uids: str, changed: dict[str, int], *, trusted: bool) -> None:
     made = host()
     trust(made, uids=uids, **changed)
-    assert is_trusted(made.seen, daemons(made.seen)[0]) is trusted
-    assert ("not root's" in " ".join(find(made).evidence)) is not trusted
+    assert is_trusted(made.seen, daemons(made.seen, (22,))[0]) is trusted
+    assert ("not root's" in " ".join(find(made, About(ports=(22,))).evidence)) is not trusted
 
 
 def test_the_sshd_of_a_container_is_not_asked() -> None:
@@ -172,7 +173,10 @@ def test_nothing_listens() -> None:
             "/etc/ssh/sshd_config line 2: Deprecated option UsePrivilegeSeparation\r\nbad addr or host: \x1b[31m|\r\n",
             "bad addr or host: \\x1b[31m\\x7c",
         ),
-        ("Privilege separation user sshd does not exist\r\n", "Privilege separation user sshd does not exist"),
+        (
+            "/run/sshd must be owned by root and not group or world-writable.\r\n",
+            "/run/sshd must be owned by root and not group or world-writable",
+        ),
         (
             TOO_OPEN + "sshd-session does not exist or is not executable\r\n",
             "sshd-session does not exist or is not executable",
@@ -180,13 +184,65 @@ def test_nothing_listens() -> None:
     ],
 )
 def test_a_configuration_with_which_it_would_not_start_again(err: str, line: str) -> None:
-    made = host()
+    made = host(version="OpenSSH_9.8p1")
     made.command("test of 10", code=255, err=err)
     finding = find(made)
     assert sentences(finding) == [f"sshd would not start again: {line}"]
     assert finding.problems[0].state is Warn
     assert finding.problems[0].cause is Cause.SERVER_FAULT
-    assert "sshd -t" in finding.remedies[0]
+    assert ("sshd -t" if "world-writable" not in err else "chmod 0755 /run/sshd") in finding.remedies[0]
+
+
+def in_chroot(made: Host) -> Host:
+    made.document["links"]["/proc/10/root"] = {"target": "/srv/a b"}
+    for path in ("/usr", "/usr/sbin", "/usr/sbin/sshd"):
+        stat(made, f"/proc/10/root{path}")
+    return made
+
+
+@pytest.mark.parametrize(
+    ("err", "sentence", "remedy"),
+    [
+        ("Missing privilege separation directory: /run/sshd\r\n", "/run/sshd is missing",
+         "install -d -m 0755 '/srv/a b/run/sshd'"),
+        ("Privilege separation user sshd does not exist\r\n", "the user sshd does not exist",
+         "useradd -R '/srv/a b' -r -M -d /run/sshd -s /usr/sbin/nologin sshd   # at once"),
+        ("/run/sshd must be owned by root and not group or world-writable.\r\n",
+         "/run/sshd may be written to by others than root",
+         "chown root:root '/srv/a b/run/sshd' && chmod 0755 '/srv/a b/run/sshd'"),
+    ],
+)  # fmt: skip
+def test_what_ends_new_connections_of_a_running_listener(err: str, sentence: str, remedy: str) -> None:
+    made = in_chroot(host())
+    made.command("test of 10", code=255, err=err)
+    finding = find(made)
+    assert sentences(finding) == [f"{sentence}: every new connection ends at once"]
+    assert finding.problems[0].state is Critical
+    assert finding.remedies == (remedy,)
+
+
+def test_remedies_ask_the_binary_in_its_own_root_with_its_own_words() -> None:
+    made = in_chroot(host())
+    made.file("/proc/10/cmdline", "sshd: /usr/sbin/sshd -D -f /etc/own [listener] 0 of 10-100 startups")
+    made.command("test of 10", code=255, err="/etc/own: line 1: Bad configuration option: x\n")
+    assert find(made).remedies[0].startswith("chroot '/srv/a b' /usr/sbin/sshd -t -f /etc/own   # ")
+
+
+def test_a_file_of_another_root_is_no_verdict() -> None:
+    made = host(uid=1000)
+    made.file("/proc/10/cmdline", "sshd: /usr/sbin/sshd -D -f /etc/own [listener] 0 of 10-100 startups")
+    made.command("configuration of 10", code=255, err="/etc/own: No such file or directory\r\n")
+    missing(made, "/etc/own")
+    finding = find(made)
+    assert not finding.problems
+    assert finding.lacks == ("root would show the configuration of sshd, /etc/own",)
+
+
+def test_a_healthy_configuration_is_short() -> None:
+    made = host(MIXED.replace("ExemptList none", f"ExemptList {MONITOR}"), version="OpenSSH_10.6p1")
+    assert find(made).evidence == ()
+    made = host(DUMP.replace("persourcemaxstartups none", "persourcemaxstartups 3"))
+    assert find(made).evidence == ("PerSourceMaxStartups 3, PerSourceNetBlockSize 32:128",)
 
 
 @pytest.mark.parametrize("err", ["", "/etc/ssh/sshd_config line 2: Deprecated option KeyRegenerationInterval\r\n"])
@@ -234,6 +290,8 @@ def test_refused_connections_of_the_monitor() -> None:
     finding = find(made)
     assert sentences(finding) == [f"RefuseConnection refuses the monitor {MONITOR} once it asks to log in"]
     assert finding.problems[0].cause is Cause.ACCESS_DENIED
+    assert finding.problems[0].state is Critical
+    assert f",addr={MONITOR}," in finding.remedies[0]
     assert not find(made, About(monitors=("192.0.2.8",))).problems
 
 
@@ -369,6 +427,18 @@ def test_a_user_who_does_not_exist() -> None:
     made = host()
     made.command("account at /", code=2)
     assert sentences(find(made, USER)) == ["there is no user nagios"]
+    made.command("configuration of 10", code=255, err="x: line 1: Bad configuration option: y\n")
+    assert "there is no user nagios" in sentences(find(made, USER))
+
+
+def test_a_user_of_a_chroot_without_getent() -> None:
+    made = host()
+    made.command("account at /", code=127, err="chroot: failed to run command 'getent'")
+    assert find(made, USER).lacks == ("the user nagios could not be looked up with getent",)
+    made.command("account at /, in its passwd", code=1)
+    assert sentences(find(made, USER)) == ["there is no user nagios"]
+    made.command("account at /, in its passwd", "nagios:x:107:114::/home/nagios:/bin/sh\n")
+    assert "no authorized keys" in sentences(find(made, USER))[0]
 
 
 def test_patterns_of_authorized_keys_files() -> None:
@@ -406,6 +476,22 @@ def test_a_real_server_tells_its_settings(name: str, monkeypatch: pytest.MonkeyP
     assert settings.yes("PermitTTY") is refusing
 
 
+def ends_at_once(server: zoo.Server) -> bool:
+    with socket.create_connection((server.address, server.port), timeout=10) as connection:
+        return not connection.recv(16)
+
+
+@real
+@pytest.mark.usefixtures("complete_zoo")
+def test_a_user_of_a_real_chroot(monkeypatch: pytest.MonkeyPatch) -> None:
+    with zoo.server("openssh-9.2") as server:
+        for name in ("nosuch", "s.hd"):
+            seen = collected(monkeypatch, login_user=name)
+            finding = configuration.find(seen, About(ports=(server.port,), login_user=name))
+            assert sentences(finding) == [f"there is no user {name}"]
+            assert finding.problems[0].state is Warn
+
+
 @real
 @pytest.mark.parametrize("name", RELEASES)
 @pytest.mark.usefixtures("complete_zoo")
@@ -417,6 +503,20 @@ def test_a_real_server_that_would_not_start_again(name: str, monkeypatch: pytest
         ]
         (chroot.root / "run" / "other").rename(chroot.root / "run" / "sshd")
         assert sentences(of(collected(monkeypatch), server.port)) == []
+        passwd = chroot.root / "etc" / "passwd"
+        users = passwd.read_text()
+        passwd.write_text("".join(line for line in users.splitlines(keepends=True) if not line.startswith("sshd:")))
+        gone = of(collected(monkeypatch), server.port)
+        assert sentences(gone) == ["the user sshd does not exist: every new connection ends at once"]
+        assert ends_at_once(server)
+        if shutil.which("useradd"):
+            subprocess.run(["sh", "-c", gone.remedies[0]], check=True, stderr=subprocess.DEVNULL)
+            assert not of(collected(monkeypatch), server.port).problems
+        passwd.write_text(users)
+        (chroot.root / "run" / "sshd").chmod(0o777)
+        (writable,) = of(collected(monkeypatch), server.port).problems
+        assert (writable.state is Critical) is ends_at_once(server) is (name in RELEASES[:2])
+        (chroot.root / "run" / "sshd").chmod(0o755)
         (chroot.root / zoo.CONFIG.lstrip("/")).write_text("Port 22\nNoSuchOption yes\n")
         assert sentences(of(collected(monkeypatch), server.port)) == [
             f"sshd would not start again: {zoo.CONFIG}: line 2: Bad configuration option: NoSuchOption"

@@ -37,9 +37,15 @@ def said(seen: Snapshot) -> tuple[object, list[str]]:
     return outcome.verdict.state, [problem.sentence for one in outcome.judged for problem in one.problems]
 
 
-@pytest.mark.parametrize(("count", "state"), [(90, Ok), (91, Warn), (99, Critical)])
+@pytest.mark.parametrize(("count", "state"), [(90, Ok), (91, Warn)])
 def test_the_listeners_own_limit(count: int, state: object) -> None:
     assert said(host(count).seen) == (state, [f"descriptors of sshd 10: {count} of 100"] if state != Ok else [])
+
+
+def test_too_few_left_for_a_client_are_critical_whatever_share_that_is() -> None:
+    told = (Critical, ["sshd 10 has 1 descriptors left: it cannot take a client", "descriptors of sshd 10: 99 of 100"])
+    assert said(host(99).seen) == told
+    assert said(host(95).seen)[0] == Warn
 
 
 def test_the_hosts_table() -> None:

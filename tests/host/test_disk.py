@@ -128,4 +128,4 @@ def test_a_real_chroot_that_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
                     rest.write(bytes(4096))
                 except OSError:
                     break
-        assert look() == (Critical, [f"/var/log of sshd {server.pid}: 1.0 MiB of 1.0 MiB used"])
+        assert look() == (Critical, [f"/var/log of sshd {server.pid}: full, 1.0 MiB of 1.0 MiB used"])

@@ -104,8 +104,8 @@ def test_a_key_that_is_named_and_missing() -> None:
     ("version", "consequence"),
     [
         ("OpenSSH_9.2p1", "every new connection ends at once"),
-        ("OpenSSH_9.8p1", "at the next restart sshd will not start"),
-        ("OpenSSH_10.6p1", "at the next restart sshd will not start"),
+        ("OpenSSH_9.8p1", "it serves still, do not restart"),
+        ("OpenSSH_10.6p1", "it serves still, do not restart"),
     ],
 )
 def test_none_that_can_be_loaded(version: str, consequence: str) -> None:
@@ -115,6 +115,56 @@ def test_none_that_can_be_loaded(version: str, consequence: str) -> None:
     assert finding.problems[0].state is Critical
     assert sentences(finding) == [f"no host key can be used, {consequence}: {ED25519} cannot be loaded: invalid format"]
     assert finding.figures[0].value == 0
+
+
+def test_missing_keys_are_not_told_as_if_they_were_there() -> None:
+    made = broken(broken(with_keys(version="OpenSSH_10.6p1")), ED25519)
+    for path in (RSA, ED25519):
+        missing(made, path)
+        made.command(f"public host key of 10: {path}", f"256 {PRINT} root@host (ED25519)\n")
+    finding = find(made)
+    assert finding.evidence[0] == f"{RSA}: missing; its .pub file is of ssh-ed25519 {PRINT}"
+    assert not finding.keys
+    assert finding.remedies == (
+        f"mv BACKUP {RSA}   # the key that clients know",
+        f"mv BACKUP {ED25519}   # the key that clients know",
+        "ssh-keygen -A   # only if there is no backup: clients that know the old key refuse a new one",
+    )
+
+
+def test_no_key_is_made_where_none_is_missing() -> None:
+    made = with_keys()
+    for path in (RSA, ED25519):
+        broken(made, path, err=f"Permissions 0644 for '{path}' are too open.\r\n")
+    assert [remedy.partition(" ")[0] for remedy in find(made).remedies] == ["chmod", "chmod"]
+
+
+def test_remedies_reach_into_the_root_of_a_listener() -> None:
+    made = with_keys()
+    made.document["links"]["/proc/10/root"] = {"target": "/srv/a"}
+    for path in ("/usr", "/usr/sbin", "/usr/sbin/sshd"):
+        stat(made, f"/proc/10/root{path}")
+    broken(made, RSA, err="too open")
+    missing(made, f"/proc/10/root{ED25519}")
+    broken(made, ED25519)
+    assert [remedy.partition("   #")[0] for remedy in find(made).remedies] == [
+        f"chmod 600 /srv/a{RSA}", f"mv BACKUP /srv/a{ED25519}", "ssh-keygen -A -f /srv/a"
+    ]  # fmt: skip
+
+
+def test_a_loaded_key_that_differs_from_its_file() -> None:
+    made = with_keys()
+    shown = [["ssh-ed25519", PRINT], ["ssh-rsa", PRINT]]
+    made.document["probes"] = [{"pid": 10, "keys": shown}, {"pid": 10, "keys": shown}, {"pid": 11, "keys": None}]
+    finding = find(made)
+    # Both files hold an Ed25519 key; there is no RSA key on disk to differ from.
+    assert sentences(finding) == [f"sshd shows another ssh-ed25519 key than {RSA}: restart or restore"]
+    assert finding.problems[0].state is Warn
+    assert finding.problems[0].cause is Cause.HOST_KEY
+    assert "restart" in finding.remedies[0]
+    made.document["probes"][0]["keys"] = [["ssh-ed25519", of_plain(PLAIN)[1]]]
+    made.document["probes"][1]["keys"] = []
+    assert not find(made).problems
 
 
 def test_keys_of_an_agent_are_not_judged() -> None:
@@ -139,13 +189,39 @@ def test_without_rights_fingerprints_come_from_the_public_files() -> None:
     made = host(uid=1000)
     del made.document["commands"]["test of 10"]
     for path in (RSA, ED25519):
-        stat(made, path)
+        stat(made, path, mode=0o100600)
         made.command(f"public host key of 10: {path}", f"256 {PRINT} root@host (ED25519)\n")
     finding = find(made)
     assert not finding.problems
     assert not finding.figures
     assert finding.keys == (("ssh-ed25519", PRINT),)
     assert finding.lacks == ("root would show whether sshd can load its host keys",)
+    assert finding.summary == "2 host keys, which root alone can read"
+
+
+def test_without_rights_a_key_that_all_may_read_is_seen() -> None:
+    made = host(uid=1000)
+    stat(made, RSA, mode=0o100644)
+    stat(made, ED25519, mode=0o100640)
+    finding = find(made)
+    assert sentences(finding) == [f"host key {RSA} may be read by others than its owner"]
+    assert finding.remedies == (f"chmod 600 {RSA}   # sshd takes no key that others may read",)
+    assert not finding.figures
+
+
+def test_without_rights_keys_that_are_not_here_are_no_finding() -> None:
+    made = host(uid=1000)
+    for path in (RSA, ED25519):
+        missing(made, path)
+    assert not find(made).problems
+
+
+def test_without_rights_and_settings_there_is_nothing_to_look_at() -> None:
+    made = host(uid=1000)
+    made.command("configuration of 10", code=1, err="/etc/ssh/sshd_config: Permission denied\r\n")
+    finding = find(made)
+    assert finding.is_skipped
+    assert finding.lacks == ("root would show which host keys sshd has",)
 
 
 def test_a_change_is_told_for_a_day() -> None:
@@ -284,6 +360,10 @@ def test_the_keys_of_a_real_server(name: str, monkeypatch: pytest.MonkeyPatch) -
         (keys / "ssh_host_rsa_key").unlink()
         none = told()
         assert none.problems[0].state is Critical
+        assert ("serves still" in sentences(none)[0]) is name.startswith("openssh-10")
+        assert "mv BACKUP " in none.remedies[0]
+        subprocess.run(["sh", "-c", none.remedies[-1]], check=True, stdout=subprocess.DEVNULL)
+        assert told().figures[0].value == 2
         assert none.figures[0].value == 0
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -123,7 +124,8 @@ def host(
         {
             "schema": 1, "program": "check_sshd_local", "at": AT, "uid": uid, "host": {}, "samples": [],
             "files": {path: {"text": text} for path, text in {**texts, **(files or {})}.items()},
-            "stats": dict(stats or {}), "links": {path: {"target": target} for path, target in links.items()},
+            "stats": {**dict.fromkeys(("/usr", "/usr/sbin"), file(BOOTED)), **(stats or {})},
+            "links": {path: {"target": target} for path, target in links.items()},
             "lists": {path: {"names": found} for path, found in {**names, **(lists or {})}.items()},
             "commands": {key: {"code": 0, "out": out, "err": ""} for key, out in (commands or {}).items()},
         }
@@ -182,10 +184,13 @@ def test_a_stopped_listener_is_stalled_and_its_queue_fills(look: Look) -> None:
 
 @real
 def test_nobody_listens_where_we_are_to_look(look: Look) -> None:
-    with zoo.server("openssh-9.2"):
+    with zoo.server("openssh-9.2") as server:
         port = zoo.free_port("127.0.0.1")
         found = daemon.find(look(), About(ports=(port,)))
-    assert sentences(found) == [f"critical no sshd listens on port {port}"]
+    (said,) = sentences(found)
+    assert re.fullmatch(rf"critical no sshd listens on port {port} \(it listens on [\d, and]+\)", said)
+    assert str(server.port) in said
+    assert not any("restart" in remedy for remedy in found.remedies)
     assert found.problems[0].cause == Cause.NOT_LISTENING
     assert figures(found) == {"listeners": 0}
 
@@ -220,7 +225,7 @@ def until(is_so: Callable[[], bool]) -> None:
 def test_no_sshd_at_all_is_not_listening() -> None:
     found = daemon.find(host(pid=0, tables=("", "")), About())
     assert sentences(found) == ["critical no sshd listens"]
-    assert found.remedies == ("sshd -t   # would it start with this configuration?", "service sshd restart")
+    assert found.remedies == ("/usr/sbin/sshd -t   # would it start with this configuration?", "service sshd restart")
 
 
 @pytest.mark.parametrize(
@@ -245,6 +250,15 @@ def test_without_the_right_to_see_processes_nothing_is_claimed() -> None:
         assert found.lacks[0].startswith("root")
 
 
+def test_an_sshd_on_another_port_is_healthy() -> None:
+    seen = host(tables=(tcp((IPV4, "08AE", 0, "11")), ""), files={"/etc/os-release": "ID=debian\n"})
+    found = daemon.find(seen, About(ports=(22,)))
+    assert sentences(found) == ["critical no sshd listens on port 22 (it listens on 2222)"]
+    assert [remedy.partition("   # ")[0] for remedy in found.remedies] == [
+        "check_sshd_local -p 2222", "grep -rin '^ *port' /etc/ssh/sshd_config /etc/ssh/sshd_config.d",
+    ]  # fmt: skip
+
+
 def test_a_zombie_listens_no_more() -> None:
     found = daemon.find(host(state="Z", title="", tables=("", "")), About())
     assert sentences(found) == ["critical no sshd listens"]
@@ -267,9 +281,11 @@ def test_times_decide_whether_a_configuration_was_read(changed: float, is_older:
 def test_only_roots_sshd_names_its_configuration() -> None:
     title = "sshd: /usr/sbin/sshd -D -f /srv/secret [listener] 0 of 10-100 startups"
     stats = {"/srv/secret": file(BOOTED + 60_000), "/usr/sbin/sshd": file(BOOTED)}
-    assert len(daemon.find(host(title=title, stats=stats), About()).problems) == 1
+    found = daemon.find(host(title=title, stats=stats), About())
+    assert len(found.problems) == 1
+    assert found.remedies[0].startswith("/usr/sbin/sshd -t -f /srv/secret && kill -HUP 700 ")
     anybody = {"/proc/700/status": "Uid:\t1000\t1000\t1000\t1000\n"}
-    assert daemon.find(host(title=title, stats=stats, files=anybody), About()).problems == ()
+    assert daemon.find(host(title=title, stats=stats, files=anybody), About(ports=(22,))).problems == ()
 
 
 # --- binaries
@@ -306,11 +322,15 @@ def test_an_upgrade_under_a_running_listener(before: str, after: str, child: str
         found = binaries.find(look(), about(server))
         (problem,) = found.problems
         runs, disk = (name.replace("openssh-", "OpenSSH_") for name in (before, after))
-        assert problem.sentence.startswith(f"the listener is {runs}p")
-        assert f"{child} on disk is {disk}p" in problem.sentence
-        assert str(problem.state) == "critical"
+        if dies:
+            start = f"the listener is {runs}p. {child} on disk is {disk}p.: every new connection dies"
+        else:
+            start = f"sshd was upgraded on disk to {disk}p., still runs {runs}p.: restart it"
+        assert re.match(start.replace("p. ", "p., "), problem.sentence)
+        assert str(problem.state) == ("critical" if dies else "warning")
         assert problem.cause == Cause.SERVER_FAULT
-        assert ("every new connection dies" in problem.sentence) is dies
+        assert dict(found.sentences) == {"deleted_files": problem.sentence}
+        assert found.remedies[0].startswith(f"restart the sshd of pid {server.pid} in ")
         assert (answers(server) == b"") is dies
         assert figures(found)["deleted_files"] >= 2
 
@@ -321,8 +341,102 @@ def test_an_upgrade_under_a_running_listener(before: str, after: str, child: str
 def test_a_helper_is_missing(name: str, helper: str, look: Look) -> None:
     with zoo.copy(name) as chroot, chroot.server() as server:
         (chroot.root / "usr/lib/openssh" / helper).unlink()
-        found = binaries.find(look(), about(server))
+        seen = look()
+        found = binaries.find(seen, about(server))
         assert sentences(found) == [f"critical /usr/lib/openssh/{helper} is missing: every new connection dies"]
+        (remedy,) = found.remedies
+        assert remedy.startswith(f"do not restart the sshd of pid {server.pid}: put {helper} back into {chroot.root} ")
+
+
+@real
+@pytest.mark.parametrize("helper", ["sshd-session", "sshd-auth"])
+def test_a_helper_is_not_executable(helper: str, look: Look) -> None:
+    with zoo.copy("openssh-10.6") as chroot, chroot.server() as server:
+        path = chroot.root / "usr/lib/openssh" / helper
+        path.chmod(0o644)
+        assert answers(server) == b""
+        found = binaries.find(look(), about(server))
+        assert sentences(found) == [f"critical {helper} is not executable: every new connection dies"]
+        assert found.problems[0].cause == Cause.SERVER_FAULT
+        (remedy,) = found.remedies
+        command = remedy.partition("   # ")[0]
+        assert command == f"chmod 755 {path}"
+        subprocess.run(command.split(), check=True)
+        assert answers(server) == b"SSH-2.0-"
+        assert binaries.find(look(), about(server)).problems == ()
+
+
+SPLIT_STRINGS = {"strings of 700": "a:OpenSSH_10.0p2\na:/usr/lib/openssh/sshd-session\n"}
+
+
+@pytest.mark.parametrize(
+    ("system", "command"),
+    [
+        ("ID=debian", "apt-get install --reinstall openssh-server && service ssh restart"),
+        ("ID=linuxmint\nID_LIKE='ubuntu debian'", "apt-get install --reinstall openssh-server && service ssh restart"),
+        ("ID=rocky\nID_LIKE='rhel centos fedora'", "dnf reinstall openssh-server && service sshd restart"),
+        ("ID=alpine", "apk fix openssh-server && rc-service sshd restart"),
+    ],
+)
+def test_a_restart_comes_after_the_package(system: str, command: str) -> None:
+    stats = {"/proc/700/exe": file(1), "/usr/sbin/sshd": file(1)}
+    seen = host(files={"/etc/os-release": system}, commands=SPLIT_STRINGS, stats=stats)
+    (remedy,) = binaries.find(seen, About()).remedies
+    assert remedy.partition("   # ")[0] == command
+
+
+def test_a_restart_alone_helps_where_the_new_sshd_needs_no_such_helper() -> None:
+    stats = {"/proc/700/exe": file(1), "/usr/sbin/sshd": file(1, 8)}
+    disk = {"strings on disk of 700": "a:OpenSSH_9.2p1\n"}
+    seen = host(files={"/etc/os-release": "ID=debian"}, commands={**SPLIT_STRINGS, **disk}, stats=stats)
+    found = binaries.find(seen, About())
+    assert sentences(found) == ["critical /usr/lib/openssh/sshd-session is missing: every new connection dies"]
+    assert found.remedies[0].startswith("service ssh restart ")
+
+
+def test_a_library_comes_back_with_its_package() -> None:
+    path = "/usr/lib/x86_64-linux-gnu/libcrypto.so.3"
+    maps = f"7f0000000000-7f0000001000 r--p 00000000 00:01 9 {path} (deleted)\n"
+    stats = {"/proc/700/exe": file(1), "/usr/sbin/sshd": file(1)}
+    for name, start in (
+        ("debian", "apt-get install --reinstall $(dpkg -S '*/libcrypto.so.3' | cut -d: -f1) && service ssh restart "),
+        ("fedora", f"dnf reinstall $(rpm -qf {path}) && service sshd restart "),
+        ("other", "do not restart sshd: the new one would not start; install libcrypto.so.3 again first"),
+    ):
+        seen = host(files={"/etc/os-release": f"ID={name}", "/proc/700/maps": maps}, stats=stats)
+        (remedy,) = binaries.find(seen, About()).remedies
+        assert remedy.startswith(start)
+
+
+@real
+def test_the_binary_itself_is_gone(look: Look) -> None:
+    with zoo.copy("openssh-10.6") as chroot, chroot.server() as server:
+        (chroot.root / "usr/sbin/sshd").unlink()
+        assert answers(server) == b"SSH-2.0-"
+        found = binaries.find(look(), about(server))
+        assert found.problems == ()
+        said = "/usr/sbin/sshd is gone and still runs: reinstall it before any restart"
+        assert dict(found.sentences) == {"deleted_files": said}
+        assert found.remedies[0].startswith("do not restart ")
+
+
+def test_a_rebuild_is_told_by_its_kinds_of_files() -> None:
+    def said(*paths: str) -> str:
+        maps = "".join(f"7f0-7f1 r--p 00000000 00:01 9 {path} (deleted)\n" for path in paths)
+        stats = {path: file(1) for path in (*paths, "/usr/sbin/sshd")} | {"/proc/700/exe": file(1, 7)}
+        strings = dict.fromkeys(("strings of 700", "strings on disk of 700"), "a:OpenSSH_9.2p1\n")
+        found = binaries.find(host(files={"/proc/700/maps": maps}, stats=stats, commands=strings), About())
+        assert found.problems == ()
+        return dict(found.sentences)["deleted_files"]
+
+    libraries = [f"/usr/lib/lib{number}.so.1" for number in range(27)]
+    assert said("/usr/sbin/sshd", *libraries) == (
+        "sshd and 27 libraries were upgraded on disk, sshd still runs the old ones: restart it"
+    )
+    assert said(libraries[0]) == "lib0.so.1 was upgraded on disk, sshd still runs the old one: restart it"
+    assert said(libraries[0], "/usr/share/a", "/usr/share/b") == (
+        "lib0.so.1 and 2 other files were upgraded on disk, sshd still runs the old ones: restart it"
+    )
 
 
 @real
@@ -362,11 +476,23 @@ def test_who_may_not_see_what_is_mapped_compares_times() -> None:
     stats = {"/usr/sbin/sshd": file(BOOTED), "/usr/lib/openssh/sshd-session": file(BOOTED + 60_000)}
     seen = host(uid=1000, stats=stats, commands={"strings on disk of 700": compiled})
     found = binaries.find(seen, About())
-    assert sentences(found) == ["warning sshd was started before sshd-session was installed"]
+    assert sentences(found) == ["warning sshd is older than its files on disk"]
+    assert "installed after the start of pid 700: sshd-session" in found.evidence
     assert found.figures == ()
     assert found.lacks == ("root would show which files sshd has mapped (/proc/PID/maps)",)
     quiet = host(uid=1000, stats=dict.fromkeys(stats, file(BOOTED)), commands={"strings on disk of 700": compiled})
     assert binaries.find(quiet, About()).problems == ()
+
+
+def test_whose_root_is_hidden_and_whose_file_is_not_here_is_not_judged_by_this_hosts_files() -> None:
+    title = "sshd: /usr/sbin/sshd -D -f /etc/other.conf [listener] 0 of 10-100 startups"
+    stats = {"/usr/sbin/sshd": file(BOOTED + 60_000)}
+    for more, is_older in (({}, False), ({"/etc/other.conf": file(BOOTED)}, True)):
+        seen = host(uid=1000, title=title, stats={**stats, **more})
+        del seen.document["links"]["/proc/700/root"]
+        found = binaries.find(seen, About())
+        assert bool(found.problems) is is_older
+        assert any("/usr/sbin/sshd is" in line for line in found.evidence) is is_older
 
 
 def test_what_is_no_file_is_not_deleted() -> None:
@@ -431,6 +557,34 @@ def test_an_address_counts_only_where_the_host_has_it() -> None:
     found = addresses.find(seen, About())
     assert sentences(found) == ["warning 192.0.2.7:22 is configured and not served"]
     assert "the host has no such address now: 192.0.2.99:22" in found.evidence
+
+
+LOOPBACK = (tcp(("0100007F", SSH, 0, "11")), tcp(("00000000000000000000000001000000", SSH, 0, "12")))
+
+
+def test_a_monitor_cannot_reach_loopback() -> None:
+    seen = host(tables=LOOPBACK, files={"/etc/os-release": "ID=debian"})
+    found = addresses.find(seen, About(monitors=("198.51.100.7",)))
+    assert sentences(found) == ["warning the monitor 198.51.100.7 cannot reach it: sshd listens on loopback only"]
+    assert (found.problems[0].cause, str(found.problems[0].confidence)) == (Cause.NOT_LISTENING, "likely")
+    assert found.remedies == (
+        "grep -rin ListenAddress /etc/ssh/sshd_config /etc/ssh/sshd_config.d"
+        "   # name one that the monitor reaches, restart sshd then",
+    )
+    here = ("127.0.0.9", "::1", "192.0.2.7", "web")  # the third is the host's own
+    assert addresses.find(seen, About(monitors=here)).problems == ()
+    assert addresses.find(seen, About()).problems == ()
+    two = addresses.find(seen, About(monitors=(*here, "198.51.100.7", "2001:db8::9")))
+    assert sentences(two)[0].startswith("warning the monitors 198.51.100.7 and 2001:db8::9 cannot reach it: ")
+    assert addresses.find(host(), About(monitors=("198.51.100.7",))).problems == ()
+
+
+@real
+def test_a_monitor_cannot_reach_a_real_sshd_on_loopback(look: Look) -> None:
+    with zoo.server("openssh-10.6") as server:
+        found = addresses.find(look(), about(server, monitors=("198.51.100.7",)))
+        assert sentences(found) == ["warning the monitor 198.51.100.7 cannot reach it: sshd listens on loopback only"]
+        assert found.remedies[0].startswith(f"ps -o args= -p {server.pid} ")
 
 
 @real

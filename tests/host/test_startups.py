@@ -56,14 +56,14 @@ def test_a_quiet_sshd_says_how_many_it_has() -> None:
 
 def test_from_begin_on_the_next_client_may_be_dropped() -> None:
     finding = startups.find(throttled(14).seen, About())
-    assert sentences(finding) == ["MaxStartups throttling: 14 of 10-100 startups, the next client is dropped with 33 %"]
+    assert sentences(finding) == ["MaxStartups throttling: 14 of 10-100 startups, all from 198.51.100.9"]
     assert (finding.problems[0].state, finding.problems[0].cause) == (Warn, Cause.MAXSTARTUPS)
     assert figures(finding) == {"startups": 14, "startups_drop": 33}
 
 
 def test_from_full_on_everybody_is_dropped() -> None:
     finding = startups.find(throttled(100).seen, About())
-    assert sentences(finding) == ["MaxStartups full: 100 of 10-100 startups"]
+    assert sentences(finding) == ["MaxStartups full: 100 of 10-100 startups, all from 198.51.100.9"]
     assert finding.problems[0].state == Critical
     assert figures(finding) == {"startups": 100, "startups_drop": 100}
 
@@ -73,6 +73,15 @@ def test_the_rate_is_that_of_the_configuration(word: str) -> None:
     host = throttled(14)
     host.command("configuration of 10", f"port 22\n{word} 10:60:100\n")
     assert figures(startups.find(host.seen, About()))["startups_drop"] == drop_percent(14, MaxStartups(10, 60, 100))
+
+
+def test_the_share_that_is_dropped_is_told_where_the_rate_is_known() -> None:
+    host = throttled(14)
+    host.command("configuration of 10", "maxstartups 10:30:100\n")
+    (sentence,) = sentences(startups.find(host.seen, About(monitors=("198.51.100.9",))))
+    assert sentence.endswith(
+        "14 of 10-100 startups, all from the monitor 198.51.100.9, 33 % of new connections are dropped"
+    )
 
 
 def test_an_impossible_rate_is_not_believed() -> None:
@@ -87,7 +96,7 @@ def test_a_peak_within_the_second_counts() -> None:
     host.sample(p10=None)  # the title was not readable for a moment
     host.sample(p10=(2, 10, 100))
     finding = startups.find(host.seen, About())
-    assert sentences(finding) == ["MaxStartups throttling: 12 of 10-100 startups, the next client is dropped with 31 %"]
+    assert sentences(finding) == ["MaxStartups throttling: 12 of 10-100 startups"]
 
 
 def test_of_two_sshds_the_one_in_trouble_is_named() -> None:
@@ -204,7 +213,7 @@ def test_lost_slots_of_9_8_to_10_0_are_seen(version: str) -> None:
     finding = startups.find(host.seen, About())
     assert sentences(finding) == [
         "sshd has lost 40 of its startups: no connection holds them",
-        "MaxStartups throttling: 40 of 10-100 startups, the next client is dropped with 53 %",
+        "MaxStartups throttling: 40 of 10-100 startups",
     ]
     assert finding.problems[0].confidence == Confidence.LIKELY
     assert finding.remedies[0].startswith("service sshd restart   # OpenSSH 9.8 to 10.0 lose startups")
@@ -390,7 +399,7 @@ def test_without_root_a_real_sshd_is_judged_all_the_same(server: zoo.Server) -> 
     with held(server, 7, "127.0.7.3"):
         seen = as_nobody()
     finding = startups.find(seen, About(ports=(server.port,)))
-    assert sentences(finding) == ["MaxStartups throttling: 7 of 5-20 startups, the next client is dropped with 39 %"]
+    assert sentences(finding) == ["MaxStartups throttling: 7 of 5-20 startups"]
     assert finding.evidence == ("7 connections, logged in or not: 7 from 127.0.7.3",)
     assert finding.lacks == ("root would show who holds the startups",)
 

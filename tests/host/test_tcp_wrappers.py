@@ -214,6 +214,66 @@ def test_monitors_that_are_served_or_not_known() -> None:
     assert not find(wrapped()).problems
 
 
+@pytest.mark.parametrize(
+    ("allow", "deny", "sentence"),
+    [
+        ("", "ALL: ALL\n", f"{DENY} line 1 denies everybody, hosts.allow admits nobody"),
+        ("# x\n", "# x\nsshd: ALL\n", f"{DENY} line 2 denies everybody, hosts.allow admits nobody"),
+        ("vsftpd: ALL\n", "ALL: ALL\n", f"{DENY} line 1 denies everybody, hosts.allow admits nobody"),
+        # what names nobody: hosts_access.c, masked_match
+        ("sshd: 0.0.0.0/0\n", "ALL: ALL\n", f"{DENY} line 1 denies everybody, hosts.allow admits nobody"),
+        ("sshd: 192.0.2.1/24\n", "ALL: ALL\n", f"{DENY} line 1 denies everybody, hosts.allow admits nobody"),
+        ("sshd: 198.51\n", "ALL: ALL\n", f"{DENY} line 1 denies everybody, hosts.allow admits nobody"),
+        ("sshd: 2001:db8::1\n", "ALL: ALL\n", f"{DENY} line 1 denies everybody, hosts.allow admits nobody"),
+        ("sshd: ALL", "ALL: ALL\n", f"{DENY} line 1 denies everybody, hosts.allow admits nobody"),
+        ("sshd: 192.0.2.1: deny\n", "ALL: ALL\n", f"{DENY} line 1 denies everybody, hosts.allow admits nobody"),
+        ("", "# x", f"{DENY} line 1 has no line end, which denies everybody, hosts.allow admits nobody"),
+        ("sshd: ALL: deny\n", "", f"{ALLOW} line 1 denies everybody: sshd: ALL: deny"),
+    ],
+)
+def test_a_server_that_serves_nobody(allow: str, deny: str, sentence: str) -> None:
+    made = wrapped(allow, deny)
+    finding = find(made, About())
+    assert sentences(finding) == [sentence]
+    assert (finding.problems[0].state, finding.problems[0].cause) == (Critical, Cause.ACCESS_DENIED)
+    assert finding.remedies
+    assert find(made).problems[0].state is Critical  # and so is no monitor
+    assert len(find(made).problems) == 1
+
+
+@pytest.mark.parametrize(
+    ("allow", "deny"),
+    [
+        *[(f"sshd: {client}\n", "ALL: ALL\n") for client in (
+            "192.0.2.1", "192.0.2.", "192.0.2.0/24", "[2001:db8::]/32", "[2001:db8::1]", ".example.org", "LOCAL",
+            "@group", "/etc/allowed", "root@192.0.2.1", "192.0.2.*", "0.0.0.0/0.0.0.0", "ALL EXCEPT 192.0.2.1",
+        )],
+        ("ssh?: 192.0.2.1\n", "ALL: ALL\n"),
+        ("", "ALL: ALL EXCEPT 192.0.2.1\n"),
+        ("", "sshd: 192.0.2.1: allow\nALL: ALL\n"),
+        ("", "sshd: ALL: aclexec /bin/check %a\n"),
+        ("", "ALL EXCEPT sshd: ALL\n"),
+        ("", "sshd@192.0.2.9: ALL\n"),
+        ("sshd: 192.0.2.1: twist /bin/false\nsshd: 192.0.2.2\n", "ALL: ALL\n"),
+    ],
+)  # fmt: skip
+def test_a_list_of_those_who_may_come_is_healthy(allow: str, deny: str) -> None:
+    assert not find(wrapped(allow, deny), About()).problems
+
+
+def test_the_way_out_of_denying_everybody() -> None:
+    open_all = f"echo 'sshd: ALL' >> {ALLOW}   # lets everybody in; holds from the next connection on"
+    assert find(wrapped("", "ALL: ALL\n"), About()).remedies == (open_all,)
+    # What is put behind a line without its end would be a part of it.
+    ends = f"echo >> {ALLOW}   # ends its last line"
+    assert find(wrapped("sshd: ALL", "ALL: ALL\n"), About()).remedies == (ends, open_all)
+    own = f"echo 'sshd: {MONITOR}' >> {ALLOW}   # holds from the next connection on"
+    assert find(wrapped("sshd: ALL", "ALL: ALL\n")).remedies == (ends, own)
+    assert find(wrapped("", "ALL: ALL")).remedies == (f"echo >> {DENY}   # ends its last line", own)
+    long = find(wrapped(f"{'x' * BUFFER}y\n", "ALL: ALL\n")).remedies
+    assert long == (f"sed -i '1i sshd: {MONITOR}' {ALLOW}   # holds from the next connection on",)
+
+
 def test_what_hangs_on_a_name_is_said() -> None:
     finding = find(wrapped("sshd: monitor.example.org\n", "ALL: ALL\n"))
     assert not finding.problems
@@ -229,6 +289,7 @@ def test_files_that_may_not_be_read_are_lacking() -> None:
     finding = find(made)
     assert not finding.problems
     assert finding.lacks == (f"root would show what {DENY} says",)
+    assert finding.is_skipped
 
 
 def test_a_file_that_was_not_read_whole_is_not_taken_for_one_without_its_end() -> None:
@@ -323,7 +384,9 @@ REAL = [
     ("", "sshd: 127.0.0.1: nonsense\n"),
     ("", "sshd: ALL: deny\n"),
     ("ALL: ALL: allow\n", ""),
+    ("ALL: ALL\n", "sshd: 0.0.0.0/0\n"),
 ]
+CLOSING = [REAL[number] for number in (0, 2, 7, 8, 10, 12)]  # for everybody
 
 
 @pytest.mark.real
@@ -342,6 +405,9 @@ def test_a_real_server_does_what_was_said(name: str, monkeypatch: pytest.MonkeyP
                 files[f"/proc/{server.pid}/root/etc/{file}"] = {"text": text, "size": len(text)}
             denied = bool(tcp_wrappers.find(seen, about).problems)
             assert is_silent(server) is denied, told
+            is_closed = bool(tcp_wrappers.find(seen, About(ports=(server.port,))).problems)
+            assert denied or not is_closed, told
+            assert is_closed is ((deny, allow) in CLOSING), told
 
 
 def is_silent(server: zoo.Server) -> bool:

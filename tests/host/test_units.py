@@ -127,7 +127,9 @@ def test_a_reload_is_no_start() -> None:
         found = daemon.find(seen, About())
         assert bool(found.problems) is is_older
         if is_older:
-            assert found.remedies == ("sshd -t && systemctl reload ssh   # reads the configuration; sessions go on",)
+            assert found.remedies == (
+                "/usr/sbin/sshd -t && systemctl reload ssh   # reads the configuration; sessions go on",
+            )
 
 
 # --- what is wrong
@@ -161,6 +163,24 @@ def test_a_service_that_does_not_run(change: dict[str, str], said: str) -> None:
     assert sentences(found) == [said]
     assert found.problems[0].cause == Cause.NOT_LISTENING
     assert any("systemctl restart ssh" in remedy for remedy in found.remedies)
+
+
+def test_a_socket_on_another_port_is_healthy() -> None:
+    other = {**SOCKET, "Listen": "0.0.0.0:2222 (Stream)"}
+    seen = on_systemd(INACTIVE, other, tables=(tcp(("00000000", "08AE", 0, "9")), ""))
+    found = daemon.find(seen, About(ports=(22,)))
+    assert sentences(found) == ["critical no sshd listens on port 22 (it listens on 2222)"]
+    assert found.remedies[1].startswith("systemctl cat ssh.socket ")
+
+
+def test_a_monitor_reaches_what_systemd_holds() -> None:
+    loopback = (tcp(("0100007F", "0016", 0, "11")), "")
+    for listen, said in (("0.0.0.0:22 (Stream)", []), ("127.0.0.1:22 (Stream)", ["systemctl edit ssh.socket"])):
+        held = {**SOCKET, "SubState": "running", "Listen": listen}
+        found = addresses.find(on_systemd(SERVICE, held, pid=700, tables=loopback), About(monitors=("198.51.100.7",)))
+        reached = [one for one in found.problems if "loopback only" in one.sentence]
+        assert len(reached) == len(said)
+        assert [remedy.partition("   # ")[0] for remedy in found.remedies][: len(said)] == said
 
 
 def test_a_failed_service_beside_an_sshd_that_listens() -> None:

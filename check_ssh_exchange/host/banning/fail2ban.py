@@ -1,7 +1,8 @@
 """fail2ban as its client tells of it (0.11.2 to 1.1.1): the questions, the jails in the answers. Pure.
 
-One client answers all questions, for each start of one costs a Python interpreter. Its socket speaks pickle: it is
-reached by root's own client and configuration alone.
+One client answers all questions, for each start of one costs a Python interpreter. Where its Python was built without
+readline it takes no questions (fail2banclient.py: "Readline not available"), and is started for each that matters most.
+Its socket speaks pickle: it is reached by root's own client and configuration alone.
 """
 
 import re
@@ -12,6 +13,8 @@ from ..snapshot import Snapshot
 
 CLIENT = ("fail2ban-client", "-i")
 MORE = "fail2ban-client -i, other jails"
+STATUS, BANNED = ("fail2ban-client", "status"), ("fail2ban-client", "banned")
+MOST_SINGLE = 5  # jails that a client of their own is started for
 PROMPT = "fail2ban> "
 GENERAL = ("status", "banned")
 # Asked for in any case, so that one run is enough for most hosts; a jail that is not there costs a line.
@@ -26,7 +29,10 @@ DOWN = ("Is fail2ban running?", "Is it running?", "Connection refused", "No such
 
 
 class Jail(NamedTuple):
-    """A jail. `failed` is how many failures it has counted since its start, None where it did not say."""
+    """A jail. `failed` is how many failures it has counted since its start, None where it did not say.
+
+    `has_command`: a command decides whom it ignores, or we were not told that none does.
+    """
 
     name: str
     banned: tuple[str, ...] = ()
@@ -78,23 +84,51 @@ def others(seen: Snapshot) -> tuple[str, ...]:
     return tuple(wanted[:MOST_JAILS])
 
 
+def is_silent(seen: Snapshot) -> bool:
+    """Return whether the client was run and has told nothing, although nothing says that there is no server."""
+    was_run = not seen.command(*CLIENT).is_absent
+    return was_run and not is_told(seen) and not is_down(seen) and not is_denied(seen)
+
+
+def singles(seen: Snapshot) -> tuple[tuple[str, ...], ...]:
+    """Return the commands about single jails, sshd's first."""
+    names = _names({"status": seen.command(*STATUS).out})
+    ordered = sorted(names, key=lambda name: ("ssh" not in name.lower(), name not in USUAL))
+    return tuple((*STATUS, name) for name in ordered[:MOST_SINGLE])
+
+
+def is_told(seen: Snapshot) -> bool:
+    """Return whether its server told its jails."""
+    return "Jail list:" in seen.command(*CLIENT).out or "Jail list:" in seen.command(*STATUS).out
+
+
+def said(seen: Snapshot) -> str:
+    """Return what the client said in place of an answer."""
+    for output in (seen.command(*STATUS), seen.command(*CLIENT)):
+        if not output.is_absent and (words := output.err.strip() or output.out.strip() or output.error):
+            return words
+    return ""
+
+
 def jails(seen: Snapshot) -> list[Jail]:
     """Return every jail, the usual ones and the interesting ones with all that is known of them."""
     answers = _answers(seen.command(*CLIENT).out, first())
     answers |= _answers(seen.command(MORE).out, questions(others(seen), OF_ANOTHER))
+    if not _names(answers):
+        answers = {" ".join(words[1:]): seen.command(*words).out for words in (STATUS, BANNED, *singles(seen))}
     banned = _banned(answers.get("banned", ""))
     return [_jail(name, answers, banned.get(name, ())) for name in _names(answers)]
 
 
 def is_down(seen: Snapshot) -> bool:
     """Return whether the client found no server."""
-    output = seen.command(*CLIENT)
-    return not _names(_answers(output.out, first())) and any(words in output.err for words in DOWN)
+    errors = seen.command(*CLIENT).err + seen.command(*STATUS).err
+    return not is_told(seen) and any(words in errors for words in DOWN)
 
 
 def is_denied(seen: Snapshot) -> bool:
     """Return whether the client had no right to the server's socket."""
-    return "Permission denied" in seen.command(*CLIENT).err
+    return "Permission denied" in seen.command(*CLIENT).err + seen.command(*STATUS).err
 
 
 def _answers(out: str, asked: tuple[str, ...]) -> dict[str, str]:
@@ -118,7 +152,7 @@ def _jail(name: str, answers: Mapping[str, str], banned: tuple[str, ...]) -> Jai
     listed = tuple(_field(status, "Banned IP list").split())
     failed = _field(status, "Total failed")
     findtime = answers.get(f"get {name} findtime", "")
-    command = answers.get(f"get {name} ignorecommand", "")
+    command = answers.get(f"get {name} ignorecommand")
     return Jail(
         name=name,
         banned=tuple(dict.fromkeys((*banned, *listed))),
@@ -126,7 +160,7 @@ def _jail(name: str, answers: Mapping[str, str], banned: tuple[str, ...]) -> Jai
         files=tuple(_field(status, "File list").split()),
         journal=_field(status, "Journal matches") or _match(answers.get(f"get {name} journalmatch", "")),
         ignored=tuple(re.findall(r"^[|`]- (\S+)", answers.get(f"get {name} ignoreip", ""), re.MULTILINE)),
-        has_command=bool(command) and command != "None",
+        has_command=command not in ("", "None"),
         findtime=float(findtime) if re.fullmatch(r"\d{1,9}(\.\d{1,9})?", findtime) else 600.0,
         expression=answers.get(f"get {name} prefregex", "") + answers.get(f"get {name} failregex", ""),
         actions=tuple(re.split(r"[,\s]+", answers.get(f"get {name} actions", "").partition("\n")[2].strip())),

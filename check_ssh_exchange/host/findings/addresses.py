@@ -8,15 +8,17 @@ listen_on_addrs).
 import ipaddress
 import re
 
-from ...diagnosis.cause import Cause
+from ...diagnosis.cause import Cause, Confidence
 from ...plugin.nagios import Warn
 from ...text import join, printable
 from ..about import About
+from ..configuration_files import USUAL, named
 from ..finding import Finding, Problem, skipped
 from ..host import restart
 from ..settings import Settings, settings_of
 from ..snapshot import Snapshot
 from ..sshd import Daemon, daemons, place
+from ..trusted import from_here
 from ..units import Unit, units
 
 ITEM = "addresses"
@@ -39,12 +41,13 @@ def find(seen: Snapshot, about: About) -> Finding:
         if daemon.process.exe is not None or is_alone:
             problems += [problem._replace(sentence=who + problem.sentence) for problem in _problems(seen, daemon)]
         evidence += _evidence(seen, daemon)
+    unreached = _unreached(seen, about, found)
     return Finding(
         ITEM,
         summary=join(" ".join(one.addresses) for one in found),
-        problems=tuple(problems),
+        problems=(*problems, *unreached),
         evidence=tuple(evidence),
-        remedies=(f"{restart(seen)}   # binds every address that the host has now",),
+        remedies=tuple(_remedies(seen, found, is_bound=not problems)),
         lacks=("root would show which of several sshds listens where",) if hidden else (),
     )
 
@@ -116,6 +119,34 @@ def _problems(seen: Snapshot, daemon: Daemon) -> list[Problem]:
     return found
 
 
+def _unreached(seen: Snapshot, about: About, found: list[Daemon]) -> list[Problem]:
+    """Return that the monitors are elsewhere and every sshd is on loopback; a proxy may stand before it."""
+    sockets = [address for daemon in found for address, _ in _places(daemon)]
+    up = [unit for unit in units(seen) if unit.is_socket and unit.is_active]
+    held = [address for unit in up for address, port in unit.listen if not about.ports or port in about.ports]
+    if not all(map(_is_loopback, [*sockets, *held])):
+        return []
+    own = {address for daemon in found for address in own_addresses(seen, daemon.pid)}
+    remote = [one for one in about.monitors if _is_address(one) and not _is_loopback(one) and one not in own]
+    if not remote:
+        return []
+    who = f"the monitor {remote[0]}" if len(remote) == 1 else f"the monitors {join(remote[:NAMED])}"
+    sentence = f"{who} cannot reach it: sshd listens on loopback only"
+    return [Problem(Warn, sentence, Cause.NOT_LISTENING, Confidence.LIKELY)]
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_loopback(address: str) -> bool:
+    return _is_address(address) and ipaddress.ip_address(address).is_loopback
+
+
 def _is_served(wanted_place: Place, daemon: Daemon, unit: Unit | None) -> bool:
     address, port = wanted_place
     family = _family(address)
@@ -151,6 +182,26 @@ def _family(address: str) -> str:
     return "IPv6" if ":" in address else "IPv4"
 
 
+def _remedies(seen: Snapshot, found: list[Daemon], *, is_bound: bool) -> "Iterator[str]":
+    """Yield what binds what is configured; where all of that is bound, where the addresses come from."""
+    again = f"{restart(seen)}   # binds every address that the host has now"
+    if not is_bound:
+        yield again
+        return
+    daemon = found[0]
+    if unit := given_by(seen, daemon):
+        yield f"systemctl edit {unit.name}   # [Socket] ListenStream=: an address that the monitor reaches"
+    elif "listenaddress" in daemon.process.title.lower():
+        yield f"ps -o args= -p {daemon.pid}   # start it with a ListenAddress that the monitor reaches"
+    elif daemon.is_foreign:
+        yield f"in the container of pid {daemon.pid}: give sshd a ListenAddress that the monitor reaches"
+    else:
+        file = named(seen, daemon)
+        paths = (file,) if file else (USUAL[0], f"{USUAL[0]}.d")
+        files = " ".join(from_here(daemon, path) for path in paths)
+        yield f"grep -rin ListenAddress {files}   # name one that the monitor reaches, restart sshd then"
+
+
 def _evidence(seen: Snapshot, daemon: Daemon) -> list[str]:
     asked = wanted(seen, daemon)
     own = own_addresses(seen, daemon.pid)
@@ -161,3 +212,8 @@ def _evidence(seen: Snapshot, daemon: Daemon) -> list[str]:
     if absent:
         found.append(f"the host has no such address now: {' '.join(absent[:NAMED])}")
     return found
+
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator

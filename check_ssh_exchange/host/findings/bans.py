@@ -40,17 +40,18 @@ def find(seen: Snapshot, about: About) -> Finding:
         *blinded,
         *_down(seen, has_fail2ban=has_fail2ban),
     )
-    is_known = bool(bans or jails or not lacks)
     count = len({ban.address for ban in bans} | {one for jail in jails for one in jail.banned})
-    return Finding(
+    is_known = bool(bans or jails or not lacks)
+    made = Finding(
         ITEM,
-        _summary(jails, bans, count, monitors) if is_known else "no right to ask for the bans",
+        _summary(jails, bans, count, monitors) if is_known else "the bans may not be seen",
         problems,
         (*_evidence(seen, jails, hits, monitors), *_elsewhere(elsewhere)),
         tuple(_remedies(seen, jails, hits, blinded)),
         (Figure("banned", float(count)),) if is_known else (),
         lacks,
     )
+    return made if is_known or problems else made._replace(is_skipped=True)
 
 
 def _matters(jail: Jail) -> bool:
@@ -107,6 +108,9 @@ def _lacks(seen: Snapshot, *, is_installed: bool) -> Iterator[str]:
     is_up = any(seen.stat(path) is not None for path in SOCKETS)
     if is_installed and ((is_up and not may_write(seen, SOCKETS)) or fail2ban.is_denied(seen)):
         yield "root would show the bans of fail2ban"
+    elif fail2ban.is_silent(seen):
+        words = printable(fail2ban.said(seen), 120)
+        yield f"a fail2ban-client that answers would show the bans of fail2ban{f': {words}' if words else ''}"
     if seen.stat(CSCLI) is not None and not seen.is_root:
         yield "root would show the decisions of CrowdSec"
 

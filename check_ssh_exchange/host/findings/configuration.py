@@ -7,25 +7,31 @@ from ...diagnosis.cause import Cause, Confidence
 from ...plugin.nagios import Critical, Warn
 from ...text import printable
 from ..about import About
-from ..account import access, account_of
+from ..account import access, account_of, is_absent
 from ..finding import Finding, Problem, skipped
-from ..host import restart
-from ..settings import Settings, key_of, settings_of
+from ..host import release, restart
+from ..keys import HANDED_OVER, NO_KEYS
+from ..settings import Settings, client, key_of, settings_of, shell_line, unseen_file
 from ..snapshot import Output, Snapshot
 from ..sshd import Daemon, daemons
-from ..trusted import is_trusted
+from ..trusted import from_here, is_trusted
 
 ITEM = "configuration"
 # What `sshd -t` prints and goes on: those lines say nothing of a restart.
-_HARMLESS = re.compile(
+HARMLESS = re.compile(
     r"Deprecated option|Unsupported option|^terminating, |^$|^debug|Unable to load host key|^Load key|bad permissions"
     r"|^@|^Permissions \d+ for|^It is required that|^This private key will be ignored"
 )
 _DIRECTORY = re.compile(r"Missing privilege separation directory: (\S+)")
-_NO_KEYS = "no hostkeys available"
+_WRITABLE = re.compile(r"^(/\S+) must be owned by root and not group or world-writable")
+_USER = re.compile(r"Privilege separation user (\S+) does not exist")
+_LINE = re.compile(r"\bline \d+:")
+_WOULD_NOT = "sshd would not start again: "
+_DEADLY = "every new connection ends at once"
 _WITHOUT_DROPS = ("silent", "quiet", "fatal", "error")  # log.c; drops are logged at INFO, QUIET is printed as SILENT
-_TOLD = ("MaxSessions", "UseDNS", "PerSourceMaxStartups", "PerSourceNetBlockSize", "PerSourcePenalties",
-         "PerSourcePenaltyExemptList", "LogLevel")  # fmt: skip
+_LIMITS = ("PerSourceMaxStartups", "PerSourceNetBlockSize")
+
+Fault = tuple[Problem, str]  # with the command that mends it
 
 
 def find(seen: Snapshot, about: About) -> Finding:
@@ -51,20 +57,22 @@ def _of(seen: Snapshot, about: About, daemon: Daemon, name: str) -> Finding:
         return Finding(ITEM, evidence=(f"{name}it runs in a container, whose programs are not run from here",))
     if not is_trusted(seen, daemon):
         return Finding(ITEM, evidence=(f"{name}its binary is not root's, so it was not asked for its settings",))
+    if file := unseen_file(seen, daemon):
+        return Finding(ITEM, lacks=(f"{name}root would show the configuration of sshd, {printable(file, 200)}",))
     settings = settings_of(seen, daemon)
-    problems = [*_restart(seen, daemon)]
-    if settings is None:
-        lacks = () if problems else _unknown(seen, daemon)
-        return Finding(ITEM, problems=_named(problems, name), remedies=_remedies(seen, daemon, problems), lacks=lacks)
-    problems += [*_limits(settings), *_refused(seen, about, daemon)]
+    faults = [*_restart(seen, daemon)]
+    if settings is not None:
+        faults += [*_limits(settings), *_refused(seen, about, daemon)]
     account, unseen = _account(seen, about, daemon, settings)
-    problems += account
+    problems = [*(problem for problem, _ in faults), *account]
+    if settings is None and not faults:
+        unseen = (*_unknown(seen, daemon), *unseen)
     return Finding(
         ITEM,
-        f"{name}{_summary(settings)}",
-        _named(problems, name),
-        tuple(f"{name}{sentence}" for sentence in _evidence(seen, about, daemon, settings)),
-        _remedies(seen, daemon, problems) + _exempting(about, settings),
+        f"{name}{_summary(settings)}" if settings else "",
+        tuple(one._replace(sentence=f"{name}{one.sentence}") for one in problems),
+        tuple(f"{name}{sentence}" for sentence in _evidence(seen, about, daemon, settings, problems)),
+        tuple(remedy for _, remedy in faults) + (_exempting(about, settings) if settings else ()),
         lacks=unseen,
     )
 
@@ -74,25 +82,65 @@ def _summary(settings: Settings) -> str:
     return f"MaxStartups {startups}, LoginGraceTime {grace} s"
 
 
-def _named(problems: list[Problem], name: str) -> tuple[Problem, ...]:
-    return tuple(one._replace(sentence=f"{name}{one.sentence}") for one in problems)
-
-
 # --- would it start again
 
 
-def _restart(seen: Snapshot, daemon: Daemon) -> Iterator[Problem]:
+def _restart(seen: Snapshot, daemon: Daemon) -> Iterator[Fault]:
     test = seen.command(f"test of {daemon.pid}")
     output = seen.command(key_of(daemon.pid)) if test.is_absent else test
     line = _obstacle(output)
-    if line and (missing := _DIRECTORY.search(output.err[:65536])):
-        # Units and init scripts make it before they start sshd, so a restart heals; but without it the children of
-        # a running listener end at once (sshd.c, privsep_preauth's chroot), on every release from 8.4 to 10.6.
-        path = printable(missing[1], 200)
-        sentence = f"{path} is missing: every new connection ends at once"
-        yield Problem(Critical, sentence, Cause.SERVER_FAULT)
-    elif line and _NO_KEYS not in line:  # that is what the item host_keys says
-        yield Problem(Warn, f"sshd would not start again: {printable(line, 300)}", Cause.SERVER_FAULT)
+    if not line or NO_KEYS in line:  # that is what the item host_keys says
+        return
+    deadly = _deadly(seen, daemon, output.err[:65536])
+    if deadly:
+        sentence, remedy = deadly
+        yield Problem(Critical, f"{sentence}: {_DEADLY}", Cause.SERVER_FAULT), remedy
+    else:
+        remedy = f"{shell_line(daemon, '-t')}   # says what is wrong; correct it before the next restart"
+        if found := _WRITABLE.search(line):
+            remedy = _closing(daemon, found[1])
+        yield Problem(Warn, f"{_WOULD_NOT}{printable(line, 300).removesuffix('.')}", Cause.SERVER_FAULT), remedy
+
+
+def _deadly(seen: Snapshot, daemon: Daemon, said: str) -> tuple[str, str] | None:
+    """Return what ends the children of a running listener too, with the command that mends it.
+
+    Observed on 8.4, 9.2, 10.0 and 10.6: without the directory or the user no child of any of them goes on (sshd.c and
+    sshd-session.c, privsep_preauth); a directory that others may write to ends those up to 9.7 alone, which run all of
+    sshd's main again.
+    """
+    if found := _DIRECTORY.search(said):
+        # Units and init scripts make it before they start sshd, so a restart of this host's own heals as well.
+        too = f"   # at once; {restart(seen)} makes it too" if daemon.root == "/" else ""
+        return f"{printable(found[1], 200)} is missing", f"install -d -m 0755 {from_here(daemon, found[1])}{too}"
+    if found := _USER.search(said):
+        return f"the user {printable(found[1], 64)} does not exist", _making(seen, daemon, printable(found[1], 64))
+    if (daemon.release or HANDED_OVER) < HANDED_OVER and (found := _WRITABLE.search(said)):
+        return f"{printable(found[1], 200)} may be written to by others than root", _closing(daemon, found[1])
+    return None
+
+
+def _closing(daemon: Daemon, directory: str) -> str:
+    path = from_here(daemon, directory)
+    return f"chown root:root {path} && chmod 0755 {path}"
+
+
+def _making(seen: Snapshot, daemon: Daemon, name: str) -> str:
+    """Return the command that makes the user of privilege separation, whom nobody logs in as."""
+    if release(seen).get("ID") == "alpine" and daemon.root == "/":
+        return f"adduser -S -D -H -h /var/empty -s /sbin/nologin {name}   # at once"
+    root = "" if daemon.root == "/" else f"-R {from_here(daemon, '')} "
+    return f"useradd {root}-r -M -d /run/sshd -s /usr/sbin/nologin {name}   # at once"
+
+
+def would_not_start(problem: Problem) -> bool:
+    """Return whether a problem of this item says what `sshd -t` fails for."""
+    return _WOULD_NOT in problem.sentence or _DEADLY in problem.sentence
+
+
+def names_line(text: str) -> bool:
+    """Return whether sshd names a line of a file: `/etc/ssh/sshd_config: line 7: Bad configuration option: x`."""
+    return bool(_LINE.search(text))
 
 
 def _obstacle(output: Output) -> str:
@@ -102,7 +150,7 @@ def _obstacle(output: Output) -> str:
     lines = [line.strip() for line in output.err.splitlines()[:256]]
     if any("Permission denied" in line for line in lines):
         return ""
-    return next((line for line in lines if not _HARMLESS.search(line)), "")
+    return next((line for line in lines if not HARMLESS.search(line)), "")
 
 
 def _unknown(seen: Snapshot, daemon: Daemon) -> tuple[str, ...]:
@@ -117,44 +165,56 @@ def _unknown(seen: Snapshot, daemon: Daemon) -> tuple[str, ...]:
 # --- what the settings mean
 
 
-def _limits(settings: Settings) -> Iterator[Problem]:
+def _limits(settings: Settings) -> Iterator[Fault]:
     setting = settings.maxstartups()
     if setting is not None and setting.start > setting.full:
         # servconf.c of 10.1 and 10.2 takes the single number N as 10:30:N; sshd.c divides by full - start.
         sentence = (
             f"MaxStartups {setting}: drops begin above the limit, sshd can crash; 10.1 and 10.2 read N as 10:30:N"
         )
-        yield Problem(Warn, sentence, Cause.SERVER_FAULT, Confidence.LIKELY)
+        yield Problem(Warn, sentence, Cause.SERVER_FAULT, Confidence.LIKELY), "MaxStartups 10:30:100   # in sshd_config"
     if settings.seconds("LoginGraceTime") == 0:
         sentence = "LoginGraceTime 0: clients that never log in hold their places in MaxStartups for ever"
-        yield Problem(Warn, sentence, Cause.MAXSTARTUPS, Confidence.POSSIBLE)
+        yield Problem(Warn, sentence, Cause.MAXSTARTUPS, Confidence.POSSIBLE), "LoginGraceTime 30   # in sshd_config"
 
 
-def _refused(seen: Snapshot, about: About, daemon: Daemon) -> Iterator[Problem]:
+def _refused(seen: Snapshot, about: About, daemon: Daemon) -> Iterator[Fault]:
     for monitor in about.monitors:
         settings = settings_of(seen, daemon, monitor)
         if settings is not None and settings.yes("RefuseConnection"):
             sentence = f"RefuseConnection refuses the monitor {monitor} once it asks to log in"
-            yield Problem(Warn, sentence, Cause.ACCESS_DENIED)
+            asked = shell_line(daemon, "-T", "-C", client(seen, daemon, monitor))
+            remedy = f"{asked}   # says refuseconnection yes until its Match block spares {monitor}"
+            yield Problem(Critical, sentence, Cause.ACCESS_DENIED), remedy
 
 
-def _account(seen: Snapshot, about: About, daemon: Daemon, settings: Settings) -> tuple[list[Problem], tuple[str, ...]]:
+def _account(
+    seen: Snapshot, about: About, daemon: Daemon, settings: Settings | None
+) -> tuple[list[Problem], tuple[str, ...]]:
     if not about.login_user:
         return [], ()
     name = printable(about.login_user, 64)
-    account = account_of(seen, daemon)
-    if account is not None:
-        found = access(seen, daemon, account, settings)
-        return [Problem(Warn, fault, Cause.ACCESS_DENIED) for fault in found.faults[:4]], found.unseen
-    if seen.command(f"account at {daemon.root}").code == 2:  # getent(1): one or more keys could not be found
+    if is_absent(seen, daemon):
         return [Problem(Warn, f"there is no user {name}", Cause.ACCESS_DENIED)], ()
-    return [], (f"the user {name} could not be looked up with getent",)
+    account = account_of(seen, daemon)
+    if account is None:
+        return [], (f"the user {name} could not be looked up with getent",)
+    if settings is None:
+        return [], ()
+    found = access(seen, daemon, account, settings)
+    return [Problem(Warn, fault, Cause.ACCESS_DENIED) for fault in found.faults[:4]], found.unseen
 
 
-def _evidence(seen: Snapshot, about: About, daemon: Daemon, settings: Settings) -> Iterator[str]:
-    for name in _TOLD:
-        if value := settings.get(name):
-            yield f"{name} {printable(value, 400)}"
+def _evidence(
+    seen: Snapshot, about: About, daemon: Daemon, settings: Settings | None, problems: list[Problem]
+) -> Iterator[str]:
+    if NO_KEYS in seen.command(f"test of {daemon.pid}").err:
+        yield "sshd would not start again without host keys"
+    if settings is None:
+        return
+    if problems:  # where nothing is wrong, it is the summary
+        yield _summary(settings)
+    yield from _limits_by_source(about, settings)
     if settings.get("LogLevel").lower() in _WITHOUT_DROPS:
         yield f"with LogLevel {printable(settings.get('LogLevel'), 20)} dropped connections leave no line in the log"
     if settings.yes("UseDNS"):
@@ -164,10 +224,13 @@ def _evidence(seen: Snapshot, about: About, daemon: Daemon, settings: Settings) 
         yield f"the listener runs with {running.begin}-{running.full} startups: it was not reloaded since"
     if setting and daemon.release in ((10, 1), (10, 2)) and setting[:2] == (10, 30) and setting.full != 100:
         yield f"10.1 and 10.2 read MaxStartups {setting.full} as {setting}"
+
+
+def _limits_by_source(about: About, settings: Settings) -> Iterator[str]:
+    if settings.get("PerSourceMaxStartups").lower() not in ("", "none"):
+        yield ", ".join(f"{name} {printable(settings.get(name), 40)}" for name in _LIMITS if settings.get(name))
     for monitor in _penalised(about, settings):
         yield f"PerSourcePenalties are on, and the monitor {monitor} is not in PerSourcePenaltyExemptList"
-    if _NO_KEYS in seen.command(f"test of {daemon.pid}").err:
-        yield "sshd would not start again without host keys"
 
 
 # --- penalties
@@ -205,19 +268,3 @@ def _exempting(about: About, settings: Settings) -> tuple[str, ...]:
     old = settings.get("PerSourcePenaltyExemptList")
     entries = [*([printable(old, 400)] if old and old.lower() != "none" else []), *monitors]
     return (f"PerSourcePenaltyExemptList {','.join(entries)}   # in sshd_config: no penalty for the monitors",)
-
-
-def _remedies(seen: Snapshot, daemon: Daemon, problems: list[Problem]) -> tuple[str, ...]:
-    found = []
-    path = printable(daemon.path, 200)
-    for problem in problems:
-        if problem.state is Critical:
-            directory = problem.sentence.partition(" ")[0]
-            found.append(f"install -d -m 0755 {directory}   # at once; {restart(seen)} makes it too")
-        elif problem.cause is Cause.SERVER_FAULT:
-            found.append(f"{path} -t   # says what is wrong; correct it before the next restart")
-        elif problem.cause is Cause.MAXSTARTUPS:
-            found.append("LoginGraceTime 30   # in sshd_config")
-        elif problem.sentence.startswith("RefuseConnection"):
-            found.append(f"{path} -T -C user=USER,host=ADDRESS,addr=ADDRESS   # shows it; it is in a Match block")
-    return tuple(found)

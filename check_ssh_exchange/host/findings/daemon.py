@@ -7,12 +7,12 @@ from ...plugin.nagios import Critical, Warn
 from ...plugin.perfdata import Figure
 from ...text import join, printable
 from ..about import About
-from ..configuration_files import changed, read_at
+from ..configuration_files import changed, named, read_at
 from ..finding import Finding, Problem, skipped
 from ..host import has_systemd, restart, service
 from ..snapshot import Snapshot
 from ..sshd import LISTEN, Daemon, daemons, place, processes, sockets
-from ..trusted import prefix
+from ..trusted import from_here, prefix
 from ..units import Unit, does_not_answer, units
 
 ITEM = "daemon"
@@ -21,6 +21,8 @@ HALTED = {"T": "stopped", "t": "stopped by a debugger"}
 # Restarts that are no accident any more, the last of them not long ago.
 MANY_RESTARTS, RECENT = 3, 300.0
 NAMED_UNITS = 6
+NAMED_PORTS = 4
+SSHD = "/usr/sbin/sshd"  # in no PATH of a user who is not root
 
 
 def find(seen: Snapshot, about: About) -> Finding:
@@ -37,7 +39,7 @@ def find(seen: Snapshot, about: About) -> Finding:
         summary=_summary(seen, serving, held, about),
         problems=tuple(problems),
         evidence=tuple(_evidence(seen, known, serving)),
-        remedies=tuple(dict.fromkeys(_remedies(seen, problems, serving, known))),
+        remedies=tuple(dict.fromkeys(_remedies(seen, about, problems, serving, known))),
         figures=(Figure("listeners", len(serving) + len(held)),),
     )
 
@@ -119,6 +121,8 @@ def _absent(
     own = [one for one in serving if not one.is_foreign]
     if not own and not held and not _super_server(seen, about) and (not serving or _is_expected(seen, about, known)):
         where = f" on port {join(str(port) for port in about.ports)}" if about.ports else ""
+        if others := _other_ports(seen, about, known):
+            where += f" (it listens on {join(str(port) for port in others[:NAMED_PORTS])})"
         beside = " (one in a container does)" if serving else ""
         why = f": {join(troubles)}" if troubles else ""
         yield Problem(Critical, f"no sshd listens{where}{beside}{why}", Cause.NOT_LISTENING)
@@ -135,13 +139,22 @@ def _absent(
             yield Problem(Warn, sentence, Cause.SERVER_FAULT, Confidence.LIKELY)
 
 
+def _other_ports(seen: Snapshot, about: About, known: Iterable[Unit]) -> list[int]:
+    """Return the ports where this host's sshd listens though we were told to look at others."""
+    if not about.ports:
+        return []
+    held = {port for one in known if one.is_socket and one.is_active for port in one.ports}
+    found = {port for one in daemons(seen) if not one.is_foreign for port in one.ports}
+    return sorted(found | (held & _open_ports(seen)))
+
+
 def _is_expected(seen: Snapshot, about: About, known: Iterable[Unit]) -> bool:
     """Return whether this host ought to have an sshd of its own, beside a container's that we have found."""
     if about.ports:
         return False
     if has_systemd(seen) and not does_not_answer(seen):
         return any(one.is_enabled or one.has_failed or one.is_active for one in known)
-    return seen.stat("/usr/sbin/sshd") is not None
+    return seen.stat(SSHD) is not None
 
 
 def _trouble(unit: Unit) -> str:
@@ -172,16 +185,22 @@ def _restarted(seen: Snapshot, unit: Unit) -> float | None:
 
 def _older(seen: Snapshot, serving: list[Daemon], known: list[Unit]) -> "Iterable[Problem]":
     for one in serving:
+        if not _is_older(seen, one, known):
+            continue
         at, path = changed(seen, one)
         read = read_at(seen, one, known)
-        if one.is_foreign or not read or not read + SLACK < at <= seen.at + SLACK:
-            continue
         who = "sshd" if len(serving) == 1 else printable(one.name, 200)
         yield Problem(
             Warn,
             f"{who} is older than its configuration: {printable(path, 200)} was changed {_span(at - read)} after it"
             " was read",
         )
+
+
+def _is_older(seen: Snapshot, one: Daemon, known: list[Unit]) -> bool:
+    at, _ = changed(seen, one)
+    read = read_at(seen, one, known)
+    return not one.is_foreign and bool(read) and read + SLACK < at <= seen.at + SLACK
 
 
 def _span(seconds: float) -> str:
@@ -194,7 +213,9 @@ def _span(seconds: float) -> str:
 # --- what to do
 
 
-def _remedies(seen: Snapshot, problems: list[Problem], serving: list[Daemon], known: list[Unit]) -> "Iterable[str]":
+def _remedies(
+    seen: Snapshot, about: About, problems: list[Problem], serving: list[Daemon], known: list[Unit]
+) -> "Iterable[str]":
     causes = {problem.cause for problem in problems}
     for one in serving:
         if one.process.state in HALTED:
@@ -203,12 +224,33 @@ def _remedies(seen: Snapshot, problems: list[Problem], serving: list[Daemon], kn
         yield f"journalctl -u {service(seen)} -n 50   # why it ended"
         yield f"systemctl reset-failed {service(seen)}; {restart(seen)}"
     elif Cause.NOT_LISTENING in causes:
-        yield "sshd -t   # would it start with this configuration?"
-        yield restart(seen)
+        yield from _to_listen(seen, about, known)
     if None in causes:
         is_alone = len(serving) == 1 and has_systemd(seen) and not prefix(serving[0])
-        reload = f"systemctl reload {service(seen)}" if is_alone else f"kill -HUP {serving[0].pid}"
-        yield f"sshd -t && {reload}   # reads the configuration; sessions go on"
+        late = next(one for one in serving if _is_older(seen, one, known))
+        reload = f"systemctl reload {service(seen)}" if is_alone else f"kill -HUP {late.pid}"
+        yield f"{_test(seen, late)} && {reload}   # reads the configuration; sessions go on"
+
+
+def _to_listen(seen: Snapshot, about: About, known: list[Unit]) -> "Iterable[str]":
+    """Yield what makes sshd listen; one that listens elsewhere is healthy, and a restart would change nothing."""
+    others = _other_ports(seen, about, known)
+    if not others:
+        yield f"{SSHD} -t   # would it start with this configuration?"
+        yield restart(seen)
+        return
+    ports = " ".join(f"-p {port}" for port in others[:NAMED_PORTS])
+    yield f"check_sshd_local {ports}   # if that is the port to look at"
+    settings = "grep -rin '^ *port' /etc/ssh/sshd_config /etc/ssh/sshd_config.d"
+    socket = next((one.name for one in known if one.is_socket and one.is_active), "")
+    yield f"{f'systemctl cat {socket}' if socket else settings}   # the port that it is to have, if it is another"
+
+
+def _test(seen: Snapshot, daemon: Daemon) -> str:
+    """Return the command that tests a listener's configuration, in its root and with the file that it reads."""
+    inside = f"chroot {from_here(daemon, '')} " if daemon.root != "/" else ""
+    file = named(seen, daemon)
+    return f"{inside}{printable(daemon.path, 200)} -t" + (f" -f {printable(file, 200)}" if file else "")
 
 
 def _evidence(seen: Snapshot, known: list[Unit], serving: list[Daemon]) -> "Iterable[str]":

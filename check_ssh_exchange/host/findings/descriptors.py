@@ -3,13 +3,17 @@
 import re
 from collections.abc import Iterable, Iterator
 
+from ...diagnosis.cause import Cause
+from ...plugin.nagios import Critical
 from ..about import About
 from ..cgroups import digits
-from ..finding import Finding
+from ..finding import Finding, Problem
 from ..host import has_systemd, service
 from ..share import Share, finding_of
 from ..snapshot import Snapshot
 from ..sshd import Daemon, daemons
+
+NEEDED = 5  # descriptors that a listener opens for a client: its connection, two pairs of sockets (sshd.c)
 
 
 def find(seen: Snapshot, about: About) -> Finding:
@@ -17,10 +21,20 @@ def find(seen: Snapshot, about: About) -> Finding:
     found = daemons(seen, about.ports)
     shares = [share for daemon in found for share in _listener(seen, daemon)]
     finding = finding_of("descriptors", "descriptors", [*shares, *_host(seen)], "no number of descriptors was seen")
-    finding = finding._replace(remedies=tuple(_remedies(seen, found)))
+    short = [problem for daemon in found if (problem := _shortage(seen, daemon)) is not None]
+    finding = finding._replace(remedies=tuple(_remedies(seen, found)), problems=tuple(short))
     if any(seen.is_denied(f"/proc/{daemon.pid}/fd") for daemon in found):
         return finding._replace(lacks=("root would show how many descriptors sshd has open",))
     return finding
+
+
+def _shortage(seen: Snapshot, daemon: Daemon) -> Problem | None:
+    """Return the problem of a listener that has too few descriptors left to take a client, whatever share that is."""
+    left = next((share.total - share.used for share in _listener(seen, daemon)), NEEDED)
+    if left >= NEEDED:
+        return None
+    words = f"sshd {daemon.pid} has {left} descriptors left: it cannot take a client"
+    return Problem(Critical, words, Cause.SERVER_FAULT)
 
 
 def _listener(seen: Snapshot, daemon: Daemon) -> Iterator[Share]:

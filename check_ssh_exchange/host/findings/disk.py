@@ -27,7 +27,8 @@ def find(seen: Snapshot, about: About) -> Finding:
     shares = [share for name, space in told.values() for share in _shares(name, space)]
     finding = finding_of("disk", "disk_used", shares, "no file system that can be written was seen")
     journal = ("journalctl --vacuum-size=200M   # where the journal fills it",) if has_systemd(seen) else ()
-    return finding._replace(remedies=("df -h / /var/log /run", "df -i / /var/log /run", *journal))
+    largest = "du -xh /var/log / sort -h / tail".replace(" / ", " | ")
+    return finding._replace(remedies=("df -h / /var/log /run", "df -i / /var/log /run", largest, *journal))
 
 
 def _places(seen: Snapshot, about: About) -> Iterator[tuple[str, str]]:

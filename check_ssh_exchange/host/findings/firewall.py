@@ -11,7 +11,7 @@ from ..finding import Finding, Problem, skipped
 from ..netfilter.listings import interface, is_installed, is_permitted, lists, own_addresses, tables, trouble
 from ..netfilter.model import Packet, Table, canonical
 from ..netfilter.recent import Lists
-from ..netfilter.remedies import remedies
+from ..netfilter.remedies import opening, remedies
 from ..netfilter.walk import Because, Walk
 from ..snapshot import Snapshot
 from ..sshd import Daemon, daemons
@@ -20,14 +20,24 @@ ITEM = "firewall"
 MOST = 10  # rules that are quoted
 LACKS = "root, or CAP_NET_ADMIN, would show the rules of nftables and iptables"
 FAMILIES = {"ip": "IPv4", "ip6": "IPv6"}
+LOOPBACK = {"ip": "127.0.0.1", "ip6": "::1"}
+MOST_NOTES = 3  # sshds in other network namespaces that are named
 
 
 class Looked(NamedTuple):
-    """What one sshd's packets meet: rules that limit or may refuse, monitors and whole families that are refused."""
+    """What one sshd's packets meet: rules that limit or may refuse, monitors and whole families that are refused.
+
+    `some` are rules that refuse those whom they name; `outside` are the monitors elsewhere, `inside` those that are
+    this host itself and come in by lo.
+    """
 
     daemon: Daemon
+    is_elsewhere: bool  # in another network namespace than these rules
     limits: tuple[Because, ...]
     doubts: tuple[Because, ...]
+    some: tuple[Because, ...]
+    outside: tuple[str, ...]
+    inside: tuple[str, ...]
     refused: tuple[tuple[str, Because], ...]  # a monitor's address, and why
     closed: tuple[tuple[str, Because], ...]  # a family, and why nobody can come in by it
     is_closed: bool  # in every family
@@ -38,27 +48,49 @@ def find(seen: Snapshot, about: About) -> Finding:
     found = daemons(seen, about.ports)
     recents = lists(seen)
     denied = not is_permitted(seen) or trouble(seen) == "denied"
+    quoted = tuple(_in_lists(recents, about))
     if denied:
-        return Finding(ITEM, "no right to see the rules", evidence=tuple(_in_lists(recents, about)), lacks=(LACKS,))
+        return skipped(ITEM, "the rules may not be seen")._replace(evidence=quoted, lacks=(LACKS,))
     if not is_installed(seen):
         return skipped(ITEM, "no packet filter is in use")
     if reason := trouble(seen):
-        return Finding(ITEM, f"the rules are {reason}", evidence=tuple(_in_lists(recents, about)))
+        return skipped(ITEM, f"the rules are {reason}")._replace(evidence=quoted)
+    if not found:
+        return skipped(ITEM, "no sshd listens")
     rules = tables(seen)
     looked = [_look(seen, about, daemon, rules, recents) for daemon in found]
     problems = tuple(problem for one in looked for problem in _problems(one, is_alone=len(looked) == 1))
     evidence = dict.fromkeys(line for one in looked for line in _evidence(one))
-    lists_named = tuple(_in_lists(recents, about))
-    refused = [pair for one in looked for pair in one.refused]
-    return Finding(
+    made = Finding(
         ITEM,
-        _summary(looked),
+        _summary([one for one in looked if not one.is_elsewhere]),
         problems,
-        (*tuple(evidence)[: 2 * MOST], *lists_named),
-        tuple(
-            dict.fromkeys(line for address, why in refused for line in remedies(rules, address, why, _ports(looked)))
-        ),
+        (*tuple(evidence)[: 2 * MOST], *quoted),
+        tuple(dict.fromkeys(line for one in looked for line in _remedies(rules, one))),
+        lacks=tuple(_elsewhere(looked)),
     )
+    if not problems and all(one.is_elsewhere for one in looked):
+        return made._replace(summary="sshd is in another network namespace", is_skipped=True)
+    return made
+
+
+def _elsewhere(looked: list[Looked]) -> Iterator[str]:
+    for one in [one for one in looked if one.is_elsewhere][:MOST_NOTES]:
+        command = f"nsenter -t {one.daemon.pid} -n check_sshd_local"
+        yield f"`{command}`, by root, would show the rules of the network namespace of {printable(one.daemon.name)}"
+
+
+def _remedies(rules: list[Table], looked: Looked) -> Iterator[str]:
+    ports = looked.daemon.ports
+    for address, why in looked.refused:
+        yield from remedies(rules, address, why, ports)
+    if looked.is_closed and not looked.refused:
+        for family, why in looked.closed:
+            own = [one for one in looked.outside if _family(one) == family]
+            for address in own:
+                yield from remedies(rules, address, why, ports)
+            if not own:
+                yield from opening(rules, family, why, ports)
 
 
 def _look(seen: Snapshot, about: About, daemon: Daemon, rules: list[Table], recents: Lists) -> Looked:
@@ -69,6 +101,7 @@ def _look(seen: Snapshot, about: About, daemon: Daemon, rules: list[Table], rece
     one_interface = None if is_forwarded else interface(seen)
     limits: list[Because] = []
     doubts: list[Because] = []
+    some: list[Because] = []
 
     def walked(source: str | None, family: str) -> Because | None:
         """Return why nobody from there comes to any of the ports, None where one is or may be open."""
@@ -83,6 +116,7 @@ def _look(seen: Snapshot, about: About, daemon: Daemon, rules: list[Table], rece
             limits.extend(walk.limits)
             # Of anybody's address every rule that names one is in doubt.
             doubts.extend(one for one in walk.doubts if source or not one.names_address)
+            some.extend(one for one in walk.doubts if source is None and _names_some(one))
         return reasons[0] if reasons and None not in reasons else None
 
     monitors = [canonical(one) for one in about.monitors]
@@ -93,8 +127,20 @@ def _look(seen: Snapshot, about: About, daemon: Daemon, rules: list[Table], rece
     ]
     families = _families(daemon, local=False)
     closed = [(family, why) for family in families if (why := walked(None, family))]
+    if not families and not is_forwarded:  # on loopback alone
+        families = _families(daemon, local=True)
+        some += [why for family in families if (why := walked(None, family)) and why.is_on_port]
+        closed = [(family, why) for family in families if (why := walked(LOOPBACK[family], family))]
     is_closed = bool(families) and len(closed) == len(families) and not is_forwarded
-    return Looked(daemon, _once(limits), _once(doubts), tuple(refused), tuple(closed), is_closed)
+    outside = tuple(one for one in monitors if one not in local)
+    inside = tuple(one for one in monitors if one in local)
+    rules_met = (_once(limits), _once(doubts), _once(some))
+    return Looked(daemon, is_forwarded, *rules_met, outside, inside, tuple(refused), tuple(closed), is_closed)
+
+
+def _names_some(why: Because) -> bool:
+    """Return whether a rule refuses addresses that it names; lists that count are limits."""
+    return why.names_address and why.recent is None and why.set_name not in why.table.filled
 
 
 def _wanted(daemon: Daemon, about: About) -> list[int]:
@@ -132,7 +178,9 @@ def _problems(looked: Looked, *, is_alone: bool) -> Iterator[Problem]:
         yield Problem(Critical, f"{_sentence(address, why, ports)}{of}", _cause(why), _confidence(why))
     if looked.is_closed and not looked.refused:
         why = looked.closed[0][1]
-        yield Problem(Warn, f"the firewall lets nobody in to {ports}: {_place(why)}{of}", Cause.FILTERED)
+        # Nobody, and so no monitor; one that is this host itself may come in by lo.
+        state = Critical if looked.outside else Warn
+        yield Problem(state, f"the firewall lets nobody in to {ports}: {_place(why)}{of}", Cause.FILTERED)
 
 
 def _sentence(address: str, why: Because, ports: str) -> str:
@@ -177,11 +225,15 @@ def _evidence(looked: Looked) -> Iterator[str]:
     for family, why in looked.closed:
         if looked.is_closed or not looked.refused:
             yield f"{FAMILIES[family]} from anywhere is turned away: {printable(why.words, 300)}"
+    if looked.is_closed and not looked.refused:
+        yield from (f"the monitor {printable(one)} is this host itself and comes in by lo" for one in looked.inside)
     for one in looked.limits[:MOST]:
         few = one.limit is not None and one.limit.a_minute is not None and one.limit.a_minute + one.limit.burst < 5
         hint = "; a run of five handshakes is over it" if few else ""
         yield f"limits new connections: {printable(one.words, 300)}{hint}"
-    quoted = [one for one in looked.doubts if one.is_on_port or one.names_address]
+    for one in looked.some[:MOST]:
+        yield f"turns some away: {printable(one.words, 300)}"
+    quoted = [one for one in looked.doubts if (one.is_on_port or one.names_address) and one not in looked.some]
     for one in quoted[:MOST]:
         yield f"may turn some away: {printable(one.words, 300)}"
 
@@ -212,10 +264,27 @@ def _ports(looked: list[Looked]) -> tuple[int, ...]:
 
 def _summary(looked: list[Looked]) -> str:
     ports = _port_words(_ports(looked)) if _ports(looked) else "sshd's ports"
-    count = len(_once(one for each in looked for one in each.limits))
-    if count:
-        return f"{count} rule{'s' * (count > 1)} on {ports} limit{'' if count > 1 else 's'} new connections"
-    doubts = _once(one for each in looked for one in each.doubts if one.is_on_port)
-    if doubts:
-        return f"{len(doubts)} rule{'s' * (len(doubts) > 1)} on {ports} may turn somebody away"
-    return f"no rule on {ports} limits or drops"
+    limits = _once(one for each in looked for one in each.limits)
+    some = _once(one for each in looked for one in each.some)
+    named = {one.words for one in some}
+    doubts = _once(one for each in looked for one in each.doubts if one.is_on_port and one.words not in named)
+    families = dict.fromkeys(FAMILIES[family] for each in looked for family, _ in each.closed)
+    said = []
+    if limits:
+        said.append(f"{_rules(limits)} on {ports} limit{_s(limits)} new connections")
+    elif doubts:
+        said.append(f"{_rules(doubts)} on {ports} may turn somebody away")
+    if some:
+        said.append(f"{_rules(some)} drop{_s(some)} or reject{_s(some)} some addresses")
+    if families:
+        said.append(f"nobody comes in by {join(families)}")
+    return ", ".join(said) or f"no rule on {ports} limits or drops"
+
+
+def _rules(rules: tuple[Because, ...]) -> str:
+    return f"{len(rules)} rule{'s' * (len(rules) > 1)}"
+
+
+def _s(rules: tuple[Because, ...]) -> str:
+    """Return the ending of a verb of which these are the subject."""
+    return "" if len(rules) > 1 else "s"

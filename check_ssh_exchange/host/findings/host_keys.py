@@ -8,10 +8,11 @@ from ...plugin.perfdata import Figure
 from ...text import printable
 from ..about import About
 from ..finding import Finding, Problem, skipped
-from ..keys import Certificate, Key, certificates_of, is_told, keys_of
+from ..host import restart
+from ..keys import DEFAULTS, HANDED_OVER, Certificate, Key, certificates_of, is_told, keys_of
 from ..snapshot import Snapshot
 from ..sshd import Daemon, daemons
-from ..trusted import is_trusted
+from ..trusted import from_here, is_trusted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 ITEM = "host_keys"
 DAY = 86400.0
 REMEMBERED = DAY  # seconds for which a change is told
-# Since 9.8 the listener hands its keys over to sshd-session; before, each child loads them anew.
-HANDED_OVER = (9, 8)
 
 
 def find(seen: Snapshot, about: About) -> Finding:
@@ -37,42 +36,56 @@ def find(seen: Snapshot, about: About) -> Finding:
     for daemon in asked:
         name = f"{daemon.name}: " if len(every) > 1 else ""
         if not is_told(seen, daemon):
-            lacks.append(f"{name}sshd does not tell which host keys it has")
+            untold = "sshd does not tell which host keys it has"
+            lacks.append(f"{name}{untold if seen.is_root else 'root would show which host keys sshd has'}")
             continue
         own = keys_of(seen, daemon)
         keys += [(daemon, key) for key in own]
-        found = [*_unusable(daemon, own), *_out_of_time(seen, daemon)]
+        found = [*_unusable(daemon, own), *_unlike(seen, daemon, own), *_out_of_time(seen, daemon)]
         problems += [one._replace(sentence=f"{name}{one.sentence}") for one in found]
         evidence += [f"{name}{sentence}" for sentence in _evidence(seen, daemon, own)]
         if not seen.is_root and any(key.is_usable is None for key in own):
             lacks.append("root would show whether sshd can load its host keys")
     changes = _Changes(about.memory.get(ITEM), seen.at)
     for daemon, key in keys:
-        changes.see(f"{daemon.root.rstrip('/')}{key.path}", key.fingerprint)
+        if key.is_usable is not False:
+            changes.see(f"{daemon.root.rstrip('/')}{key.path}", key.fingerprint)
     problems += changes.problems()
     usable = [(daemon, key) for daemon, key in keys if key.is_usable]
-    judged = [key for _, key in keys if key.is_usable is not None]
+    judged = [key for _, key in keys if key.is_usable is not None] if seen.is_root else []
+    seen_only = [key for _, key in keys if key.is_usable is None and key.fingerprint]
     return Finding(
         ITEM,
-        f"{len(usable)} host key{'s' * (len(usable) > 1)}" if usable else "",
+        _summary(len(usable), len(seen_only)),
         tuple(problems),
         tuple(evidence),
-        tuple(_remedies(problems, keys)),
-        (Figure("host_keys", float(len(usable))),) if judged and (usable or seen.is_root) else (),
+        tuple(dict.fromkeys(_remedies(seen, problems, keys))),
+        (Figure("host_keys", float(len(usable))),) if judged else (),
         lacks=tuple(dict.fromkeys(lacks)),
         remember=changes.document(),
-        keys=tuple(dict.fromkeys((key.type, key.fingerprint) for _, key in keys if key.fingerprint)),
+        keys=tuple(dict.fromkeys((key.type, key.fingerprint) for _, key in keys if _is_shown(key))),
+        is_skipped=not keys and not problems and not seen.is_root,
     )
+
+
+def _summary(usable: int, seen_only: int) -> str:
+    if usable:
+        return f"{usable} host key{'s' * (usable > 1)}"
+    return f"{seen_only} host key{'s' * (seen_only > 1)}, which root alone can read" if seen_only else ""
+
+
+def _is_shown(key: Key) -> bool:
+    return bool(key.fingerprint) and key.is_usable is not False
 
 
 def _unusable(daemon: Daemon, keys: tuple[Key, ...]) -> Iterator[Problem]:
     bad = [key for key in keys if key.is_usable is False]
     if keys and len(bad) == len(keys):
+        first = next((key for key in bad if key.fault != "is missing"), bad[0])
         if daemon.release is None or daemon.release >= HANDED_OVER:
-            consequence = "at the next restart sshd will not start"
+            consequence = "it serves still, do not restart"
         else:
             consequence = "every new connection ends at once"
-        first = next((key for key in bad if key.fault != "is missing"), bad[0])
         sentence = f"no host key can be used, {consequence}: {_spoken(first)}"
         yield Problem(Critical, sentence, Cause.SERVER_FAULT)
         return
@@ -83,6 +96,18 @@ def _unusable(daemon: Daemon, keys: tuple[Key, ...]) -> Iterator[Problem]:
 
 def _spoken(key: Key) -> str:
     return f"{printable(key.path, 200)} {key.fault}"
+
+
+def _unlike(seen: Snapshot, daemon: Daemon, keys: tuple[Key, ...]) -> Iterator[Problem]:
+    """Yield a problem for each kind of key that a handshake of --probe was shown, and that none of the files holds."""
+    probes = [one for one in seen.document.get("probes", ()) if one.get("pid") == daemon.pid]
+    shown = dict.fromkeys((str(kind), str(digest)) for one in probes for kind, digest in one.get("keys") or ())
+    for kind, digest in shown:
+        files = [key for key in keys if key.is_usable and key.type == kind]
+        if files and digest not in [key.fingerprint for key in files]:
+            path = printable(files[0].path, 200)
+            sentence = f"sshd shows another {printable(kind, 64)} key than {path}: restart or restore"
+            yield Problem(Warn, sentence, Cause.HOST_KEY)
 
 
 def _out_of_time(seen: Snapshot, daemon: Daemon) -> Iterator[Problem]:
@@ -105,8 +130,11 @@ def _ago(seconds: float) -> str:
 
 def _evidence(seen: Snapshot, daemon: Daemon, keys: tuple[Key, ...]) -> Iterator[str]:
     for key in keys:
-        if key.fingerprint:
-            yield f"{printable(key.path, 200)}: {printable(key.type, 64)} {key.fingerprint}"
+        told = f"{printable(key.type, 64)} {key.fingerprint}"
+        if key.fingerprint and key.fault == "is missing":
+            yield f"{printable(key.path, 200)}: missing; its .pub file is of {told}"
+        elif key.fingerprint:
+            yield f"{printable(key.path, 200)}: {told}"
     for one in certificates_of(seen, daemon):
         if not one.fault:
             yield f"{printable(one.path, 200)}: {_end_of(one, seen.at)}"
@@ -118,17 +146,39 @@ def _end_of(one: Certificate, now: float) -> str:
     return f"a host certificate that ends in {_ago(one.end - now)}" if one.end > now else "a host certificate, ended"
 
 
-def _remedies(problems: list[Problem], keys: list[tuple[Daemon, Key]]) -> Iterator[str]:
-    bad = [key for _, key in keys if key.is_usable is False and (key.is_missed or key.fault != "is missing")]
-    for key in bad[:4]:
+def _remedies(seen: Snapshot, problems: list[Problem], keys: list[tuple[Daemon, Key]]) -> Iterator[str]:
+    is_any_usable = any(key.is_usable for _, key in keys)
+    bad = [pair for pair in keys if pair[1].is_usable is False]
+    missed = [pair for pair in bad if pair[1].is_missed or pair[1].fault != "is missing" or not is_any_usable]
+    for daemon, key in missed[:4]:
+        path = from_here(daemon, key.path)
         if key.fault.startswith("may be read"):
-            yield f"chmod 600 {printable(key.path, 200)}   # sshd takes no key that others may read"
-        elif key.fault in ("is missing", "is empty"):
-            yield f"mv -n BACKUP {printable(key.path, 200)}   # clients that know it refuse a new one"
-    if any(key.is_usable is False for _, key in keys) and not any(key.is_usable for _, key in keys):
-        yield "ssh-keygen -A   # makes the missing keys of every type"
+            yield f"chmod 600 {path}   # sshd takes no key that others may read"
+        elif key.fault == "has a passphrase":
+            yield f"ssh-keygen -p -N '' -f {path}   # asks for the passphrase; sshd cannot"
+        else:
+            yield f"mv BACKUP {path}   # the key that clients know"
+    if not is_any_usable:
+        yield from _new_ones(missed)
+    for daemon in dict.fromkeys(daemon for daemon, _ in keys):
+        if any(_unlike(seen, daemon, tuple(key for one, key in keys if one == daemon))):
+            command = restart(seen) if daemon.root == "/" else f"kill -HUP {daemon.pid}"
+            yield f"{command}   # shows the key of the file; clients that know the other refuse it"
     if any("certificate" in problem.sentence for problem in problems):
         yield "ssh-keygen -s CA_KEY -h -I NAME -n HOST -V +52w KEY.pub   # signs the host key again"
+
+
+def _new_ones(keys: list[tuple[Daemon, Key]]) -> Iterator[str]:
+    """Yield what makes keys anew; `ssh-keygen -A` makes those by default that are missing or empty, and no others."""
+    reason = "only if there is no backup: clients that know the old key refuse a new one"
+    for daemon, key in keys:
+        if key.fault not in ("is missing", "is empty"):
+            continue
+        if key.path in DEFAULTS:
+            chroot = "" if daemon.root == "/" else f" -f {from_here(daemon, '')}"
+            yield f"ssh-keygen -A{chroot}   # {reason}"
+        else:
+            yield f"ssh-keygen -q -t ed25519 -N '' -f {from_here(daemon, key.path)}   # {reason}"
 
 
 class _Changes:

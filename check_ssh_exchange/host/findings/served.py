@@ -1,17 +1,24 @@
-"""What --probe and --trial have found: problems and evidence for the items daemon and configuration."""
+"""What --probe and --trial have found: problems and evidence for the items daemon and configuration.
 
-from collections.abc import Iterator
+Both show a symptom. Where another item names what is behind it, they are evidence, so that the culprit leads.
+"""
+
+from collections.abc import Iterator, Sequence
 
 from ...diagnosis.cause import Cause, Confidence
-from ...plugin.nagios import Critical
-from ...text import milliseconds, printable
+from ...ending import TIMEOUTS, Ending
+from ...plugin.nagios import Critical, Ok
+from ...text import join, milliseconds, printable
 from ..about import About
 from ..finding import Finding, Problem
+from ..keys import NO_KEYS
+from ..settings import shell_line
 from ..snapshot import Snapshot
-from ..sshd import place
+from ..sshd import daemons, place
+from .configuration import HARMLESS, names_line, would_not_start
 
 MAX_LINE = 200  # characters of a line that is quoted
-# What sshd -ddd says of every run, whatever happens; the last other line is the reason.
+# What sshd -ddd says of every run, whatever happens.
 _NO_REASON = (
     "debug",
     "Server listening on",
@@ -21,49 +28,102 @@ _NO_REASON = (
     "Disconnected",
 )
 
-
-def with_probes(finding: Finding, seen: Snapshot, about: About) -> Finding:
-    """Return the finding of the item daemon with what --probe found."""
-    problems, evidence = list(finding.problems), list(finding.evidence)
-    for found in seen.document.get("probes", ()):
-        where = place(str(found["address"]), int(found["port"]))
-        if found.get("ending") == "completed":
-            between = ": where a monitor is refused, look between it and here" if about.monitors else ""
-            evidence.append(f"{where} is served from here, banner {milliseconds(found['banner'] or 0.0)}{between}")
-        else:
-            problems.append(_refused(where, found))
-    return finding._replace(problems=tuple(problems), evidence=tuple(evidence))
-
-
-def _refused(where: str, found: "Record") -> Problem:
-    words = printable(str(found.get("text") or found.get("fault") or found.get("ending") or "no answer"))
-    cause = Cause(str(found["cause"])) if found.get("cause") in tuple(Cause) else None
-    return Problem(Critical, f"{where} is not served from here either: {words[:MAX_LINE]}", cause, Confidence.LIKELY)
-
-
-def with_trials(finding: Finding, seen: Snapshot) -> Finding:
-    """Return the finding of the item configuration with what --trial found."""
-    problems, evidence = list(finding.problems), list(finding.evidence)
-    for found in seen.document.get("trials", ()):
-        if found.get("ending") == "completed":
-            evidence.append(f"a trial of the sshd of pid {int(found['pid'])} served a handshake: it may be restarted")
-        else:
-            line = next(_reasons(str(found.get("said", ""))), "it said nothing")
-            sentence = f"a new sshd would not serve: {printable(line)[:MAX_LINE]}"
-            problems.append(Problem(Critical, sentence, Cause.SERVER_FAULT))
-    return finding._replace(problems=tuple(problems), evidence=tuple(evidence))
-
-
-def _reasons(said: str) -> Iterator[str]:
-    """Yield the lines that may say why, the last first."""
-    for line in reversed(said.splitlines()):
-        line = line.strip()
-        if line and not line.startswith(_NO_REASON):
-            yield line
-
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
-    Record = Mapping[str, object]
+    Record = Mapping[str, Any]
+    Others = Sequence[tuple[str, Problem]]  # every item's problems, each with the item
+
+
+def with_probes(finding: Finding, seen: Snapshot, about: About, others: "Others") -> Finding:
+    """Return the finding of the item daemon with what --probe found."""
+    problems, evidence, remedies = list(finding.problems), list(finding.evidence), list(finding.remedies)
+    is_explained = any(problem.state is Critical for _, problem in others)
+    refused: dict[tuple[int, str], list[Record]] = {}
+    for found in seen.document.get("probes", ()):
+        if found.get("ending") == "completed":
+            where = place(str(found["address"]), int(found["port"]))
+            between = ": where a monitor is refused, look between it and here" if about.monitors else ""
+            evidence.append(f"{where} is served from here, banner {milliseconds(found['banner'] or 0.0)}{between}")
+        else:
+            refused.setdefault((int(found["pid"]), _words(found)), []).append(found)
+    for (_, words), every in refused.items():
+        where = join([place(str(one["address"]), int(one["port"])) for one in every])
+        sentence = f"{where} {'are' if len(every) > 1 else 'is'} not served from here: {words}"
+        if is_explained:
+            evidence.append(sentence)
+            continue
+        first = every[0]
+        cause = Cause(str(first["cause"])) if first.get("cause") in tuple(Cause) else None
+        problems.append(Problem(Critical, sentence, cause, Confidence.LIKELY))
+        address = printable(str(first["address"]), 64)
+        remedies.append(f"check_ssh_exchange -H {address} -p {int(first['port'])} -v   # asks it again, and says why")
+    return finding._replace(problems=tuple(problems), evidence=tuple(evidence), remedies=tuple(remedies))
+
+
+def _words(found: "Record") -> str:
+    """Return how a handshake ended as a person says it, with what the server said."""
+    if found.get("ending") not in tuple(Ending):
+        return printable(str(found.get("fault") or "no answer"), MAX_LINE)
+    ending = Ending(found["ending"])
+    seconds = f" for {float(found['seconds']):g} s" if ending in TIMEOUTS and found.get("seconds") else ""
+    said = f" ({printable(str(found['text']), MAX_LINE)})" if found.get("text") else ""
+    return f"{ending.phrase}{seconds}{said}"
+
+
+def with_trials(finding: Finding, seen: Snapshot, about: About, others: "Others") -> Finding:
+    """Return the finding of the item configuration with what --trial found."""
+    problems, evidence = list(finding.problems), list(finding.evidence)
+    remedies, lacks = list(finding.remedies), list(finding.lacks)
+    by_pid = {daemon.pid: daemon for daemon in daemons(seen, about.ports)}
+    for found in seen.document.get("trials", ()):
+        pid = int(found["pid"])
+        if reason := found.get("skipped"):
+            lacks.append(f"no trial of the sshd of pid {pid}: {printable(str(reason), MAX_LINE)}")
+            continue
+        if found.get("ending") == "completed":
+            evidence.append(f"a trial of the sshd of pid {pid} served a handshake: it may be restarted")
+            continue
+        said = str(found.get("said", ""))
+        line = printable(_reason(said), MAX_LINE)
+        daemon = by_pid.get(pid)
+        name = f"{daemon.name}: " if daemon and len(by_pid) > 1 else ""
+        if _is_known(said, name, others):
+            evidence.append(f"a trial of the sshd of pid {pid} failed: {line}")
+            continue
+        sentence = f"{name}a new sshd would not serve: {line}"
+        problems.append(Problem(Critical, sentence, Cause.SERVER_FAULT))
+        if daemon:
+            remedies.append(f"{shell_line(daemon, '-t')}   # do not restart it before this says nothing")
+    return finding._replace(
+        problems=tuple(problems), evidence=tuple(evidence), remedies=tuple(remedies), lacks=tuple(lacks)
+    )
+
+
+def _is_known(said: str, name: str, others: "Others") -> bool:
+    """Return whether an item has said already what a trial fails for; `name` begins those of several sshds."""
+    for item, problem in others:
+        if problem.cause is not Cause.SERVER_FAULT or problem.state is Ok or name not in problem.sentence:
+            continue
+        if item == "configuration" and would_not_start(problem):
+            return True
+        if problem.state is Critical and (item == "binaries" or (item == "host_keys" and NO_KEYS in said)):
+            return True
+    return False
+
+
+def _reason(said: str) -> str:
+    """Return the line that says why: the first that names a line of a file, else the last."""
+    found = list(_reasons(said))
+    line = next((line for line in found if names_line(line)), found[-1] if found else "it said nothing")
+    return line.removesuffix(".")
+
+
+def _reasons(said: str) -> Iterator[str]:
+    """Yield the lines that may say why."""
+    for line in said.splitlines():
+        line = line.strip()
+        if line and not line.startswith(_NO_REASON) and not HARMLESS.search(line):
+            yield line

@@ -19,6 +19,7 @@ from ..sshd import Daemon, Startups, daemons, setting_of
 ITEM = "startups"
 DEFAULT_RATE = 30
 SHOWN = 3  # sources in a sentence
+ENOUGH = 3600.0  # seconds; a peak of less is no ground for a recommendation
 LONG = 30.0  # seconds; a person who types a password may take that
 _RATE = re.compile(r"^maxstartups\s+(\d{1,6}:\d{1,3}:\d{1,6})\s*$", re.IGNORECASE | re.MULTILINE)
 
@@ -33,6 +34,7 @@ class Load(NamedTuple):
     leaked: int
     peak: Peak
     suffix: str  # which sshd, where there is more than one
+    is_rate_known: bool
 
     @property
     def drop(self) -> int:
@@ -58,7 +60,7 @@ def find(seen: Snapshot, about: About) -> Finding:
     return Finding(
         ITEM,
         summary=worst.words + worst.suffix,
-        problems=tuple(problem for load in loads for problem in _problems(load)),
+        problems=tuple(problem for load in loads for problem in _problems(load, about)),
         evidence=(*(line for load in loads for line in _evidence(load, about)), *silent),
         remedies=tuple(dict.fromkeys(line for load in loads for line in _remedies(seen, load))),
         figures=(Figure("startups", float(worst.now)), Figure("startups_drop", float(worst.drop))),
@@ -93,6 +95,7 @@ def _load(seen: Snapshot, about: About, daemon: Daemon, startups: Startups, *, s
         leaked=leaked(seen, daemon, holders),
         peak=peak_of(about.memory.get(ITEM), seen.at, _place(daemon), now),
         suffix=f" ({printable(daemon.name, 200)})" if several else "",
+        is_rate_known=_RATE.search(seen.command(f"configuration of {daemon.pid}").out) is not None,
     )
 
 
@@ -105,24 +108,36 @@ def _rate(seen: Snapshot, daemon: Daemon) -> int:
         return DEFAULT_RATE
 
 
-def _problems(load: Load) -> "list[Problem]":
+def _problems(load: Load, about: About) -> "list[Problem]":
     found = []
+    words = load.words + _culprit(load, about)
     if load.leaked:
         sentence = f"sshd has lost {load.leaked} of its startups: no connection holds them{load.suffix}"
         found.append(Problem(Warn, sentence, Cause.MAXSTARTUPS, Confidence.LIKELY))
     if load.now >= load.setting.full:
-        found.append(Problem(Critical, f"MaxStartups full: {load.words}{load.suffix}", Cause.MAXSTARTUPS))
+        found.append(Problem(Critical, f"MaxStartups full: {words}{load.suffix}", Cause.MAXSTARTUPS))
     elif load.now >= load.setting.start:
-        chance = f"the next client is dropped with {load.drop} %"
-        found.append(Problem(Warn, f"MaxStartups throttling: {load.words}, {chance}{load.suffix}", Cause.MAXSTARTUPS))
+        chance = f", {load.drop} % of new connections are dropped" if load.is_rate_known else ""
+        found.append(Problem(Warn, f"MaxStartups throttling: {words}{chance}{load.suffix}", Cause.MAXSTARTUPS))
     return found
+
+
+def _culprit(load: Load, about: About) -> str:
+    """Return who holds at least half of the startups, "" for nobody: `, 96 of them from 198.51.100.9`."""
+    total = len(load.held.slots)
+    most = next(iter(sources_of(load.held.slots)), None) if load.held.shows_peers and total else None
+    if most is None or 2 * most[1] < total or 2 * total < load.now:  # a peak is over when we look who holds them
+        return ""
+    is_monitor = most[0] in set(map(_canonical, about.monitors))
+    name = f"the monitor {most[0]}" if is_monitor else most[0]
+    return f", all from {name}" if most[1] == total else f", {most[1]} of them from {name}"
 
 
 def _evidence(load: Load, about: About) -> "list[str]":
     lines = [who] if (who := _who(load, about)) else []
     if load.peak.is_remembered:
         told = f"peak {load.peak.most} of {load.setting.start}-{load.setting.full} in {load.peak.window}"
-        setting = proposal(load.peak.most, load.setting)
+        setting = proposal(load.peak.most, load.setting) if load.peak.seconds >= ENOUGH else None
         lines.append(told + (f": MaxStartups {setting}" if setting else ""))
     return [line + load.suffix for line in lines]
 
@@ -185,7 +200,7 @@ def _remedies(seen: Snapshot, load: Load) -> "list[str]":
     if old:
         lines.append(f"set LoginGraceTime 30 in sshd_config   # {old} of {len(load.held.slots)} startups are older")
     setting = proposal(load.peak.most, load.setting)
-    if setting and load.peak.is_remembered:
+    if setting and load.peak.seconds >= ENOUGH:
         told = f"peak {load.peak.most} of {load.setting.start}-{load.setting.full} in {load.peak.window}"
         lines.append(f"set MaxStartups {setting} in sshd_config   # {told}")
     elif setting:

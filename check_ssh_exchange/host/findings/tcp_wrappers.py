@@ -7,7 +7,7 @@ from ...plugin.nagios import Critical
 from ...text import printable
 from ..about import About
 from ..finding import Finding, Problem, skipped
-from ..hosts_access import ALLOW, DENY, Client, Rule, Verdict, verdict
+from ..hosts_access import ALLOW, DENY, Client, Rule, Verdict, closing, verdict
 from ..snapshot import Snapshot
 from ..sshd import Daemon, daemons
 from ..trusted import prefix
@@ -29,7 +29,7 @@ def find(seen: Snapshot, about: About) -> Finding:
         return skipped(ITEM, "sshd is not linked with libwrap" if every else "no sshd listens")
     found = [_of(seen, about, one, f"{one.name}: " if len(every) > 1 else "") for one in wrapped]
     problems = tuple(problem for one in found for problem in one.problems)
-    return Finding(
+    made = Finding(
         ITEM,
         "" if problems else next(iter(one.summary for one in found), ""),
         problems,
@@ -37,6 +37,9 @@ def find(seen: Snapshot, about: About) -> Finding:
         tuple(dict.fromkeys(remedy for one in found for remedy in one.remedies)),
         lacks=tuple(dict.fromkeys(lack for one in found for lack in one.lacks)),
     )
+    if all(one.lacks for one in found):
+        return made._replace(summary="the rules may not be read", is_skipped=True)
+    return made
 
 
 def _of(seen: Snapshot, about: About, daemon: Daemon, name: str) -> Finding:
@@ -49,8 +52,12 @@ def _of(seen: Snapshot, about: About, daemon: Daemon, name: str) -> Finding:
     said = [(monitor, _verdict(allow, deny, daemon, monitor)) for monitor in about.monitors]
     denied = [(monitor, one) for monitor, one in said if one.is_served is False]
     problems = tuple(_problem(monitor, one, name) for monitor, one in denied)
-    remedies = dict.fromkeys(remedy for monitor, one in denied for remedy in _remedies(monitor, one))
+    remedies = dict.fromkeys(remedy for monitor, one in denied for remedy in _remedies(allow, monitor, one))
     evidence = [f"{name}{sentence}" for sentence in _evidence(said, allow, deny, daemon)]
+    if rule := _closing(allow, deny, daemon):
+        remedies = remedies or dict.fromkeys(_remedies(allow, "", Verdict(is_served=False, rule=rule)))
+        problems = problems or (Problem(Critical, f"{name}{_closed(rule)}", Cause.ACCESS_DENIED),)
+        evidence = [*evidence, *([f"{name}{_closed(rule)}"] if denied else [])]
     summary = "every monitor is served" if said and all(one.is_served for _, one in said) else "no monitor is denied"
     return Finding(ITEM, f"{name}{summary}", problems, tuple(evidence), tuple(remedies))
 
@@ -76,6 +83,25 @@ def _server(daemon: Daemon, client: "Address") -> "Address | None":
     return own[0] if len(own) == 1 and not own[0].is_unspecified else None
 
 
+def _closing(allow: tuple[Rule, ...], deny: tuple[Rule, ...], daemon: Daemon) -> Rule | None:
+    """Return the rule for which sshd serves nobody on any of its ports, None where it may serve somebody."""
+    import ipaddress
+
+    addresses = {ipaddress.ip_address(socket.address) for socket in daemon.listening}
+    own = addresses.pop() if len(addresses) == 1 else None
+    server = None if own is None or own.is_unspecified else own
+    nobody = ipaddress.ip_address(_STRANGER)
+    found = [closing(allow, deny, Client(nobody, port, server=server)) for port in daemon.ports or (22,)]
+    return found[0] if None not in found else None
+
+
+def _closed(rule: Rule) -> str:
+    if rule.file == ALLOW:
+        return f"{rule.place} denies everybody: {printable(rule.text, 100)}"
+    reason = f"{rule.fault}, which denies everybody" if rule.fault else "denies everybody"
+    return f"{rule.place} {reason}, hosts.allow admits nobody"
+
+
 def _problem(monitor: str, said: Verdict, name: str) -> Problem:
     rule = said.rule
     if rule is None:  # only rules deny
@@ -87,15 +113,25 @@ def _problem(monitor: str, said: Verdict, name: str) -> Problem:
     return Problem(Critical, f"{name}{sentence}", Cause.ACCESS_DENIED)
 
 
-def _remedies(monitor: str, said: Verdict) -> Iterator[str]:
-    if said.rule is not None and said.rule.fault == "has no line end":
-        yield f"echo >> {said.rule.file}   # ends its last line"
-        return
-    if said.rule is not None and (said.rule.file == ALLOW or said.rule.fault):
-        yield f"{said.rule.place}: correct it or take it out   # it holds from the next connection on"
+def _remedies(allow: tuple[Rule, ...], monitor: str, said: Verdict) -> Iterator[str]:
+    """Yield what lets a monitor in, "" for everybody."""
+    unended = next((one for one in (said.rule, *allow) if one is not None and one.fault == "has no line end"), None)
+    if unended is not None:
+        yield f"echo >> {unended.file}   # ends its last line"
+    rule = said.rule
+    if rule is not None and rule == unended:
+        if rule.text.startswith("#") or "ALL" not in rule.text.upper():
+            return
+    elif rule is not None and (rule.file == ALLOW or rule.fault):
+        yield f"{rule.place}: correct it or take it out   # it holds from the next connection on"
         return
     host = f"[{monitor}]" if ":" in monitor else monitor
-    yield f"echo 'sshd: {host}' >> {ALLOW}   # holds from the next connection on"
+    whom = "" if monitor else "lets everybody in; "
+    line = f"sshd: {host or 'ALL'}"
+    # Below a line that is too long nothing is read.
+    is_stopped = any(one.fault == "is too long" for one in allow)
+    command = f"sed -i '1i {line}' {ALLOW}" if is_stopped else f"echo '{line}' >> {ALLOW}"
+    yield f"{command}   # {whom}holds from the next connection on"
 
 
 def _evidence(

@@ -1,5 +1,6 @@
 """Which listings a snapshot holds of the packet filters, and the tables in them. Pure."""
 
+from ...text import printable
 from ..snapshot import Output, Snapshot
 from . import iptables, nft
 from .model import Table, Tests, canonical
@@ -83,6 +84,9 @@ def trouble(seen: Snapshot) -> str:
     output = seen.command(*NFT)
     if any(words in output.err for words in NOT_PERMITTED):
         return "denied"
+    # A kernel without nf_tables has no rules of it; libmnl says so in the words of errno.
+    if not output.error and output.code and "not supported" not in output.err:
+        return f"not shown by nft: {printable(output.err.strip() or f'exit code {output.code}', 200)}"
     return {"EFBIG": "longer than can be read", "ETIMEDOUT": "not shown in time"}.get(output.error, "")
 
 

@@ -57,8 +57,33 @@ def _allow(tables: list[Table], address: str, why: Because, ports: tuple[int, ..
         numbers = ", ".join(map(str, ports[:8]))
         chain = f"{why.table.family} {_word(why.table.name)} {_word(why.chain)}"
         return [f"nft insert rule {chain} {field} {address} tcp dport '{{ {numbers} }}' accept{reason}"]
-    tool = "ip6tables" if ":" in address else "iptables"
-    return [f"{tool} -I INPUT -s {address} -p tcp --dport {port} -j ACCEPT{reason}" for port in ports[:4]]
+    tool = _iptables("ip6" if ":" in address else "ip", why)
+    return [f"{tool} -s {address} -p tcp --dport {port} -j ACCEPT{reason}" for port in ports[:4]]
+
+
+def opening(tables: list[Table], family: str, why: Because, ports: tuple[int, ...]) -> list[str]:
+    """Return the commands that let everybody of a family in, whoever that may be."""
+    reason = "   # lets everybody in, before every other rule"
+    front = front_end(tables)
+    if front == "ufw":
+        return [f"ufw prepend allow proto tcp from any to any port {port}{reason}" for port in ports[:4]]
+    if front == "firewalld":
+        return [
+            f"firewall-cmd --permanent --add-port={port}/tcp && firewall-cmd --reload   # lets everybody in"
+            for port in ports[:4]
+        ]
+    if why.table.tool == "nft":
+        chain = f"{why.table.family} {_word(why.table.name)} {_word(why.chain)}"
+        return [f"nft insert rule {chain} tcp dport '{{ {', '.join(map(str, ports[:8]))} }}' accept{reason}"]
+    return [f"{_iptables(family, why)} -p tcp --dport {port} -j ACCEPT{reason}" for port in ports[:4]]
+
+
+def _iptables(family: str, why: Because) -> str:
+    """Return the beginning of a command that puts a rule before all of the table that refuses."""
+    tool = "iptables" if family == "ip" else "ip6tables"
+    if why.table.name == "filter":
+        return f"{tool} -I INPUT"
+    return f"{tool} -t {_word(why.table.name)} -I {_word(why.chain)}"
 
 
 def _fail2ban(address: str, why: Because) -> list[str]:

@@ -26,6 +26,8 @@ def read(door: Door, seen: Snapshot) -> Iterator[None]:
     if seen.stat(CSCLI) is not None and seen.is_root:
         _crowdsec(door, seen)
     yield
+    if fail2ban.is_silent(seen) and not seen.command(*fail2ban.CLIENT).error:
+        yield from _one_by_one(door, seen)
     if more := fail2ban.others(seen):
         asked = fail2ban.given(fail2ban.questions(more, fail2ban.OF_ANOTHER))
         door.want(*fail2ban.CLIENT, given=asked, key=fail2ban.MORE, seconds=SECONDS, limit=OUTPUT)
@@ -37,6 +39,16 @@ def _fail2ban(door: Door, seen: Snapshot) -> None:
         door.list(path)
     if may_write(seen, SOCKETS):
         door.want(*fail2ban.CLIENT, given=fail2ban.given(fail2ban.first()), seconds=SECONDS, limit=OUTPUT)
+
+
+def _one_by_one(door: Door, seen: Snapshot) -> Iterator[None]:
+    """Ask fail2ban's most important questions, a client for each."""
+    for words in (fail2ban.STATUS, fail2ban.BANNED):
+        door.want(*words, seconds=SECONDS, limit=OUTPUT)
+    yield
+    for asked in fail2ban.singles(seen):
+        door.want(*asked, seconds=SECONDS, limit=OUTPUT)
+    yield
 
 
 def _crowdsec(door: Door, seen: Snapshot) -> None:

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 
+from ..configuration_files import named
 from ..door import Door
+from ..release import is_ours
 from ..snapshot import Snapshot
 from ..sshd import Daemon, daemons
-from ..trusted import is_trusted, prefix
+from ..trusted import is_trusted, parents, prefix
 
 MAX_MAPS = 1 << 18
 
@@ -25,8 +27,13 @@ def read(door: Door, seen: Snapshot) -> Iterator[None]:
     """Record versions, maps, and the files on disk."""
     for daemon in daemons(seen):
         door.read(f"/proc/{daemon.pid}/maps", MAX_MAPS)
-        door.stat(prefix(daemon) + daemon.path)
-        if is_trusted(seen, daemon):
+        if daemon.is_foreign:  # below a container's root a path leads wherever its links say
+            continue
+        for path in (daemon.path, *parents(daemon.path)):
+            door.stat(prefix(daemon) + path)
+        if daemon.process.root is None and (file := named(seen, daemon)):
+            door.stat(file)
+        if is_trusted(seen, daemon) and is_ours(seen, daemon):
             # Only 9.3 and later have an option for this; every one prints its version with its usage.
             door.want(*inside(daemon, daemon.path, "-?"), key=f"version of {daemon.pid}")
     yield

@@ -7,22 +7,14 @@ needs a host key that it can read, any one: where it cannot read its own it is g
 from collections.abc import Iterator
 
 from ..door import Door
-from ..settings import WITHOUT_KEYS, key_of, settings_of
+from ..settings import WITHOUT_KEYS, chosen, client, file_of, key_of, settings_of
 from ..snapshot import Snapshot
 from ..sshd import Daemon, daemons
 from ..trusted import is_trusted, prefix
 from .binaries import inside
 
-# sshd.c, the letters that take a word, and those that choose what is configured: -4 -6 and, with a word, the others.
-_WITH_WORD = "CEbcfghkoup"
-_CHOOSING = "cfghopu"
-_FAMILIES = ("-4", "-6")
-MOST_WORDS = 64
 MOST_MONITORS = 8  # addresses that each listener is asked for
 MOST_LISTENERS = 16
-# compat/setproctitle.c: a title is cut there, and with it the words; RHEL 8 names every cipher in its own.
-LONGEST_TITLE = 1000
-NOBODY = "doesnotexist"  # a client that has not said who it is; Match User takes a name all the same
 _NO_KEYS = "no hostkeys available"
 
 
@@ -50,6 +42,8 @@ def read(door: Door, seen: Snapshot) -> Iterator[None]:
 
 
 def _ask(door: Door, seen: Snapshot, daemon: Daemon) -> None:
+    if not seen.is_root and (file := file_of(daemon)):
+        door.stat(file)
     if (daemon.release or (0, 0)) >= (9, 3):
         words = inside(daemon, daemon.path, "-G", *chosen(daemon))
         door.want(*words, key=key_of(daemon.pid))
@@ -67,51 +61,8 @@ def _dump(door: Door, daemon: Daemon, key: str, *more: str, with_key: bool) -> N
 
 def _ask_for_monitors(door: Door, seen: Snapshot, daemon: Daemon) -> None:
     with_key = not seen.is_root or seen.command(key_of(daemon.pid) + WITHOUT_KEYS).is_good
-    user = seen.document.get("login_user") or NOBODY
     for monitor in seen.document.get("monitors", ())[:MOST_MONITORS]:
-        local = _local(daemon, monitor)
-        fields = [f"user={user}", f"host={monitor}", f"addr={monitor}", f"laddr={local}", f"lport={_port(daemon)}"]
-        if (daemon.release or (0, 0)) >= (7, 8):  # an earlier one takes no rdomain; a later one refuses to be without
-            fields.append("rdomain=")
-        _dump(door, daemon, key_of(daemon.pid, monitor), "-C", ",".join(fields), with_key=with_key)
-
-
-def _local(daemon: Daemon, monitor: str) -> str:
-    """Return the address that a monitor will have reached: one of its family, as far as the sockets say it."""
-    family = [socket.address for socket in daemon.listening if (":" in socket.address) == (":" in monitor)]
-    named = [address for address in family if address not in ("0.0.0.0", "::")]  # noqa: S104 - compared, not bound
-    return next(iter(named), "::1" if ":" in monitor else "127.0.0.1")
-
-
-def _port(daemon: Daemon) -> int:
-    return next(iter(daemon.ports), 22)
-
-
-def chosen(daemon: Daemon) -> tuple[str, ...]:
-    """Return the words of a listener that choose its configuration: -f, -o, -p, -h and their kin.
-
-    Its title has its words joined by blanks, so a value with blanks (-o "Port 22") is put together again.
-    """
-    words = list(daemon.arguments[:MOST_WORDS])
-    title = daemon.process.title
-    if "[listener]" not in title and len(title) >= LONGEST_TITLE:
-        words = words[:-1]
-    found: list[str] = []
-    while words:
-        word = words.pop(0)
-        if not word.startswith("-"):
-            continue
-        letters = word[1:]
-        at = next((at for at, letter in enumerate(letters) if letter in _WITH_WORD), None)
-        found += [f"-{letter}" for letter in letters[:at] if f"-{letter}" in _FAMILIES]
-        if at is None:
-            continue
-        value = letters[at + 1 :] or (words.pop(0) if words else "")
-        while words and not words[0].startswith("-"):
-            value += f" {words.pop(0)}"
-        if letters[at] in _CHOOSING and value:
-            found += [f"-{letters[at]}", value]
-    return tuple(found)
+        _dump(door, daemon, key_of(daemon.pid, monitor), "-C", client(seen, daemon, monitor), with_key=with_key)
 
 
 def throw_away_key() -> bytes:
@@ -141,13 +92,18 @@ def _account(door: Door, seen: Snapshot, asked: list[Daemon]) -> Iterator[None]:
     if not name or not asked:
         yield
         return
-    from ..account import account_of, is_name
+    from ..account import account_of, is_name, key_of_file, quoted
 
     if not is_name(name):
         yield
         return
     for daemon in asked:
         door.want(*inside(daemon, "getent", "passwd", name), key=f"account at {daemon.root}")
+    yield
+    for daemon in asked:
+        output = seen.command(f"account at {daemon.root}")
+        if output.is_absent or output.code == 127:  # chroot(1): a chroot for sshd alone has no getent
+            door.want("grep", "-m1", f"^{quoted(name)}:", f"{prefix(daemon)}/etc/passwd", key=key_of_file(daemon))
     yield
     for daemon in asked:
         account, settings = account_of(seen, daemon), settings_of(seen, daemon)

@@ -29,7 +29,7 @@ MOST_ROTATED = 2
 SLACK = 2.0  # seconds; a date without fractions is up to one early
 
 NAMES = ("sshd", "sshd-session", "sshd-auth")
-_FIELDS = "MESSAGE,SYSLOG_IDENTIFIER,SYSLOG_PID,_PID,_COMM,_TRANSPORT,_AUDIT_ID,_SOURCE_REALTIME_TIMESTAMP"
+_FIELDS = "MESSAGE,SYSLOG_IDENTIFIER,SYSLOG_PID,_PID,_UID,_COMM,_TRANSPORT,_AUDIT_ID,_SOURCE_REALTIME_TIMESTAMP"
 # journalctl joins matches of one field by "or", and what is on the two sides of + as well.
 _OF_SSHD = (
     *(f"_COMM={name}" for name in NAMES), "+", *(f"SYSLOG_IDENTIFIER={name}" for name in NAMES)

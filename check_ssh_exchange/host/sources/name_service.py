@@ -6,6 +6,7 @@ from ..door import Door
 from ..lookups import RULES, key_of, reason
 from ..snapshot import Snapshot
 from ..sshd import daemons
+from ..trusted import is_trusted
 from .binaries import inside
 
 SECONDS = 2.2  # for a lookup; more than the default of the warning threshold
@@ -16,7 +17,7 @@ ROUNDS = 4  # in which the configuration may come
 def read(door: Door, seen: Snapshot) -> Iterator[None]:
     """Record the lookups, once the configuration of every listener is known."""
     monitors = [str(monitor) for monitor in seen.document.get("monitors", ())][:MOST]
-    found = [daemon for daemon in daemons(seen) if not daemon.is_foreign] if monitors else []
+    found = [daemon for daemon in daemons(seen) if is_trusted(seen, daemon)] if monitors else []
     for daemon in found:
         for path in RULES:
             door.read(path if daemon.root == "/" else f"/proc/{daemon.pid}/root{path}")

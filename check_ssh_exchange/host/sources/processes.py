@@ -6,7 +6,7 @@ from ..door import Door
 from ..snapshot import Snapshot
 
 NAMES = ("sshd", "sshd-session", "sshd-auth")
-OF_A_PROCESS = ("cmdline", "stat", "status", "cgroup", "limits", "wchan")
+OF_A_PROCESS = ("cmdline", "stat", "cgroup", "limits", "wchan")
 OF_A_NETWORK = ("net/tcp", "net/tcp6")
 MOST_PROCESSES = 2000  # sshd's that are looked at one by one; a full MaxStartups has 100 to 300
 MOST_SOCKETS = 1 << 22  # bytes of a socket table; 20,000 connections
@@ -37,8 +37,17 @@ def _found(door: Door, seen: Snapshot) -> list[str]:
     found = [pid for pid in pids if (door.read(f"/proc/{pid}/comm", 64) or "").strip() in NAMES]
     for pid in {*pids} - {*found}:  # only those of sshd are kept: a host has thousands of others
         del seen.document["files"][f"/proc/{pid}/comm"]
+    for pid in found:
+        door.read(f"/proc/{pid}/status", 16384)
+    found.sort(
+        key=lambda pid: (not _is_roots(seen, pid), int(pid))
+    )  # anybody may call as many processes so as he likes
     seen.document["lists"]["/proc"] = {"names": found[:MOST_PROCESSES], "processes": len(pids)}
     return found[:MOST_PROCESSES]
+
+
+def _is_roots(seen: Snapshot, pid: str) -> bool:
+    return "\nUid:\t0\t" in (seen.text(f"/proc/{pid}/status") or "")
 
 
 def _process(door: Door, pid: str) -> None:
@@ -49,3 +58,4 @@ def _process(door: Door, pid: str) -> None:
     door.stat(f"/proc/{pid}/root/")
     for descriptor in door.list(f"/proc/{pid}/fd")[:4096]:
         door.link(f"/proc/{pid}/fd/{descriptor}")
+    door.read(f"/proc/{pid}/status", 16384)  # behind the title: whoever becomes another by exec is seen as that one

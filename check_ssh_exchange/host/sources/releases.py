@@ -5,14 +5,26 @@ A deleted binary has no path to be asked at, and what a container holds must not
 
 from collections.abc import Iterator
 
+from ..configuration_files import named
 from ..door import Door
-from ..release import HELPERS, ON_DISK, PATTERN, STRINGS, deleted, helper_paths, is_replaced, key, names_of
+from ..release import (
+    HELPERS,
+    ON_DISK,
+    PATTERN,
+    STRINGS,
+    deleted,
+    helper_paths,
+    is_ours,
+    is_replaced,
+    key,
+    names_of,
+    next_helper_paths,
+)
 from ..snapshot import Snapshot
 from ..sshd import Daemon, daemons
 from ..trusted import prefix
 from .configuration import answered
 
-MAX_STRINGS = 65536
 # Where we may not see what is mapped, their times are compared with the listener's. Debian's directories by
 # architecture, and where Fedora, SUSE, Arch and Alpine keep libraries.
 LIBRARIES = ("libcrypto.so.3", "libcrypto.so.1.1", "libwrap.so.0")
@@ -33,10 +45,16 @@ def read(door: Door, seen: Snapshot) -> Iterator[None]:
 
 def _binary(door: Door, seen: Snapshot, daemon: Daemon) -> None:
     path, mapped = prefix(daemon) + daemon.path, f"/proc/{daemon.pid}/exe"
+    if daemon.is_foreign:  # below a container's root a path leads wherever its links say
+        if door.stat(mapped) is not None:
+            door.search(key(daemon, STRINGS), PATTERN, mapped)
+        return
     is_there = _is_file(door, path)
     is_seen = door.stat(mapped) is not None
+    if not is_seen and (file := named(seen, daemon)):
+        door.stat(file)
     if is_seen:
-        _look(door, key(daemon, STRINGS), mapped)
+        door.search(key(daemon, STRINGS), PATTERN, mapped)
         for gone in deleted(seen, daemon):
             for name in names_of(gone):
                 door.stat(prefix(daemon) + name)
@@ -44,18 +62,18 @@ def _binary(door: Door, seen: Snapshot, daemon: Daemon) -> None:
         for directory in DIRECTORIES:
             for name in LIBRARIES:
                 door.stat(f"{directory}/{name}")
-    if is_there and (not is_seen or is_replaced(seen, daemon)):
-        _look(door, key(daemon, ON_DISK), path)
+    if is_there and (is_replaced(seen, daemon) if is_seen else is_ours(seen, daemon)):
+        door.search(key(daemon, ON_DISK), PATTERN, path)
 
 
 def _helpers(door: Door, seen: Snapshot, daemon: Daemon) -> None:
+    if daemon.is_foreign:
+        return
+    for path in next_helper_paths(seen, daemon):
+        _is_file(door, prefix(daemon) + path)
     paths = [prefix(daemon) + path for path in helper_paths(seen, daemon)]
     if there := [path for path in paths if _is_file(door, path)]:
-        _look(door, key(daemon, HELPERS), *there)
-
-
-def _look(door: Door, recorded_as: str, *paths: str) -> None:
-    door.want("grep", "-aoHE", "-e", PATTERN, "--", *paths, key=recorded_as, limit=MAX_STRINGS)
+        door.search(key(daemon, HELPERS), PATTERN, *there)
 
 
 def _is_file(door: Door, path: str) -> bool:
