@@ -179,9 +179,16 @@ PARTS = (
     Part("5. Full", _FULL, SETTING.full, (), 2),
 )
 
+_HOST = Part(
+    "6. On the server itself",
+    "check_sshd_local looks at this machine's own sshd, from inside. It changes nothing and connects nowhere; -v would "
+    "say what to do:",
+    0, (), 0,
+)  # fmt: skip
+
 
 def demonstrate() -> None:
-    """Show the five runs; raises Unexpected when one of them did not end as it must."""
+    """Show the six runs; raises Unexpected when one of them did not end as it must."""
     held: list[socket.socket] = []
     with ThrottlingServer(*SETTING, seed=SEED) as server:
         start, rate, full = SETTING
@@ -197,6 +204,7 @@ def demonstrate() -> None:
         finally:
             for connection in held:
                 connection.close()
+    _show_host()
     _tell("\nNow your own host, which costs it a handful of connections that never log in (-h lists the options):")
     print(f"  {os.path.relpath(sys.prefix)}/bin/check_ssh_exchange -H your.host")
 
@@ -217,17 +225,30 @@ def _hold(held: list[socket.socket], server: ThrottlingServer, count: int) -> No
 
 
 def _show(part: Part, server: ThrottlingServer) -> None:
-    command = [sys.executable, "-m", "check_ssh_exchange", "-H", HOST, "-p", str(server.port), *part.arguments]
-    _tell(f"\n{part.title}\n{'-' * len(part.title)}\n{part.words}\n")
-    print("$", shlex.join(command), flush=True)
     server.random.seed(SEED)
-    done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=RUN_SECONDS, check=False)
-    output = (done.stdout + done.stderr).rstrip("\n")
+    done, output = _run(part, "check_ssh_exchange", "-H", HOST, "-p", str(server.port))
     is_as_expected = done.returncode == part.expected
     print(_excerpt(output) if "json" in part.arguments and is_as_expected else output)
     print("exit code", done.returncode, flush=True)
     if not is_as_expected:
         raise Unexpected(f"the exit code of part {part.title} is {done.returncode} instead of {part.expected}")
+
+
+def _show_host() -> None:
+    """Run the plugin for the server itself, on this machine: what it finds here is not known beforehand."""
+    done, output = _run(_HOST, "check_ssh_exchange.host")
+    print(f"{output}\nexit code {done.returncode}", flush=True)
+    if not output.startswith("SSHD ") or not 0 <= done.returncode <= 3:
+        raise Unexpected(f"part {_HOST.title} did not end with a status line")
+
+
+def _run(part: Part, module: str, *more: str) -> tuple[subprocess.CompletedProcess[str], str]:
+    """Tell and run a command; return how it ended and all that it printed."""
+    command = [sys.executable, "-m", module, *more, *part.arguments]
+    _tell(f"\n{part.title}\n{'-' * len(part.title)}\n{part.words}\n")
+    print("$", shlex.join(command), flush=True)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=RUN_SECONDS, check=False)
+    return done, (done.stdout + done.stderr).rstrip("\n")
 
 
 def _excerpt(output: str) -> str:

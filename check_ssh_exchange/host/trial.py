@@ -1,6 +1,8 @@
 """--trial: the same binary with the same configuration, in debug mode on a loopback port, for one handshake.
 
-A restart is tried before it is done: what would keep the new sshd from serving keeps this one from it.
+A restart is tried before it is done: what would keep the new sshd from serving keeps this one from it. The port is
+ours, and the sshd serves the one connection that we give it, as from inetd: if it listened itself, then at every
+ListenAddress of its configuration too, and it would serve whoever comes first.
 """
 
 import os
@@ -10,7 +12,7 @@ import socket
 import stat
 import subprocess
 import tempfile
-import time
+import threading
 from contextlib import suppress
 
 from .door import ENVIRONMENT
@@ -23,16 +25,12 @@ from .trusted import is_trusted, prefix
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from typing import IO, Any
 
-SECONDS = 5.0  # until it listens
+SECONDS = 5.0  # for our connection to be accepted, and for an sshd whose client is gone to end
 MAX_SAID = 1 << 18  # bytes; -ddd says 20 kB for a handshake
 LOOPBACK = "127.0.0.1"
-# Words of the listener's own command line that the trial replaces; those with a value after them.
-_REPLACED, _WITH_VALUE = ("-D", "-d", "-dd", "-ddd", "-e", "-i", "-q", "-t", "-T", "-G"), ("-p", "-E")
 _FILE = re.compile(r"(?:^|[= ])(/\S+)")  # in a word: -f FILE, -oHostKey=FILE
-_OPTIONS = ("listenaddress", "port", "pidfile", "loglevel")
 
 
 def try_out(seen: Snapshot, ports: tuple[int, ...]) -> None:
@@ -45,31 +43,9 @@ def try_out(seen: Snapshot, ports: tuple[int, ...]) -> None:
     seen.document["trials"] = found  # type: ignore[index]
 
 
-def arguments(daemon: Daemon, port: int) -> tuple[str, ...]:
-    """Return the words of the trial: the listener's own, but for where it listens, what it logs and its pid file."""
-    kept: list[str] = []
-    words = list(daemon.arguments)
-    while words:
-        word = words.pop(0)
-        if word in _WITH_VALUE:
-            words[:1] = []
-        elif word == "-o" and words and _is_replaced(words[0]):
-            words.pop(0)
-        elif word not in _REPLACED and not (word.startswith("-o") and _is_replaced(word[2:])):
-            kept.append(word)
-    return (
-        daemon.path, "-ddd", "-e", "-p", str(port), f"-oListenAddress={LOOPBACK}:{port}", "-oPidFile=none", *kept
-    )  # fmt: skip
-
-
-def _is_replaced(setting: str) -> bool:
-    return setting.partition("=")[0].split(" ")[0].lower() in _OPTIONS
-
-
-def _named(daemon: Daemon) -> "Iterator[str]":
-    """Yield the files that a listener's words name, without those that only the trial's replacements had."""
-    for word in chosen(daemon):
-        yield from _FILE.findall(word)
+def arguments(daemon: Daemon) -> tuple[str, ...]:
+    """Return the words of the trial: those of the listener's that choose its configuration, after our own."""
+    return (daemon.path, "-i", "-ddd", "-e", "-oPidFile=none", *chosen(daemon))
 
 
 def _open_to_others(daemon: Daemon, file: str) -> str:
@@ -95,41 +71,47 @@ def _open_to_others(daemon: Daemon, file: str) -> str:
 
 
 def _tried(daemon: Daemon) -> "dict[str, Any]":
-    for file in _named(daemon):
+    for file in (file for word in chosen(daemon) for file in _FILE.findall(word)):
         if place := _open_to_others(daemon, file):
             return {"pid": daemon.pid, "skipped": f"others than root may change {place}"}
-    with socket.socket() as held:  # a port that is free now; the trial says so if it is not any more
-        held.bind((LOOPBACK, 0))
-        port = held.getsockname()[1]
-    words = inside(daemon, *arguments(daemon, port))
     # The output goes to a file without a name: nothing stays, and nobody waits for a reader.
-    with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(
-            words, stdin=subprocess.DEVNULL, stdout=said, stderr=said, env=ENVIRONMENT, cwd="/", start_new_session=True
-        )
-        try:
-            is_listening = _awaited(process, said)
-            answer = asked(daemon, Socket(LOOPBACK, port, "", 0, "", 0, 0, ""), port) if is_listening else {}
-        finally:
-            with suppress(OSError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        return {
-            **answer, "pid": daemon.pid, "port": port, "is_listening": is_listening,
-            "code": process.returncode, "said": _content(said),
-        }  # fmt: skip
+    with socket.create_server((LOOPBACK, 0), backlog=1) as listener, tempfile.TemporaryFile() as said:
+        listener.settimeout(SECONDS)
+        port = listener.getsockname()[1]
+        started: list[subprocess.Popen[bytes]] = []
+        serving = threading.Thread(target=_serve, args=(daemon, listener, said, started))
+        serving.start()
+        answer = asked(daemon, Socket(LOOPBACK, port, "", 0, "", 0, 0, ""), port)
+        serving.join()
+        code = _ended(started[0]) if started else None
+        return {**answer, "pid": daemon.pid, "code": code, "said": _content(said)}
 
 
-def _awaited(process: "subprocess.Popen[bytes]", said: "IO[bytes]") -> bool:
-    """Wait until the trial listens; return whether it does. A connection to find out would be its only one."""
-    end = time.monotonic() + SECONDS
-    while time.monotonic() < end:
-        if "Server listening on" in _content(said):
-            return True
-        if process.poll() is not None:
-            return False
-        time.sleep(0.01)
-    return False
+def _serve(
+    daemon: Daemon, listener: socket.socket, said: "IO[bytes]", started: "list[subprocess.Popen[bytes]]"
+) -> None:
+    """Accept one connection and start the sshd that serves it."""
+    try:
+        connection, _ = listener.accept()
+        with connection:
+            words = inside(daemon, *arguments(daemon))
+            started.append(
+                subprocess.Popen(
+                    words, stdin=connection.fileno(), stdout=connection.fileno(), stderr=said,
+                    env=ENVIRONMENT, cwd="/", start_new_session=True,
+                )
+            )  # fmt: skip
+    except OSError as error:
+        said.write(f"cannot start {daemon.path}: {error.strerror or error}\n".encode("utf-8", "surrogateescape"))
+
+
+def _ended(process: "subprocess.Popen[bytes]") -> int:
+    """Wait for an sshd whose client is gone; return its exit code."""
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(SECONDS)
+    with suppress(OSError):  # and its children, which have its process group
+        os.killpg(process.pid, signal.SIGKILL)
+    return process.wait()
 
 
 def _content(said: "IO[bytes]") -> str:

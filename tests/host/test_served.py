@@ -261,3 +261,16 @@ def test_a_configuration_that_others_may_change_is_not_tried(
         (chroot.root / "etc" / "zoo.conf").symlink_to("other.conf")
         try_out(seen, (server.port,))
         assert seen.document["trials"][0]["skipped"] == "others than root may change /etc/zoo.conf"
+
+
+@real
+def test_a_trial_listens_nowhere_itself(chroot: zoo.Chroot, monkeypatch: pytest.MonkeyPatch) -> None:
+    with chroot.server() as server:
+        with (chroot.root / "etc" / "zoo.conf").open("a") as configuration:
+            configuration.write("ListenAddress 127.0.0.2\n")
+        seen = collected(monkeypatch)
+        try_out(seen, (server.port,))
+    (found,) = seen.document["trials"]
+    assert found["ending"] == "completed"
+    assert "debug" in found["said"]
+    assert "Server listening on" not in found["said"]
