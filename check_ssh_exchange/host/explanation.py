@@ -33,8 +33,8 @@ def _paragraphs(outcome: Outcome, notes: tuple[str, ...], width: int) -> Iterato
         yield from section(f"{one.finding.item}: {one.word}", _item(one, words, width))
     well = [one for one in outcome.judged if not one.problems and not one.finding.is_skipped]
     yield from section(_WELL, (fact_of(one) for one in well))
-    skipped = [one.finding.item for one in outcome.judged if one.finding.is_skipped and not one.problems]
-    yield from section("Nothing of this kind is here", items([", ".join(skipped)]) if skipped else [])
+    skipped = [one for one in outcome.judged if one.finding.is_skipped and not one.problems]
+    yield from section("Not looked at", (fact_of(one) for one in skipped))
     yield from section("Notes", items([*rights(outcome), *notes]))
     causes = list(dict.fromkeys(str(one.cause) for one in outcome.causes))
     pages = [Paragraph([(f"check_ssh_exchange --runbook {cause}", kit.TITLE)], is_whole=True) for cause in causes]

@@ -26,7 +26,7 @@ class Finding(NamedTuple):
     last run, by the names of figures. `remember` is what the item wants to find in `About.memory`, under its own name,
     at the next run (a JSON value). `sentences` say more than "label is N" of a figure out of its range, by its label:
     `pids of ssh.service: 98 of 100`. `keys` are host keys, (type, fingerprint). `is_skipped`: nothing of this kind is
-    here.
+    here, or we may not see it; `summary` says which.
     """
 
     item: str
@@ -44,5 +44,5 @@ class Finding(NamedTuple):
 
 
 def skipped(item: str, summary: str) -> Finding:
-    """Return the finding of an item that has nothing to look at here."""
+    """Return the finding of an item that has nothing to look at here; the summary says why."""
     return Finding(item, summary, is_skipped=True)

@@ -223,7 +223,7 @@ def _is_foreign(seen: Snapshot, pid: int) -> bool:
     """Return whether a process lives in a container.
 
     A chroot alone is none, and neither is a mount namespace over the same disks, as systemd's PrivateTmp and
-    `ip netns exec` make.
+    `ip netns exec` make. Its namespaces only root may see, but anybody that it has a pid in several (NSpid, proc(5)).
     """
 
     def differs(name: str) -> bool:
@@ -232,7 +232,8 @@ def _is_foreign(seen: Snapshot, pid: int) -> bool:
 
     theirs, ours = seen.stat(f"/proc/{pid}/root/"), seen.stat("/")
     is_elsewhere = theirs is not None and ours is not None and theirs["device"] != ours["device"]
-    return differs("pid") or differs("user") or (differs("mnt") and is_elsewhere)
+    has_pids = re.search(r"^NSpid:\t\d+\t\d", seen.text(f"/proc/{pid}/status") or "", re.MULTILINE)
+    return bool(has_pids) or differs("pid") or differs("user") or (differs("mnt") and is_elsewhere)
 
 
 def version_of(seen: Snapshot, pid: int) -> str:

@@ -253,6 +253,17 @@ def test_a_listener_that_is_left_over_from_before_daemon_reload() -> None:
     assert judged(changed) == ["warning ssh.socket was changed on disk: systemctl daemon-reload"]
 
 
+@pytest.mark.parametrize(
+    ("pids", "found"), [("700", []), ("700\t7", ["critical no sshd listens (one in a container does)"])]
+)
+def test_without_root_a_container_is_known_by_its_pids(pids: str, found: list[str]) -> None:
+    seen = on_systemd({**SERVICE, "ActiveState": "inactive", "SubState": "dead", "MainPID": "0"}, pid=700)
+    for name in ("mnt", "pid", "user"):
+        seen.document["links"][f"/proc/700/ns/{name}"] = {"error": "EACCES"}
+    seen.document["files"]["/proc/700/status"] = {"text": f"Name:\tsshd\nUid:\t0\t0\t0\t0\nNSpid:\t{pids}\n"}
+    assert judged(seen) == found
+
+
 def test_a_container_with_an_sshd_does_not_stand_in_for_this_hosts() -> None:
     seen = on_systemd({**SERVICE, "ActiveState": "inactive", "SubState": "dead", "MainPID": "0"}, pid=700)
     seen.document["links"].update({f"/proc/700/ns/{name}": {"target": "other"} for name in ("mnt", "pid")})
