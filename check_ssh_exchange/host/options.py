@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 MAX_SINCE = 86400.0
 WORDS = tuple(dict.fromkeys((*NAMES, *Cause)))  # what --state takes
 # What names a file, a socket or a program, or makes one: not for somebody who has our rights by sudo.
-NOT_BY_SUDO = ("state_file", "snapshot", "trial", "login_user", "probe")
-NOT_TAKEN = "{} is not taken as root by sudo: it would do what you may not do yourself"
+NOT_BY_SUDO = ("state_file", "snapshot")
+NOT_TAKEN = "{} is not taken as root by sudo: it names a file, which might not be yours"
 
 
 class Options(NamedTuple):
@@ -113,6 +113,9 @@ def parse(arguments: "Sequence[str]", environment: "Callable[[str], str | None]"
     items = tuple(name for name in NAMES if name not in skip and (not only or name in only))
     if not items:
         raise UsageError("--only and --skip leave no item to look at")
+    for is_given, option, item in ((given.probe, "--probe", "daemon"), (given.trial, "--trial", "configuration")):
+        if is_given and item not in items:
+            raise UsageError(f"what {option} finds is said by the item {item}, which --only or --skip leaves out")
     return Options(
         about=About(tuple(dict.fromkeys(given.monitor)), tuple(given.port), given.since, given.login_user),
         wishes=Wishes(items, thresholds, states),

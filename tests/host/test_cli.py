@@ -119,7 +119,7 @@ def test_a_snapshot_that_is_not_there_is_unknown(tmp_path: Path) -> None:
         ["-p", "0"], ["--since", "2d"], ["--collect", "--sudo"], ["--snapshot", "-", "--probe"], ["--collect", "-v"],
         ["--collect", "--monitor", "192.0.2.7"],
         ["--explain", "--output-format", "json"], ["--state", "log=bad"], ["-w", "nothing=1"], ["--state-file", ""],
-        ["--no-such-option"],
+        ["--no-such-option"], ["--probe", "--only", "log"], ["--trial", "--skip", "configuration"],
     ],
     ids=" ".join,
 )  # fmt: skip
@@ -135,7 +135,7 @@ def test_a_word_that_is_nearly_an_item_is_guessed() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--state-file", "x"], ["--snapshot", "x"], ["--extra-opts=a@b"], ["--trial"], ["--login-user", "u"], ["--probe"]],
+    [["--state-file", "x"], ["--snapshot", "x"], ["--extra-opts=a@b"]],
     ids=" ".join,
 )
 def test_as_root_by_sudo_nothing_of_the_callers_is_taken(arguments: list[str]) -> None:
@@ -212,6 +212,12 @@ def test_a_healthy_server_is_ok_and_is_named(sshd: zoo.Server) -> None:
     assert found["pid"] == sshd.pid
     assert found["ports"] == [sshd.port]
     assert re.match(rf"OpenSSH_\d+\.\d+\S* on 127\.0\.0\.1:{sshd.port}, 0 of 10-100 startups", told["summary"])
+
+
+@pytest.mark.real
+def test_an_administrator_may_probe_and_try_by_sudo(sshd: zoo.Server) -> None:
+    code, out = run("-p", str(sshd.port), "--probe", "--trial", "--only", "daemon,configuration", SUDO_UID="1000")
+    assert code == 0, out
 
 
 @pytest.mark.real
