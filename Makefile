@@ -1,4 +1,4 @@
-# make demo | check | test | lint | types | bench | faults | clean. Every target sets up what it needs in .venv.
+# make demo | check | test | lint | types | bench | faults | contrib | clean. Every target sets up what it needs in .venv.
 # check is quick: lint, types, the tests that need no root and no network. test runs every test.
 PYTHON ?= python3
 VENV := .venv
@@ -8,7 +8,7 @@ PIP := $(BIN)/pip --disable-pip-version-check --quiet
 PARALLEL := --numprocesses 3 --dist loadgroup
 SOURCES := setup.cfg pyproject.toml
 
-.PHONY: demo test lint types bench faults check clean
+.PHONY: demo test lint types bench faults contrib check clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/python -m check_ssh_exchange.demo
@@ -31,6 +31,9 @@ bench: $(VENV)/.dev
 faults: $(VENV)/.dev
 	@sh tests/prepare.sh
 	@$(BIN)/python -m faults
+
+contrib: $(VENV)/.dev
+	@$(BIN)/python -m contrib.generate
 
 check: lint types
 	$(BIN)/python -m pytest $(PARALLEL) -m 'not real and not timing and not network' -rfEs

@@ -130,7 +130,7 @@ def test_the_examples_in_the_definitions_work_as_they_stand(stored: Stored) -> N
 
 @pytest.fixture(scope="module")
 def commands(plugin: daemons.Installation, servers: dict[str, int]) -> dict[str, list[str]]:
-    """Return the arguments of each command: those of contrib/nrpe.cfg, another port, the whole wire."""
+    """Return the arguments of each command: those of contrib/nrpe, another port, the whole wire."""
     (line,) = re.findall(
         r"^command\[check_ssh_exchange\w*\]=(.*)$", plugin.definition(nrpe_daemon.DEFINITION), re.MULTILINE
     )

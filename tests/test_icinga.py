@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from check_ssh_exchange.remote.options import parser
+from contrib.generate import COMMANDS, Command, options
 from tests.lab import daemons
-from tests.lab.icinga import DEFINITION, PACKAGES, Api, Configuration, icinga, service_objects
+from tests.lab.icinga import DEFINITION, NODE, PACKAGES, Api, Configuration, icinga, service_objects
 from tests.lab.monitored import HOST, LINES, NUMBER, STATES, assert_in_order, need, parsed
 
 pytestmark = pytest.mark.real
@@ -76,30 +76,48 @@ def test_icinga_accepts_the_definition_and_would_not_accept_a_wrong_one(plugin: 
     assert "Attribute 'arguments' -> '--warning' -> 'repeat_keys': Invalid attribute" in output
 
 
-def test_the_arguments_of_the_definition_are_the_options_of_the_plugin(api: Api) -> None:
-    (command,) = api.get("objects/checkcommands/ssh_exchange")
-    arguments: dict[str, dict[str, Any]] = command["arguments"]
-    actions = {word: action for action in parser()._actions for word in action.option_strings}
+def test_icinga_accepts_the_services_and_gives_them_to_the_hosts_that_want_them(plugin: daemons.Installation) -> None:
+    need(PACKAGES)
+    services = (DEFINITION.parent / "services.conf").read_text("utf-8")
+    hosts = """
+object Host "both" { check_command = "dummy"; address = "192.0.2.1"; vars.os = "Linux"; vars.agent_endpoint = "here" }
+object Host "one" { check_command = "dummy"; address = "192.0.2.2"; vars.os = "Linux" }
+object Host "none" { check_command = "dummy"; address = "192.0.2.3"; vars.os = "Windows" }
+"""
+    made = Configuration(plugin, "services", DEFINITION.read_text("utf-8"))
+    zone = made.home / "etc" / "zones.d" / NODE  # a service on an agent needs the zone of what is here
+    zone.mkdir(parents=True)
+    (zone / "services.conf").write_text(services + hosts)
+    made.daemon.append(f"-DZonesDir={zone.parent}")
+    code, output = made.validate()
+    assert (code, re.findall(r"(?:warning|critical)/.*", output)) == (0, [])
+    counted = re.findall(r"Instantiated (\d+) (\w+)", output)
+    assert {("3", "Services"), ("3", "Hosts"), ("3", "Dependencies")} <= {*counted}
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_the_arguments_of_the_definition_are_the_options_of_the_plugin(api: Api, command: Command) -> None:
+    (read,) = api.get(f"objects/checkcommands/{command.name}")
+    arguments: dict[str, dict[str, Any]] = read["arguments"]
+    actions = {word: action for action in command.parser._actions for word in action.option_strings}
     assert not set(arguments) - set(actions)
     defined = {actions[argument].dest for argument in arguments}
     assert len(defined) == len(arguments)
-    assert {action.dest for action in actions.values()} - defined == {
-        "help",
-        "version",
-        "runbook",
-        "output_format",
-        "explain",
-    }
+    assert defined == {action.dest for action in options(command)}
+    is_remote = command.name == "ssh_exchange"
+    for_people = {"help", "version", "output_format", "explain", "runbook" if is_remote else "collect"}
+    assert {action.dest for action in actions.values()} - defined == for_people
     for argument, definition in arguments.items():
         action = actions[argument]
         is_list = isinstance(action, argparse._AppendAction)
         assert ("set_if" in definition, definition.get("repeat_key", False)) == (action.nargs == 0, is_list), argument
         assert definition["description"]
         name = {"hostname": "address"}.get(action.dest, action.dest)
-        assert definition.get("value", definition.get("set_if")) == f"${PREFIX}{name}$"
+        assert definition.get("value", definition.get("set_if")) == f"${command.name}_{name}$"
         if "set_if" in definition:
-            assert f"{PREFIX}{name}" in command["vars"]
-    assert [argument for argument, definition in arguments.items() if definition.get("required")] == ["--hostname"]
+            assert f"{command.name}_{name}" in read["vars"]
+    required = [argument for argument, definition in arguments.items() if definition.get("required")]
+    assert required == (["--hostname"] if is_remote else [])
 
 
 @pytest.mark.parametrize("name", STATES)

@@ -1,4 +1,4 @@
-"""Icinga 2 with contrib/icinga2-commands.conf in a directory of its own, read through its API.
+"""Icinga 2 with contrib/icinga2/commands.conf in a directory of its own, read through its API.
 
 `with Installation() as plugin, icinga(plugin, services) as api` runs every service once.
 """
@@ -26,7 +26,7 @@ OPENSSL = Path("/usr/bin/openssl")
 PACKAGES = {PROGRAM: "icinga2-bin", OPENSSL: "openssl"}
 SECONDS = 60.0  # for what takes less than one
 NODE = "here"
-DEFINITION = CONTRIB / "icinga2-commands.conf"
+DEFINITION = CONTRIB / "icinga2" / "commands.conf"
 SELF_SIGNED: list[str | Path] = [
     OPENSSL,
     "req",

@@ -1,4 +1,4 @@
-"""Nagios Core with the commands of contrib/nagios-command.cfg in a directory of its own, read through status.dat.
+"""Nagios Core with the commands of contrib/nagios/commands.cfg in a directory of its own, read through status.dat.
 
 `with Installation() as plugin, nagios(plugin, services) as stored` runs every service once.
 """
@@ -13,7 +13,7 @@ from tests.lab.daemons import CONTRIB, RESULT_SECONDS, USER, DaemonError, Instal
 
 PROGRAM = Path("/usr/sbin/nagios4")
 PACKAGES = {PROGRAM: "nagios4-core"}
-DEFINITION = CONTRIB / "nagios-command.cfg"
+DEFINITION = CONTRIB / "nagios" / "commands.cfg"
 
 SETTINGS = {
     "use_syslog": 0,

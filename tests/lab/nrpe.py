@@ -13,7 +13,7 @@ from tests.lab.zoo import free_port, listening
 PROGRAM = Path("/usr/sbin/nrpe")
 CHECK_NRPE = Path("/usr/lib/nagios/plugins/check_nrpe")
 PACKAGES = {PROGRAM: "nagios-nrpe-server", CHECK_NRPE: "nagios-nrpe-plugin"}
-DEFINITION = CONTRIB / "nrpe.cfg"
+DEFINITION = CONTRIB / "nrpe" / "check_ssh_exchange.cfg"
 
 
 class Nrpe(NamedTuple):

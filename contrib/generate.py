@@ -1,0 +1,110 @@
+"""`make contrib`: write the definitions that follow from the command lines, so that none is missing an option.
+
+`python -m contrib.generate [--check]`; with --check nothing is written, and the exit code is 1 where a file differs.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from check_ssh_exchange.host.options import parser as local_parser
+from check_ssh_exchange.remote.options import parser as remote_parser
+
+HERE = Path(__file__).parent
+# What a person asks for, and what a monitoring system cannot use.
+NOT_FOR_SERVICES = {"help", "version", "runbook", "output_format", "explain", "collect", "host"}
+HEAD = """/* Icinga 2 CheckCommands for check_ssh_exchange and check_sshd_local: `make contrib` writes them.
+ * Custom variables carry the command's name; what is not set keeps the plugin's own default. Repeatable options take a
+ * string or an array. */
+"""
+
+
+class Command(NamedTuple):
+    """A CheckCommand: its name, the plugin, the parser, templates, and variables that are set."""
+
+    name: str
+    plugin: str
+    parser: argparse.ArgumentParser
+    imports: tuple[str, ...]
+    variables: tuple[tuple[str, str], ...]
+
+
+COMMANDS = (
+    Command(
+        "ssh_exchange", "check_ssh_exchange", remote_parser(), ("ipv4-or-ipv6",),
+        (("address", "$check_address$"), ("ipv4", "$check_ipv4$"), ("ipv6", "$check_ipv6$")),
+    ),
+    Command("sshd_local", "check_sshd_local", local_parser(), (), ()),
+)  # fmt: skip
+RENAMED = {"hostname": "address"}
+
+
+def options(command: Command) -> list[argparse.Action]:
+    """Return the options that a service may set."""
+    return [action for action in command.parser._actions if action.dest not in NOT_FOR_SERVICES]
+
+
+def icinga() -> str:
+    """Return icinga2/commands.conf."""
+    return HEAD + "\n".join("\n".join(_check_command(command)) + "\n" for command in COMMANDS)
+
+
+def _check_command(command: Command) -> Iterator[str]:
+    yield f'object CheckCommand "{command.name}" {{'
+    for name in command.imports:
+        yield f'\timport "{name}"\n'
+    yield f'\tcommand = [ PluginContribDir + "/{command.plugin}" ]\n'
+    yield "\targuments = {"
+    for action in options(command):
+        yield from _argument(command, action)
+    yield "\t}\n"
+    given = dict(command.variables)
+    for action in options(command):
+        name = RENAMED.get(action.dest, action.dest)
+        if name in given:
+            yield f"\tvars.{command.name}_{name} = {json.dumps(given[name])}"
+        elif action.nargs == 0:
+            yield f"\tvars.{command.name}_{name} = {json.dumps(name == 'verbose')}"
+    yield "}"
+
+
+def _argument(command: Command, action: argparse.Action) -> Iterator[str]:
+    word = "-v" if action.dest == "verbose" else next(word for word in action.option_strings if word.startswith("--"))
+    variable = f"${command.name}_{RENAMED.get(action.dest, action.dest)}$"
+    yield f'\t\t"{word}" = {{'
+    yield f'\t\t\t{"set_if" if action.nargs == 0 else "value"} = "{variable}"'
+    yield f"\t\t\tdescription = {json.dumps(_description(action))}"
+    if isinstance(action, argparse._AppendAction):
+        yield "\t\t\trepeat_key = true"
+    if action.dest == "hostname":
+        yield "\t\t\trequired = true"
+    if action.dest == "extra_opts":  # its value is optional, so it stands in the same word
+        yield '\t\t\tseparator = "="'
+    yield "\t\t}"
+
+
+def _description(action: argparse.Action) -> str:
+    text = (action.help or "").replace("%%", "%").removesuffix("; repeatable").replace("$", "$$")
+    return text[:1].upper() + text[1:]
+
+
+FILES = {"icinga2/commands.conf": icinga}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write the files, or say which differ."""
+    differ = [name for name, made in FILES.items() if (HERE / name).read_text("utf-8") != made()]
+    if list(arguments) == ["--check"]:
+        for name in differ:
+            print(f"contrib/{name} is not what the options are: make contrib", file=sys.stderr)
+        return bool(differ)
+    for name in differ:
+        (HERE / name).write_text(FILES[name](), "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
