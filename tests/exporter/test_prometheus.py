@@ -20,7 +20,7 @@ from tests.lab.fake_sshd import FIN, HEALTHY, FakeSshd
 from tests.lab.network import Namespace
 
 from .program import Program, openmetrics, running, wait_for
-from .prometheus import CONTRIB, EXPORTER, Prometheus, missing, prometheus, shipped
+from .prometheus import ADDRESS, CONTRIB, EXPORTER, Prometheus, missing, prometheus, shipped
 
 SECONDS = 90.0  # Prometheus first scrapes after five seconds; ninety are for a machine under load
 DEAD_PORT = 1
@@ -201,9 +201,17 @@ def test_a_server_with_penalties_is_never_provoked_and_prometheus_sees_the_age_o
     [
         ("SshExchangeDown", ["banned", "dead"]),
         ("SshExchangeTurnsConnectionsAway", ["throttled"]),
+        ("SshExchangeRandomEarlyDrop", []),
+        ("SshExchangePenalised", []),
         ("SshExchangeMonitorBanned", ["banned"]),
+        ("SshExchangeMonitorBannedHere", []),
+        ("SshExchangeServerFault", []),
+        ("SshExchangeStalled", []),
         ("SshExchangeSlow", ["healthy"]),
+        ("SshExchangeHostKeyChanged", []),
         ("SshExchangeStale", []),
+        ("SshExchangeExporterDown", []),
+        ("SshExchangeEarlyCloseBurnsFast", ["throttled"]),
         ("SshExchangeExporterConfigBad", []),
         ("SshExchangeExporterTargetFilesBad", []),
     ],
@@ -227,9 +235,23 @@ def test_what_an_alert_says_names_its_target(lab: Lab) -> None:
     assert "% of the last connections early" in share
 
 
+def test_the_runbook_page_of_an_alert_opens_from_where_prometheus_is(lab: Lab) -> None:
+    lab.wait_firing("SshExchangeDown", {lab.banned, lab.dead})
+    lab.wait_firing("SshExchangeSlow", {lab.healthy})
+    alerts = json.loads(lab.prometheus.fetch(f"http://{ADDRESS}/api/v1/alerts"))["data"]["alerts"]
+    links = {alert["annotations"]["runbook_url"] for alert in alerts}
+    pages = f"http://127.0.0.1:{lab.exporter.port}/runbook/"
+    assert {f"{pages}{cause}" for cause in (Cause.BANNED, Cause.NOT_LISTENING, Cause.SLOW)} <= links
+    for link in links:
+        assert link.startswith(pages)
+        assert "<h1" in lab.prometheus.fetch(link)
+
+
 def test_the_recorded_ratio_is_above_zero_where_connections_are_turned_away(lab: Lab) -> None:
-    lab.wait("target", "target:ssh_exchange_early_close:ratio_rate1h > 0", {lab.throttled})
-    lab.wait("target", "max by (target) (target:ssh_exchange_early_close:ratio_rate1h) == 0", {lab.healthy, lab.strict})
+    recorded = "target:ssh_exchange_early_close:ratio_rate1h"
+    for label, way in (("target", 'target!=""'), ("instance", 'target=""')):
+        lab.wait(label, f"{recorded}{{{way}}} > 0", {lab.throttled})
+        lab.wait(label, f"{recorded}{{{way}}} == 0", {lab.healthy, lab.strict})
     assert lab.prometheus.rule_errors() == []
 
 
