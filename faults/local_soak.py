@@ -8,20 +8,18 @@ import random
 import socket
 import sys
 import threading
-from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 
 from tests.lab import zoo
 
 from .plugin import LocalAnswer, run_local
 from .scenario import Target
+from .soak import alarms, in_turn
 
 SERVERS = ("openssh-8.4", "openssh-9.2", "openssh-10.0", "openssh-10.6")
 SCANNERS = 4  # connections of a server at once; MaxStartups begins to drop at ten
 RUBBISH = (b"", b"GET / HTTP/1.0\r\n\r\n", b"SSH-2.0-Go\r\n", b"\x16\x03\x01\x02\0", b"\0" * 300)
-AT_ONCE = 2
 
 
 @contextmanager
@@ -58,13 +56,7 @@ def answers(runs: int) -> Iterator[tuple[str, LocalAnswer]]:
         ports = {name: stack.enter_context(zoo.server(name)).port for name in SERVERS}
         for number, port in enumerate(ports.values()):
             stack.enter_context(scanned(port, number))
-
-        def one(number: int) -> tuple[str, LocalAnswer]:
-            name = SERVERS[number % len(SERVERS)]
-            return name, run_local(Target("127.0.0.1", ports[name]))
-
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            yield from pool.map(one, range(runs))
+        yield from in_turn(runs, ports, lambda _, port: run_local(Target("127.0.0.1", port)))
 
 
 def main(runs: int) -> int:
@@ -72,13 +64,10 @@ def main(runs: int) -> int:
     if reason := zoo.missing():
         print(reason)
         return 1
-    alarms: Counter[str] = Counter()
-    for name, answer in answers(runs):
-        if answer.document["state"] != "ok":
-            alarms[name] += 1
-            print(f"{name}: {answer.line}", flush=True)
-    print(f"{sum(alarms.values())} alarms in {runs} runs of check_sshd_local on {len(SERVERS)} healthy servers")
-    return int(bool(alarms))
+    return alarms(
+        ((name, answer.line) for name, answer in answers(runs) if answer.document["state"] != "ok"),
+        f"{runs} runs of check_sshd_local on {len(SERVERS)} healthy servers",
+    )
 
 
 if __name__ == "__main__":

@@ -5,10 +5,10 @@ reached, however fast the runs follow each other.
 """
 
 import sys
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from typing import TypeVar
 
 from tests.lab import zoo
 
@@ -16,6 +16,7 @@ from .plugin import Answer, run
 from .scenario import Target
 
 SERVERS = tuple(name for name in zoo.RECIPES if name not in ("haproxy", "stunnel"))
+Asked = TypeVar("Asked")
 AT_ONCE = 2  # runs; the machine's cores, so that no server is slow for lack of one
 
 
@@ -29,13 +30,31 @@ def answers(runs: int, *options: str) -> Iterator[tuple[str, Answer]]:
     zoo.build(SERVERS)
     with ExitStack() as stack:
         ports = {name: stack.enter_context(zoo.server(name)).port for name in SERVERS}
+        yield from in_turn(
+            runs, ports, lambda number, port: run(Target("127.0.0.1", port, ("-S", source(number), *options)))
+        )
 
-        def one(number: int) -> tuple[str, Answer]:
-            name = SERVERS[number % len(SERVERS)]
-            return name, run(Target("127.0.0.1", ports[name], ("-S", source(number), *options)))
 
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            yield from pool.map(one, range(runs))
+def in_turn(runs: int, ports: Mapping[str, int], ask: Callable[[int, int], Asked]) -> Iterator[tuple[str, Asked]]:
+    """Ask the servers in turn, by the number of the run and the port; yield each answer with the server's name."""
+    names = tuple(ports)
+
+    def one(number: int) -> tuple[str, Asked]:
+        name = names[number % len(names)]
+        return name, ask(number, ports[name])
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        yield from pool.map(one, range(runs))
+
+
+def alarms(found: Iterable[tuple[str, str]], total: str) -> int:
+    """Print each alarm, a server's name and its line, and their number with `total`; return 1 if there was one."""
+    counted = 0
+    for name, line in found:
+        counted += 1
+        print(f"{name}: {line}", flush=True)
+    print(f"{counted} alarms in {total}")
+    return int(bool(counted))
 
 
 def main(runs: int) -> int:
@@ -43,13 +62,14 @@ def main(runs: int) -> int:
     if reason := zoo.missing():
         print(reason)
         return 1
-    alarms: Counter[str] = Counter()
-    for name, answer in answers(runs):
-        if answer.document["state"] != "ok" or answer.cause != "healthy":
-            alarms[name] += 1
-            print(f"{name}: {answer.line}", flush=True)
-    print(f"{sum(alarms.values())} alarms in {runs} default runs against {len(SERVERS)} healthy servers")
-    return int(bool(alarms))
+    return alarms(
+        (
+            (name, answer.line)
+            for name, answer in answers(runs)
+            if answer.document["state"] != "ok" or answer.cause != "healthy"
+        ),
+        f"{runs} default runs against {len(SERVERS)} healthy servers",
+    )
 
 
 if __name__ == "__main__":

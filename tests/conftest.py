@@ -9,7 +9,8 @@ from typing import IO
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.lab import daemons, monitored, zoo
+from tests.lab import daemons, monitored, network, zoo
+from tests.lab.network import Namespace
 
 # Hypothesis fails a test whose examples take long to draw or to run, which on a busy machine any may.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -72,3 +73,12 @@ def plugin() -> Iterator[daemons.Installation]:
     """Install the plugin for the monitoring daemons, or skip the test."""
     with monitored.installation() as installed:
         yield installed
+
+
+@pytest.fixture(scope="module")
+def net() -> Iterator[Namespace]:
+    """A client and a server in network namespaces."""
+    if reason := network.missing():
+        pytest.skip(reason)
+    with Namespace() as made:
+        yield made

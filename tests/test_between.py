@@ -28,14 +28,6 @@ with socket.create_server(("0.0.0.0", int(sys.argv[1]))) as listener:
 SSH_PORT = 2222
 
 
-@pytest.fixture(scope="module")
-def net() -> Iterator[Namespace]:
-    if reason := network.missing():
-        pytest.skip(reason)
-    with Namespace() as made:
-        yield made
-
-
 def probe(net: Namespace, port: int, *arguments: str) -> Answer:
     answer = check("-H", "192.0.2.2", "-p", str(port), *NEVER_SLOW, *arguments, command=(*net.client.prefix, *PLUGIN))
     assert answer.err == ""

@@ -22,6 +22,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "": set(),
     "values": set(),
     "text": set(),
+    "spans": set(),
     "interrupt": set(),
     "ending": set(),
     "report": {"ending", "values"},
@@ -32,12 +33,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "probe": {*VALUES, "interrupt", "wire"},
     "measure": {*VALUES, "interrupt", "diagnosis", "probe"},
     "runbook": {"diagnosis"},
-    "remote": {*VALUES, "diagnosis", "interrupt", "measure", "plugin", "runbook"},
+    "remote": {*VALUES, "diagnosis", "interrupt", "measure", "plugin", "runbook", "spans"},
     "host": {*VALUES, "diagnosis", "interrupt", "measure", "plugin"},
     "demo": {*VALUES, "diagnosis", "remote", "wire"},
     "__main__": {"remote"},
 }
-PURE = {"values", "text", "ending", "report", "plan", "wire", "diagnosis"}
+PURE = {"values", "text", "spans", "ending", "report", "plan", "wire", "diagnosis"}
 # The kit's values; its other modules are a plugin's process, command line and files.
 PURE_IN_PLUGIN = {"output", "perfdata", "states", "thresholds"}
 # What only the SSH rooms may speak of: the kit serves any plugin.

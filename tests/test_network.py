@@ -24,14 +24,6 @@ NSSWITCH = "hosts: files dns\n"
 
 
 @pytest.fixture(scope="module")
-def net() -> Iterator[Namespace]:
-    if reason := network.missing():
-        pytest.skip(reason)
-    with Namespace() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
 def server(net: Namespace) -> Iterator[zoo.Server]:
     with zoo.server("openssh-9.2", address=["0.0.0.0", "::"], prefix=net.server.prefix) as running:  # noqa: S104
         yield running

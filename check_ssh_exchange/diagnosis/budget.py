@@ -20,7 +20,8 @@ DROPBEAR_AT_ONCE = 5
 # for. IOS XR: `ssh server rate-limit`, 60 a minute, one each second (Cisco IOS XR System Security Command Reference).
 PACES = {"Cisco-2": 1.1}
 
-# Whoever closes so may be the host, or something before it: how far away another port of the host is tells.
+# A close without a word may come from the host or from a device in front of it. How far away another port of the host
+# is tells which.
 WORDLESS = frozenset({Ending.CLOSED, Ending.RESET})
 
 # Servers that are known to hold nothing against an address for handshakes alone.

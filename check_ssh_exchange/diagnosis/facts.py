@@ -289,8 +289,8 @@ class Facts:
         return join(words)
 
 
-# A round trip varies with the load of the path, not by a factor of four and by more than this (seconds). What takes
-# nearly a second is no distance, but a SYN that was sent again (RFC 6298 2.1).
+# A round trip varies with the load of the path, not by a factor of four and by more than this (seconds). A
+# connect time of nearly a second is not distance: the SYN was sent again (RFC 6298 2.1).
 NEARER, LEAST_DISTANCE, SENT_AGAIN = 4, 0.005, 0.9
 
 

@@ -280,7 +280,7 @@ def _key(text: bytes, *, is_marked: bool) -> HostKey | None:
 
 
 def _behind(blob: bytes, start: int, strings: int) -> int:
-    """Return the position behind so many strings, one beyond the end of `blob` where they are cut."""
+    """Return the position after `strings` length-prefixed strings; past the end of `blob` if it is too short."""
     for _ in range(strings):
         start += 4 + int.from_bytes(blob[start : start + 4])
     return start

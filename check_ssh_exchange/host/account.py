@@ -59,12 +59,12 @@ def account_of(seen: Snapshot, daemon: Daemon) -> Account | None:
 
 
 def is_absent(seen: Snapshot, daemon: Daemon) -> bool:
-    """Return whether there is no such user: getent(1) ends with 2, grep(1) with 1."""
+    """Return whether the user does not exist: getent(1) exits with 2, a search of passwd with 1."""
     return seen.command(f"account at {daemon.root}").code == 2 or seen.command(key_of_file(daemon)).code == 1
 
 
 def key_of_file(daemon: Daemon) -> str:
-    """Return what the user's line in passwd is recorded as, where there is no getent."""
+    """Return the key under which the user's passwd line is recorded where getent is missing."""
     return f"account at {daemon.root}, in its passwd"
 
 

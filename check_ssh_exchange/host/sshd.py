@@ -16,8 +16,7 @@ TICKS = 100  # a second, in /proc/PID/stat, on every architecture that Debian ha
 _TITLE = re.compile(r"\[listener\] (\d{1,9}) of (\d{1,9})-(\d{1,9}) startups")
 _VERSION = re.compile(r"OpenSSH_[0-9]+\.[0-9]+[\w.~+-]*")
 _STATES = {"T": "stopped", "t": "stopped", "Z": "zombie", "D": "waiting for a disk"}
-
-
+# Which port its words, or its settings, name.
 _PORT_IN_WORDS = re.compile(r"-p ?(\d{1,5})\b|-o ?(?:Port|ListenAddress)[= ]\S*?(\d{1,5})(?= |$)", re.IGNORECASE)
 _PORT_IN_SETTINGS = re.compile(r"^port (\d{1,5})$", re.IGNORECASE | re.MULTILINE)
 
@@ -223,7 +222,7 @@ def _is_foreign(seen: Snapshot, pid: int) -> bool:
     """Return whether a process lives in a container.
 
     A chroot alone is none, and neither is a mount namespace over the same disks, as systemd's PrivateTmp and
-    `ip netns exec` make. Its namespaces only root may see, but anybody that it has a pid in several (NSpid, proc(5)).
+    `ip netns exec` make. Only root may see its namespaces; that it has a pid in several, everybody (NSpid, proc(5)).
     """
 
     def differs(name: str) -> bool:

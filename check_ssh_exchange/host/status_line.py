@@ -12,8 +12,6 @@ from .judge import Judged, Outcome
 PREFIX = "SSHD"
 # What the status line says of an item where all is well.
 _WELL = ("daemon", "startups", "log")
-
-
 _ROOT = "root would show "
 
 

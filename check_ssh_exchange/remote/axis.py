@@ -7,6 +7,7 @@ with the pauses drawn, every handshake would be one column.
 import math
 from collections.abc import Iterable
 
+from ..spans import merged
 from ..text import milliseconds
 from ..values import NamedTuple
 
@@ -76,27 +77,17 @@ class Axis(NamedTuple):
 
 def axis_of(spans: Iterable[tuple[float, float]], width: int) -> Axis:
     """Return the axis for spans of (start, end) in seconds, at least one; spans that overlap share a segment."""
-    merged = _merged(sorted(spans))
-    merged = _merged(merged, sum(end - start for start, end in merged) * WORTH_DRAWING)
-    if len(merged) * (LEAST + len(CUT)) > width * MOST_FOR_CUTS:
-        merged = [(merged[0][0], merged[-1][1])]
-    room = width - len(merged) * LEAST - (len(merged) - 1) * len(CUT)
-    scale = room / max(SHORTEST, sum(end - start for start, end in merged))
+    active = merged(sorted(spans))
+    active = merged(active, sum(end - start for start, end in active) * WORTH_DRAWING)
+    if len(active) * (LEAST + len(CUT)) > width * MOST_FOR_CUTS:
+        active = [(active[0][0], active[-1][1])]
+    room = width - len(active) * LEAST - (len(active) - 1) * len(CUT)
+    scale = room / max(SHORTEST, sum(end - start for start, end in active))
     segments, left = [], 0.0
-    for start, end in merged:
+    for start, end in active:
         segments.append(Segment(start, end, left))
         left += LEAST + (end - start) * scale + len(CUT)
     return Axis(tuple(segments), scale, width)
-
-
-def _merged(spans: Iterable[tuple[float, float]], gap: float = 0.0) -> list[tuple[float, float]]:
-    merged: list[tuple[float, float]] = []
-    for start, end in spans:
-        if merged and start - merged[-1][1] <= gap:
-            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
-        else:
-            merged.append((start, end))
-    return merged
 
 
 def _step(least: float) -> float:

@@ -375,7 +375,7 @@ def collected(*monitors: str) -> dict[str, Any]:
 def test_a_real_fail2ban_tells_whom_it_has_banned(jail: tuple[Namespace, Fail2ban]) -> None:
     pair, server = jail
     server.start()
-    assert said(collected()).summary == "nobody banned"
+    assert said(collected()).summary == "no address banned"
     server.read("".join(f"Invalid user u{number} from {pair.client.ipv4[0]} port 1\n" for number in range(5)))
     document = collected()
     found = said(document)
@@ -396,7 +396,7 @@ def test_a_real_fail2ban_without_readline_tells_it_too(jail: tuple[Namespace, Fa
     (modules / "readline.py").write_text("raise ImportError\n")
     client = tmp_path / "bin/fail2ban-client"
     client.write_text(client.read_text().replace("PYTHONPATH=", f"PYTHONPATH={modules}:"))
-    assert said(collected()).summary == "nobody banned"
+    assert said(collected()).summary == "no address banned"
     server.read("".join(f"Invalid user u{number} from {pair.client.ipv4[0]} port 1\n" for number in range(5)))
     document = collected()
     assert "Readline not available" in str(document["commands"]["fail2ban-client -i"])

@@ -426,9 +426,9 @@ def test_what_may_not_be_seen_of_a_user_is_lacking() -> None:
 def test_a_user_who_does_not_exist() -> None:
     made = host()
     made.command("account at /", code=2)
-    assert sentences(find(made, USER)) == ["there is no user nagios"]
+    assert sentences(find(made, USER)) == ["user nagios does not exist"]
     made.command("configuration of 10", code=255, err="x: line 1: Bad configuration option: y\n")
-    assert "there is no user nagios" in sentences(find(made, USER))
+    assert "user nagios does not exist" in sentences(find(made, USER))
 
 
 def test_a_user_of_a_chroot_without_getent() -> None:
@@ -436,7 +436,7 @@ def test_a_user_of_a_chroot_without_getent() -> None:
     made.command("account at /", code=127, err="chroot: failed to run command 'getent'")
     assert find(made, USER).lacks == ("the user nagios could not be looked up with getent",)
     made.command("account at /, in its passwd", code=1)
-    assert sentences(find(made, USER)) == ["there is no user nagios"]
+    assert sentences(find(made, USER)) == ["user nagios does not exist"]
     made.command("account at /, in its passwd", "nagios:x:107:114::/home/nagios:/bin/sh\n")
     assert "no authorized keys" in sentences(find(made, USER))[0]
 
@@ -488,7 +488,7 @@ def test_a_user_of_a_real_chroot(monkeypatch: pytest.MonkeyPatch) -> None:
         for name in ("nosuch", "s.hd"):
             seen = collected(monkeypatch, login_user=name)
             finding = configuration.find(seen, About(ports=(server.port,), login_user=name))
-            assert sentences(finding) == [f"there is no user {name}"]
+            assert sentences(finding) == [f"user {name} does not exist"]
             assert finding.problems[0].state is Warn
 
 
@@ -579,6 +579,6 @@ def test_a_real_users_keys(own_listener: int, monkeypatch: pytest.MonkeyPatch) -
         (home / ".ssh" / name).exists() for name in ("authorized_keys", "authorized_keys2")
     )
     absent = collected(monkeypatch, login_user="no-such-user")
-    assert "there is no user no-such-user" in sentences(
+    assert "user no-such-user does not exist" in sentences(
         configuration.find(absent, About(ports=(own_listener,), login_user="no-such-user"))
     )

@@ -85,7 +85,7 @@ def others(seen: Snapshot) -> tuple[str, ...]:
 
 
 def is_silent(seen: Snapshot) -> bool:
-    """Return whether the client was run and has told nothing, although nothing says that there is no server."""
+    """Return whether the client ran but gave no answer, and the server is neither down nor closed to us."""
     was_run = not seen.command(*CLIENT).is_absent
     return was_run and not is_told(seen) and not is_down(seen) and not is_denied(seen)
 

@@ -117,7 +117,7 @@ def _lacks(seen: Snapshot, *, is_installed: bool) -> Iterator[str]:
 
 def _summary(jails: Sequence[Jail], bans: Sequence[Ban], count: int, monitors: Sequence[str]) -> str:
     programs = dict.fromkeys(["fail2ban"] * bool(jails) + [ban.program for ban in bans])
-    held = f"{count} address{'es' * (count != 1)} banned" if count else "nobody banned"
+    held = f"{count} address{'es' * (count != 1)} banned" if count else "no address banned"
     whom = f", not {'the monitor' if len(monitors) == 1 else 'the monitors'}" if count and monitors else ""
     return f"{held}{f' by {join(programs)}' if count else ''}{whom}"
 

@@ -126,7 +126,7 @@ def _closing(daemon: Daemon, directory: str) -> str:
 
 
 def _making(seen: Snapshot, daemon: Daemon, name: str) -> str:
-    """Return the command that makes the user of privilege separation, whom nobody logs in as."""
+    """Return the command that creates the privilege separation user, without a login shell."""
     if release(seen).get("ID") == "alpine" and daemon.root == "/":
         return f"adduser -S -D -H -h /var/empty -s /sbin/nologin {name}   # at once"
     root = "" if daemon.root == "/" else f"-R {from_here(daemon, '')} "
@@ -195,7 +195,7 @@ def _account(
         return [], ()
     name = printable(about.login_user, 64)
     if is_absent(seen, daemon):
-        return [Problem(Warn, f"there is no user {name}", Cause.ACCESS_DENIED)], ()
+        return [Problem(Warn, f"user {name} does not exist", Cause.ACCESS_DENIED)], ()
     account = account_of(seen, daemon)
     if account is None:
         return [], (f"the user {name} could not be looked up with getent",)

@@ -10,7 +10,7 @@ SETTINGS = "/proc/sys/net/netfilter/nf_conntrack"
 
 
 def find(seen: Snapshot, about: About) -> Finding:
-    """Return the share of our own network namespace; without the module there is no such table."""
+    """Return how full the connection tracking table of our network namespace is; the table needs the module."""
     del about
     now, most = number(seen, f"{SETTINGS}_count"), number(seen, f"{SETTINGS}_max")
     shares = [Share("tracked connections", now, most)] if now is not None and most else []

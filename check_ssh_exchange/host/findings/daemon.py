@@ -7,12 +7,13 @@ from ...plugin.nagios import Critical, Warn
 from ...plugin.perfdata import Figure
 from ...text import join, printable
 from ..about import About
-from ..configuration_files import changed, named, read_at
+from ..configuration_files import changed, read_at
 from ..finding import Finding, Problem, skipped
 from ..host import has_systemd, restart, service
+from ..settings import shell_line
 from ..snapshot import Snapshot
 from ..sshd import LISTEN, Daemon, daemons, place, processes, sockets
-from ..trusted import from_here, prefix
+from ..trusted import prefix
 from ..units import Unit, does_not_answer, units
 
 ITEM = "daemon"
@@ -116,7 +117,7 @@ def _halted(serving: Iterable[Daemon]) -> list[Problem]:
 def _absent(
     seen: Snapshot, about: About, serving: list[Daemon], held: list[Unit], known: list[Unit]
 ) -> "Iterable[Problem]":
-    """Yield that nobody listens, with the unit that says why; else the units that fail though somebody does."""
+    """Yield a problem if no sshd listens, with the unit that explains it; otherwise the failed units."""
     troubles = [trouble for one in known if not one.is_socket and (trouble := _trouble(one))]
     own = [one for one in serving if not one.is_foreign]
     if not own and not held and not _super_server(seen, about) and (not serving or _is_expected(seen, about, known)):
@@ -229,7 +230,7 @@ def _remedies(
         is_alone = len(serving) == 1 and has_systemd(seen) and not prefix(serving[0])
         late = next(one for one in serving if _is_older(seen, one, known))
         reload = f"systemctl reload {service(seen)}" if is_alone else f"kill -HUP {late.pid}"
-        yield f"{_test(seen, late)} && {reload}   # reads the configuration; sessions go on"
+        yield f"{shell_line(late, '-t')} && {reload}   # reads the configuration; sessions go on"
 
 
 def _to_listen(seen: Snapshot, about: About, known: list[Unit]) -> "Iterable[str]":
@@ -244,13 +245,6 @@ def _to_listen(seen: Snapshot, about: About, known: list[Unit]) -> "Iterable[str
     settings = "grep -rin '^ *port' /etc/ssh/sshd_config /etc/ssh/sshd_config.d"
     socket = next((one.name for one in known if one.is_socket and one.is_active), "")
     yield f"{f'systemctl cat {socket}' if socket else settings}   # the port that it is to have, if it is another"
-
-
-def _test(seen: Snapshot, daemon: Daemon) -> str:
-    """Return the command that tests a listener's configuration, in its root and with the file that it reads."""
-    inside = f"chroot {from_here(daemon, '')} " if daemon.root != "/" else ""
-    file = named(seen, daemon)
-    return f"{inside}{printable(daemon.path, 200)} -t" + (f" -f {printable(file, 200)}" if file else "")
 
 
 def _evidence(seen: Snapshot, known: list[Unit], serving: list[Daemon]) -> "Iterable[str]":

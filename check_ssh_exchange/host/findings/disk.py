@@ -22,7 +22,7 @@ def find(seen: Snapshot, about: About) -> Finding:
     for name, path in _places(seen, about):
         space = seen.stat(f"space:{path}")
         if space and not space.get("is_read_only"):
-            # One file system at two places is told once, under the first name.
+            # A file system that is mounted twice is reported once, under its first path.
             told.setdefault(tuple(space.get(key) for key in ("blocks", "free", "files", "files_free")), (name, space))
     shares = [share for name, space in told.values() for share in _shares(name, space)]
     finding = finding_of("disk", "disk_used", shares, "no file system that can be written was seen")

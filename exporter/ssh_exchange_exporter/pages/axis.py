@@ -8,6 +8,8 @@ import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from check_ssh_exchange.spans import merged
+
 # A pause is drawn when it is shorter than this share of the time in which handshakes were open.
 _WORTH_DRAWING = 0.25
 _BREAK = 3.0  # percent of the width
@@ -87,30 +89,20 @@ class Axis(NamedTuple):
 
 def axis_of(spans: Iterable[tuple[float, float]]) -> Axis:
     """Return the axis for spans of (start, end) in seconds, at least one; spans that overlap share a segment."""
-    merged = _merged(sorted(spans))
-    busy = sum(end - start for start, end in merged)
-    merged = _merged(merged, busy * _WORTH_DRAWING)
-    busy = max(_SHORTEST, sum(end - start for start, end in merged))
-    pause = min(_BREAK, _ALL_BREAKS / len(merged))
-    room = 100.0 - pause * (len(merged) - 1)
-    least = _LEAST_SEGMENT / len(merged) if len(merged) > 1 else 0.0
-    scale = (room - least * len(merged)) / busy
+    active = merged(sorted(spans))
+    busy = sum(end - start for start, end in active)
+    active = merged(active, busy * _WORTH_DRAWING)
+    busy = max(_SHORTEST, sum(end - start for start, end in active))
+    pause = min(_BREAK, _ALL_BREAKS / len(active))
+    room = 100.0 - pause * (len(active) - 1)
+    least = _LEAST_SEGMENT / len(active) if len(active) > 1 else 0.0
+    scale = (room - least * len(active)) / busy
     segments, left = [], 0.0
-    for start, end in merged:
+    for start, end in active:
         width = least + (end - start) * scale
         segments.append(Segment(start, end, left, width))
         left += width + pause
     return Axis(tuple(segments), scale, _step(_GRID / scale))
-
-
-def _merged(spans: Iterable[tuple[float, float]], gap: float = 0.0) -> list[tuple[float, float]]:
-    merged: list[tuple[float, float]] = []
-    for start, end in spans:
-        if merged and start - merged[-1][1] <= gap:
-            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
-        else:
-            merged.append((start, end))
-    return merged
 
 
 def _with_room(labels: dict[float, str], taken: dict[float, str], character: float) -> dict[float, str]:
