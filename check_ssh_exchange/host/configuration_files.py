@@ -4,10 +4,9 @@ sshd reads them at its start and at each SIGHUP, with which it runs itself again
 (proc(5), starttime), but it writes its PidFile anew (sshd.c, sighup_restart and main).
 """
 
-import re
 from collections.abc import Iterable
 
-from .settings import settings_of
+from .settings import file_of, settings_of
 from .snapshot import Snapshot
 from .sshd import Daemon
 from .trusted import is_trusted, prefix
@@ -16,17 +15,14 @@ from .units import Unit
 USUAL = ("/etc/ssh/sshd_config", "/usr/etc/ssh/sshd_config")  # the second is SUSE's
 DROP_INS = "/etc/ssh/sshd_config.d"
 PID_FILE = "/run/sshd.pid"
-_FILE = re.compile(r"^-[DdeGiqrtTV46]*f(.*)$")  # -f FILE, -fFILE, -Df FILE
 
 
 def named(seen: Snapshot, daemon: Daemon) -> str | None:
     """Return the file behind `-f`; None where the usual ones are read, "" where who says so is not to be believed."""
-    words = daemon.arguments
-    for at, word in enumerate(words):
-        if found := _FILE.match(word):
-            path = found[1] or "".join(words[at + 1 : at + 2])
-            return path if path.startswith("/") and is_trusted(seen, daemon) else ""
-    return None
+    path = file_of(daemon)
+    if not path:
+        return None
+    return path if path.startswith("/") and is_trusted(seen, daemon) else ""
 
 
 def pid_file(seen: Snapshot, daemon: Daemon) -> str:
