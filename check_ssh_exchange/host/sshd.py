@@ -137,12 +137,13 @@ def _daemons(seen: Snapshot) -> tuple[Daemon, ...]:
     children: dict[int, list[Process]] = {}
     for one in every:
         children.setdefault(one.parent, []).append(one)
-    parents = [one for one in every if one.name == "sshd" and one.parent not in by_pid]
+    # A zombie has no descriptors any more, and must not be taken for one whose descriptors we may not see; nor may
+    # many of them, in a container whose first process does not wait for its children, take the place of a listener.
+    alive = [one for one in every if one.state != "Z" or "[listener]" in one.title]
+    parents = [one for one in alive if one.name == "sshd" and one.parent not in by_pid]
     parents.sort(key=lambda one: (one.uid not in (0, None), one.pid))
     found = [_daemon(seen, one, children) for one in parents[:MOST_DAEMONS]]
-    # A zombie has no descriptors any more, and must not be taken for one whose descriptors we may not see.
-    alive = [one for one in found if one.process.state != "Z" or "[listener]" in one.process.title]
-    listening = [one for one in alive if one.listening or "[listener]" in one.process.title]
+    listening = [one for one in found if one.listening or "[listener]" in one.process.title]
     return tuple(sorted(listening, key=lambda one: (one.is_foreign, one.root != "/", one.pid)))
 
 

@@ -29,6 +29,8 @@ from tests.lab.chroots import cache
 from tests.lab.network import Namespace
 from tests.lab.network import missing as no_namespaces
 
+from .by_hand import Host
+
 SOURCES = (
     system.read,
     processes.read,
@@ -263,6 +265,14 @@ def test_a_zombie_listens_no_more() -> None:
     found = daemon.find(host(state="Z", title="", tables=("", "")), About())
     assert sentences(found) == ["critical no sshd listens"]
     assert found.evidence == ("pid 700 has ended and is a zombie",)
+
+
+def test_many_zombies_hide_no_listener() -> None:
+    made = Host()
+    for pid in range(100, 160):
+        made.process(pid, 1, "", "sshd", state="Z")
+    made.sshd(pid=700)
+    assert [one.pid for one in daemons(made.seen)] == [700]
 
 
 @pytest.mark.parametrize(("changed", "is_older"), [(50_010, True), (49_990, False), (50_001, False), (200_000, False)])
