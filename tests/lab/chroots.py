@@ -80,6 +80,7 @@ OTHERS = {
     PYTHON: Recipe(suite="sid", package="python3", also=("dash", "coreutils")),
     "clients": Recipe(suite="trixie", package="openssh-client", also=("putty-tools", "curl")),
     "sslh": Recipe(suite="bookworm", package="sslh"),
+    "sudo-rs": Recipe(suite="trixie", package="sudo-rs", also=("libpam0g", "libpam-modules", "dash")),
 }
 
 

@@ -1,4 +1,4 @@
-"""The plugin as monitoring daemons run it: installed for user nagios, and the daemons started and ended.
+"""The plugins as monitoring daemons run them: installed for user nagios, and the daemons started and ended.
 
 tests/lab/nagios.py, tests/lab/icinga.py and tests/lab/nrpe.py have the daemons.
 """
@@ -23,25 +23,28 @@ from tests.lab import processes
 USER = "nagios"  # the user that Debian's packages of all three run plugins as
 CONTRIB = Path(__file__).parents[2] / "contrib"
 PLUGIN_DIRECTORY = "/usr/lib/nagios/plugins/"  # what the definitions in contrib/ name
+OURS = f"{PLUGIN_DIRECTORY}check_ssh"  # how the paths of both plugins begin, and of no other
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}  # a service's environment, without pytest's
 RESULT_SECONDS = 100.0  # the longest run takes five; the rest is for a busy machine
 STOP_SECONDS = 30.0
 POLL_SECONDS = 0.05
 
-# The console script as pip writes it, with the packages beside it: user nagios cannot read every user's virtual
-# environment. It also records its arguments and its output for the test.
-SCRIPT = """#!{python}
+# A console script as pip writes it, with the packages beside it: user nagios cannot read every user's virtual
+# environment. It also records its arguments and its output for the test. The interpreter is isolated: check_sshd_local
+# as root by sudo goes on in no other.
+SCRIPT = """#!{python} -I
 import json, os, sys
 sys.path[:0] = ["{home}/lib"]
 write = os.write
 def recorded(descriptor, data):
-    with open(f"{home}/records/{{os.getpid()}}-{{descriptor}}", "a") as record:
+    with open(f"{home}/records/{program}-{{os.geteuid()}}-{{os.getpid()}}-{{descriptor}}", "a") as record:
         record.write(json.dumps([sys.argv[1:], data.decode("ascii")]) + "\\n")
     return write(descriptor, data)
 os.write = recorded
-from check_ssh_exchange.remote.cli import run
+from check_ssh_exchange.{face}.cli import run
 run()
 """
+FACES = {"check_ssh_exchange": "remote", "check_sshd_local": "host"}  # program -> the package of its command line
 IS_NEW_ENOUGH = "import sys; sys.exit(sys.version_info < (3, 11))"
 
 Result = TypeVar("Result")
@@ -75,12 +78,13 @@ class Printed(NamedTuple):
 
 
 class Installation:
-    """The plugin in a directory that user nagios can read; a context manager that kills its processes."""
+    """The plugins in a directory that user nagios can read; a context manager that kills their processes."""
 
     def __init__(self) -> None:
         self.home = Path(tempfile.mkdtemp(prefix=f"check-ssh-{secrets.token_hex(4)}-")).resolve()
         self.plugins = self.home / "plugins"
         self.plugin = self.plugins / "check_ssh_exchange"
+        self.local = self.plugins / "check_sshd_local"
         self._records = self.home / "records"
 
     def __enter__(self) -> Self:
@@ -91,10 +95,12 @@ class Installation:
             for name in ("check_ssh_exchange", "nagiosplugin"):
                 shutil.copytree(package(name), self.home / "lib" / name, ignore=shutil.ignore_patterns("__pycache__"))
             subprocess.run([python, "-m", "compileall", "-q", self.home / "lib"], check=True, env=ENVIRONMENT)
-            self.directory("records")
+            self.directory("records").chmod(0o1777)  # also for whom check_by_ssh logs in as
             self.plugins.mkdir()
-            self.plugin.write_text(SCRIPT.format(python=python, home=self.home))
-            self.plugin.chmod(0o755)
+            for program, face in FACES.items():
+                script = self.plugins / program
+                script.write_text(SCRIPT.format(python=python, home=self.home, program=program, face=face))
+                script.chmod(0o755)
             undo.pop_all()
         return self
 
@@ -111,15 +117,19 @@ class Installation:
         return path
 
     def definition(self, file: Path) -> str:
-        """Return a definition with this plugin in the place of the one that a package would install."""
+        """Return a definition with these plugins in the place of those that a package would install."""
         text = file.read_text("utf-8")
-        assert PLUGIN_DIRECTORY in text
-        return text.replace(PLUGIN_DIRECTORY, f"{self.plugins}/")
+        assert OURS in text
+        return self.here(text)
 
-    def printed(self, arguments: Sequence[str]) -> Printed:
-        """Return what the one run with these arguments wrote, to stdout and nowhere else."""
+    def here(self, text: str) -> str:
+        """Return a text with the paths of these plugins in the place of the packaged ones'."""
+        return text.replace(OURS, f"{self.plugins}/{OURS.removeprefix(PLUGIN_DIRECTORY)}")
+
+    def printed(self, arguments: Sequence[str], program: str = "check_ssh_exchange") -> Printed:
+        """Return what the one run of a plugin with these arguments wrote, to stdout and nowhere else."""
         runs: dict[str, str] = {}
-        for record in self._records.iterdir():
+        for record in self._records.glob(f"{program}-*"):
             for line in record.read_text().splitlines():
                 given, out = json.loads(line)
                 if given == list(arguments):

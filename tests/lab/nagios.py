@@ -1,19 +1,24 @@
-"""Nagios Core with the commands of contrib/nagios/commands.cfg in a directory of its own, read through status.dat.
+"""Nagios Core with the definitions of contrib/nagios in a directory of its own, read through status.dat.
 
-`with Installation() as plugin, nagios(plugin, services) as stored` runs every service once.
+`with Installation() as plugin, nagios(plugin, services) as stored` runs every service once. `configured` writes any
+configuration, such as files of contrib/nagios as they stand (`shipped`) and the hosts of a `site`; `started` runs it.
 """
 
 import re
+import shlex
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.lab.daemons import CONTRIB, RESULT_SECONDS, USER, DaemonError, Installation, await_result, running
 
 PROGRAM = Path("/usr/sbin/nagios4")
 PACKAGES = {PROGRAM: "nagios4-core"}
-DEFINITION = CONTRIB / "nagios" / "commands.cfg"
+SHIPPED = CONTRIB / "nagios"
+DEFINITION = SHIPPED / "commands.cfg"
+STATE_DIRECTORY = "/var/lib/nagios4/check_ssh_exchange"  # what services.cfg names
 
 SETTINGS = {
     "use_syslog": 0,
@@ -34,22 +39,42 @@ SETTINGS = {
 }
 DAYS = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
 
+Fields = dict[str, str]
+Key = tuple[str, str]  # a host's name, a service's description
+
+
+class Configured(NamedTuple):
+    """A configuration on disk, which Nagios has accepted."""
+
+    config: Path
+    status: Path
+    log: Path
+    output: Path
+
 
 def definition(kind: str, **directives: object) -> str:
     return "\n".join([f"define {kind} {{", *(f"{name} {value}" for name, value in directives.items()), "}\n"])
 
 
-def objects(plugin: Installation, services: Mapping[str, tuple[str, str]]) -> str:
-    """Return hosts and services: a service is an address and a check_command."""
+def always(name: str) -> str:
+    """Return a time period."""
+    return definition("timeperiod", timeperiod_name=name, alias=name, **dict.fromkeys(DAYS, "00:00-24:00"))
+
+
+def nobody(period: str, command: str) -> str:
+    """Return the contact `nobody`, who is told nothing."""
     never: dict[str, object] = dict.fromkeys(("host_notifications_enabled", "service_notifications_enabled"), 0)
     never |= dict.fromkeys(("host_notification_options", "service_notification_options"), "n")
-    never |= dict.fromkeys(("host_notification_commands", "service_notification_commands"), "check_ssh_exchange")
-    never |= dict.fromkeys(("host_notification_period", "service_notification_period"), "always")
+    never |= dict.fromkeys(("host_notification_commands", "service_notification_commands"), command)
+    never |= dict.fromkeys(("host_notification_period", "service_notification_period"), period)
+    return definition("contact", contact_name="nobody", **never)
+
+
+def objects(plugin: Installation, services: Mapping[str, tuple[str, str]]) -> str:
+    """Return hosts and services: a service is an address and a check_command."""
     every = {"max_check_attempts": 1, "check_period": "always", "notification_interval": 0}
     every |= {"notification_period": "always", "contacts": "nobody"}
-    days = dict.fromkeys(DAYS, "00:00-24:00")
-    made = [definition("timeperiod", timeperiod_name="always", alias="always", **days)]
-    made.append(definition("contact", contact_name="nobody", **never))
+    made = [always("always"), nobody("always", "check_ssh_exchange")]
     made += [
         definition("host", host_name=f"at-{address}", address=address, active_checks_enabled=0, **every)
         for address in {address for address, _ in services.values()}
@@ -61,7 +86,37 @@ def objects(plugin: Installation, services: Mapping[str, tuple[str, str]]) -> st
     return plugin.definition(DEFINITION) + "".join(made)
 
 
-def status(path: Path) -> dict[str, dict[str, str]]:
+def shipped(plugin: Installation, *files: str) -> list[str]:
+    """Return files of contrib/nagios; only their paths are those of this installation."""
+    state = plugin.directory("state")
+    texts = [(SHIPPED / file).read_text("utf-8") for file in files]
+    return [plugin.here(text).replace(STATE_DIRECTORY, str(state)) for text in texts]
+
+
+def command_lines() -> dict[str, str]:
+    """Return the command lines of commands.cfg by their names."""
+    pattern = r"command_name\t(\S+)\n\tcommand_line\t(.*)"
+    return dict(re.findall(pattern, DEFINITION.read_text("utf-8")))
+
+
+def expanded(command: str, address: str, *arguments: str) -> list[str]:
+    """Return the words that Nagios runs for a command of commands.cfg at a host, with what follows each `!`."""
+    line = command_lines()[command].replace("$HOSTADDRESS$", address)
+    for number, argument in enumerate(arguments, 1):
+        line = line.replace(f"$ARG{number}$", argument)
+    return shlex.split(line)
+
+
+def site(*hosts: Mapping[str, object], admin: str = "nobody") -> str:
+    """Return what services.cfg expects of every Nagios, and the hosts of a site."""
+    every = {"use": "ssh-server", "max_check_attempts": 1, "check_period": "24x7", "notification_period": "24x7"}
+    made = [always("24x7"), nobody("24x7", "check_ssh_exchange")]
+    made.append(definition("contactgroup", contactgroup_name="admins", alias="admins", members=admin))
+    made += [definition("host", **{**every, "contact_groups": "admins", **host}) for host in hosts]
+    return "".join(made)
+
+
+def status(path: Path) -> dict[Key, Fields]:
     """Return the fields of each service in status.dat; nothing until the file exists."""
     try:
         text = path.read_bytes().decode("utf-8", "surrogateescape")
@@ -69,31 +124,79 @@ def status(path: Path) -> dict[str, dict[str, str]]:
         return {}
     blocks = re.findall(r"^servicestatus \{\n(.*?)^\t\}", text, re.DOTALL | re.MULTILINE)
     said = [dict(line[1:].split("=", 1) for line in block.split("\n") if "=" in line) for block in blocks]
-    return {fields["service_description"]: fields for fields in said}
+    return {(fields["host_name"], fields["service_description"]): fields for fields in said}
 
 
-@contextmanager
-def nagios(plugin: Installation, services: Mapping[str, tuple[str, str]]) -> Iterator[dict[str, dict[str, str]]]:
-    """Run Nagios until every service has been checked once, and yield its status.dat, which it deletes when it ends."""
-    home = plugin.directory("nagios")
-    results, commands = plugin.directory("nagios", "results"), plugin.directory("nagios", "rw")
-    (home / "objects.cfg").write_text(objects(plugin, services))
+def configured(plugin: Installation, name: str, texts: Iterable[str], **changed: object) -> Configured:
+    """Write a configuration into a directory of user nagios. Raises DaemonError for what `nagios4 -v` does not like."""
+    home = plugin.directory(name)
+    results, commands = plugin.directory(name, "results"), plugin.directory(name, "rw")
+    plugin.directory(name, "log_archive_path")
+    (home / "objects.cfg").write_text("\n".join(texts))
     files = {name: home / name for name in ("log_file", "object_cache_file", "precached_object_file", "status_file")}
     files |= {name: home / name for name in ("lock_file", "temp_file", "state_retention_file", "log_archive_path")}
     files |= {"cfg_file": home / "objects.cfg", "temp_path": home, "check_result_path": results}
     files |= {"command_file": commands / "nagios.cmd", "query_socket": commands / "nagios.qh"}
-    plugin.directory("nagios", "log_archive_path")
-    settings = SETTINGS | files | {"nagios_user": USER, "nagios_group": USER}
-    config, log = home / "nagios.cfg", home / "output"
-    config.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
-    verified = subprocess.run([PROGRAM, "-v", config], capture_output=True, text=True, timeout=RESULT_SECONDS)
-    if verified.returncode or not re.search(r"^Total Warnings: 0\nTotal Errors: +0$", verified.stdout, re.MULTILINE):
-        raise DaemonError(f"nagios4 -v: {verified.stdout[-2000:]}")
+    settings: dict[str, object] = {**SETTINGS, **files, "nagios_user": USER, "nagios_group": USER, **changed}
+    made = Configured(home / "nagios.cfg", files["status_file"], files["log_file"], home / "output")
+    made.config.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
+    verify(made.config)
+    return made
 
-    def read() -> dict[str, dict[str, str]] | None:
-        stored = status(files["status_file"])
-        checked = {name for name, fields in stored.items() if fields["has_been_checked"] == "1"}
-        return stored if checked == set(services) else None
 
-    with running([PROGRAM, config], log) as process:
-        yield await_result(read, process, log)
+def verify(config: Path) -> str:
+    """Return what `nagios4 -v` says. Raises DaemonError for a warning or an error."""
+    done = subprocess.run([PROGRAM, "-v", config], capture_output=True, text=True, timeout=RESULT_SECONDS)
+    if done.returncode or not re.search(r"^Total Warnings: 0\nTotal Errors: +0$", done.stdout, re.MULTILINE):
+        raise DaemonError(f"nagios4 -v: {done.stdout[-2000:]}")
+    return done.stdout
+
+
+class Nagios:
+    """A running Nagios. It deletes its status.dat when it ends."""
+
+    def __init__(self, made: Configured, wait: Callable[[Callable[[], object]], object]) -> None:
+        self._made = made
+        self._wait = wait
+
+    @property
+    def stored(self) -> dict[Key, Fields]:
+        """What it stores of every service now."""
+        return status(self._made.status)
+
+    @property
+    def log(self) -> str:
+        return self._made.log.read_text("utf-8", "replace") if self._made.log.exists() else ""
+
+    def await_(self, holds: Callable[[dict[Key, Fields]], bool]) -> dict[Key, Fields]:
+        """Return what it stores as soon as that satisfies a condition. Raises DaemonError."""
+        found: dict[Key, Fields] = {}
+
+        def read() -> object:
+            found.clear()
+            found.update(self.stored)
+            return (bool(found) and holds(found)) or None
+
+        self._wait(read)
+        return found
+
+    def await_results(self, keys: Iterable[Key]) -> dict[Key, Fields]:
+        """Return what it stores as soon as each of these services has been checked."""
+        wanted = set(keys)
+        return self.await_(lambda all_: wanted <= {key for key, one in all_.items() if one["has_been_checked"] == "1"})
+
+
+@contextmanager
+def started(made: Configured, prefix: Sequence[str] = ()) -> Iterator[Nagios]:
+    """Run Nagios; `prefix` is a command that runs it, such as `ip netns exec NAME`."""
+    with running([*prefix, PROGRAM, made.config], made.output) as process:
+        yield Nagios(made, lambda read: await_result(read, process, made.output))
+
+
+@contextmanager
+def nagios(plugin: Installation, services: Mapping[str, tuple[str, str]]) -> Iterator[dict[str, Fields]]:
+    """Run Nagios until every service has been checked once, and yield what it stores of each."""
+    made = configured(plugin, "nagios", [objects(plugin, services)])
+    with started(made) as running_:
+        stored = running_.await_results((f"at-{address}", name) for name, (address, _) in services.items())
+        yield {name: fields for (_, name), fields in stored.items()}
