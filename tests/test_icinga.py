@@ -9,13 +9,12 @@ import pytest
 
 from contrib.generate import COMMANDS, Command, options
 from tests.lab import daemons
-from tests.lab.icinga import DEFINITION, NODE, PACKAGES, Api, Configuration, icinga, service_objects
-from tests.lab.monitored import HOST, LINES, NUMBER, STATES, assert_in_order, need, parsed
+from tests.lab.icinga import DEFINITION, NODE, PACKAGES, UNITS, Api, Configuration, icinga, kept, service_objects
+from tests.lab.monitored import HOST, LINES, STATES, assert_in_order, need, parsed
 
 pytestmark = pytest.mark.real
 
 PREFIX = "ssh_exchange_"
-UNITS = {"": "", "%": "percent", "s": "seconds"}
 
 
 @pytest.fixture(scope="module")
@@ -133,22 +132,17 @@ def test_icinga_has_the_state_and_every_word_that_the_plugin_printed(
     assert said["performance_data"] == printed.perfdata.split(" ")
 
 
-def number(text: str) -> float | None:
-    """Return what Icinga keeps of a threshold: a number, and of a range nothing."""
-    return float(text) if re.fullmatch(NUMBER, text) else None
-
-
 @pytest.mark.parametrize("name", [*STATES, "arrays", "overrun"])
 def test_icinga_reads_every_value_of_the_perfdata(api: Api, plugin: daemons.Installation, name: str) -> None:
     items = parsed(plugin.printed(words(api, name)).perfdata)
     assert_in_order(list(items))
-    values = api.perfdata(name)
+    values = api.perfdata(result(api, name)["performance_data"])
     assert [value["label"] for value in values] == list(items)
     for value, item in zip(values, items.values(), strict=True):
         assert value["type"] == "PerfdataValue"
         assert (value["value"], value["unit"], value["counter"]) == (float(item.value), UNITS[item.unit], False)
         read = [value[key] for key in ("warn", "crit", "min", "max")]
-        assert read == [number(text) for text in (item.warn, item.crit, item.low, item.high)]
+        assert read == [kept(text) for text in (item.warn, item.crit, item.low, item.high)]
 
 
 def test_icinga_passes_a_host_its_family_numbers_and_arrays(

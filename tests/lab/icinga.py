@@ -4,19 +4,25 @@
 """
 
 import base64
+import ctypes
 import json
+import os
+import re
 import secrets
 import shutil
 import ssl
 import subprocess
+import time
 import urllib.request
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 
 from tests.lab.daemons import CONTRIB, USER, Installation, await_result, running
+from tests.lab.monitored import NUMBER
 from tests.lab.zoo import free_port
 
 # /usr/sbin/icinga2 is a shell script that does not pass a signal on; this is what it starts. Its directory is that of
@@ -58,32 +64,51 @@ object ApiUser "test" {{ password = "{password}"; permissions = [ "*" ] }}
 """
 
 
-class Api:
-    """A client of a running Icinga's API; `services` has the attributes of each service after its first check."""
+CLONE_NEWNET = 0x40000000
+UNITS = {"": "", "%": "percent", "s": "seconds"}  # what Icinga's parser makes of perfdata's units
 
-    def __init__(self, port: int, password: str, authority: Path) -> None:
+
+class Api:
+    """A client of a running Icinga's API, in a network namespace or in none; close it.
+
+    `services` has the attributes of each service after its first check, where the one who starts Icinga sets them.
+    """
+
+    def __init__(self, port: int, password: str, authority: Path, namespace: str | None = None) -> None:
         self.services: dict[str, dict[str, Any]] = {}
         self._url = f"https://127.0.0.1:{port}/v1/"
         self._authorization = "Basic " + base64.b64encode(f"test:{password}".encode()).decode()
         self._context = ssl.create_default_context(cafile=authority)
         self._context.check_hostname = False  # the certificate is the node's
+        self._thread = ThreadPoolExecutor(1, initializer=enter, initargs=(namespace,))
+
+    def close(self) -> None:
+        """End the thread that talks to Icinga."""
+        self._thread.shutdown()
 
     def get(self, path: str) -> list[dict[str, Any]]:
         """Return the attributes of the objects of a path."""
         return [result["attrs"] for result in self._results(urllib.request.Request(self._url + path))]  # noqa: S310 - our own
 
-    def check_now(self) -> None:
-        """Have every service checked at once; Icinga itself would spread the first checks over a minute."""
-        self._post("actions/reschedule-check", {"type": "Service", "filter": "true", "force": True})
+    def check_now(self, kind: str = "Service", names: Collection[str] = (), *, force: bool = True) -> float:
+        """Have these objects (all) checked at once; Icinga itself would spread the first checks over a minute.
 
-    def perfdata(self, service: str) -> list[dict[str, Any]]:
-        """Return how Icinga's own parser reads the perfdata of a service, value by value."""
-        command = f'get_service("host", "{service}").last_check_result.performance_data.map(parse_performance_data)'
+        Without `force` Icinga does not check what a dependency keeps from being checked. Returns the time asked for.
+        """
+        wanted = f"{kind.lower()}.__name in wanted" if names else "true"
+        now = time.time()
+        body = {"type": kind, "filter": wanted, "filter_vars": {"wanted": [*names]}, "force": force, "next_check": now}
+        self._post("actions/reschedule-check", body)
+        return now
+
+    def perfdata(self, items: Sequence[str]) -> list[dict[str, Any]]:
+        """Return how Icinga's own parser reads the items of a result's perfdata, value by value."""
+        command = f"{literal(items)}.map(parse_performance_data)"
         (result,) = self._post("console/execute-script", {"command": command, "session": "test", "sandboxed": False})
         values: list[dict[str, Any]] = result["result"]
         return values
 
-    def _post(self, path: str, body: dict[str, object]) -> list[dict[str, Any]]:
+    def _post(self, path: str, body: Mapping[str, object]) -> list[dict[str, Any]]:
         request = urllib.request.Request(self._url + path, data=json.dumps(body).encode(), method="POST")  # noqa: S310
         results = self._results(request)
         assert all(result["code"] == 200 for result in results), results
@@ -92,9 +117,28 @@ class Api:
     def _results(self, request: urllib.request.Request) -> list[dict[str, Any]]:
         request.add_header("Authorization", self._authorization)
         request.add_header("Accept", "application/json")
+        return self._thread.submit(self._answer, request).result()
+
+    def _answer(self, request: urllib.request.Request) -> list[dict[str, Any]]:
         with urllib.request.urlopen(request, context=self._context, timeout=SECONDS) as answer:  # noqa: S310
             results: list[dict[str, Any]] = json.load(answer)["results"]
         return results
+
+
+def enter(namespace: str | None) -> None:
+    """Have this thread open its sockets in a network namespace. The other threads stay where they are."""
+    if namespace is None:
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    with (Path("/run/netns") / namespace).open() as file:
+        if libc.setns(file.fileno(), CLONE_NEWNET):
+            error = ctypes.get_errno()
+            raise OSError(error, f"setns {namespace}: {os.strerror(error)}")
+
+
+def kept(threshold: str) -> float | None:
+    """Return what Icinga's parser keeps of a threshold: a number, and of a range nothing."""
+    return float(threshold) if re.fullmatch(NUMBER, threshold) else None
 
 
 def literal(value: object) -> str:
@@ -169,7 +213,7 @@ def icinga(plugin: Installation, services: Mapping[str, Mapping[str, object]]) -
         found = {attributes["name"]: attributes for attributes in api.get("objects/services")}
         return found if all(attributes["last_check_result"] for attributes in found.values()) else None
 
-    with running(made.daemon, log) as process:
+    with closing(api), running(made.daemon, log) as process:
         await_result(begun, process, log)
         api.services = await_result(read, process, log)
         yield api
