@@ -1,0 +1,1 @@
+"""What writes the definitions of contrib/: a module for each kind."""
