@@ -4,8 +4,8 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 from urllib.parse import quote
@@ -45,7 +45,8 @@ def configuration(targets: Sequence[str], exporter: str) -> dict[str, Any]:
     """The shipped configuration for other targets, another exporter and quick scrapes."""
     made = cast("dict[str, Any]", shipped("prometheus.yml"))
     made["global"] = {"evaluation_interval": "1s"}
-    probes, own = made["scrape_configs"]
+    jobs = {job["job_name"]: job for job in made["scrape_configs"]}
+    made["scrape_configs"] = [probes, own] = [jobs[name] for name in ("ssh_exchange", "ssh_exchange_exporter")]
     probes["static_configs"] = [{"targets": list(targets)}]
     own["static_configs"] = [{"targets": [exporter]}]
     for job in (probes, own):
@@ -125,13 +126,18 @@ class Prometheus:
         ]
 
 
-@contextmanager
-def prometheus(place: Path, host: Host, targets: Sequence[str], exporter: str) -> Iterator[Prometheus]:
+def prometheus(place: Path, host: Host, targets: Sequence[str], exporter: str) -> AbstractContextManager[Prometheus]:
     """Run Prometheus in `host` with the shipped rules, none of which waits, and its files in `place`."""
+    return running(place, host, configuration(targets, exporter))
+
+
+@contextmanager
+def running(place: Path, host: Host, settings: Mapping[str, Any]) -> Iterator[Prometheus]:
+    """Run Prometheus in `host` with this configuration and the shipped rules, as above."""
     rules, count = re.subn(r"^( +for:) .*$", r"\1 0s", (CONTRIB / "rules.yml").read_text(), flags=re.MULTILINE)
     assert count
     (place / "rules.yml").write_text(rules)
-    (place / "prometheus.yml").write_text(json.dumps(configuration(targets, exporter)))  # JSON is YAML
+    (place / "prometheus.yml").write_text(json.dumps(settings))  # JSON is YAML
     command = [
         "prometheus",
         f"--config.file={place / 'prometheus.yml'}",

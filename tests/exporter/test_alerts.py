@@ -110,6 +110,8 @@ def test_a_rule_has_what_an_alert_needs() -> None:
         assert alert["alert"].startswith(("SshExchange", "SshdLocal")), alert
         assert alert["labels"]["severity"] in ("warning", "critical"), alert
         assert set(alert["annotations"]) == {"summary", "description", "runbook_url"}, alert
+        assert re.fullmatch(r"[A-Zcs][^{}]*\.", alert["annotations"]["summary"]), alert  # a sentence that never changes
+        assert "{{" in alert["annotations"]["description"], alert
 
 
 @pytest.mark.parametrize("name", NAMES)
