@@ -1,4 +1,5 @@
-# make demo | check | test | lint | types | bench | faults | contrib | clean. Every target sets up what it needs in .venv.
+# make demo | check | test | test-director | test-zabbix | lint | types | bench | faults | contrib | clean.
+# Every target sets up what it needs in .venv.
 # check is quick: lint, types, the tests that need no root and no network. test runs every test.
 PYTHON ?= python3
 VENV := .venv
@@ -8,7 +9,7 @@ PIP := $(BIN)/pip --disable-pip-version-check --quiet
 PARALLEL := --numprocesses 3 --dist loadgroup
 SOURCES := setup.cfg pyproject.toml
 
-.PHONY: demo test lint types bench faults contrib check clean
+.PHONY: demo test test-director test-zabbix lint types bench faults contrib check clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/python -m check_ssh_exchange.demo
@@ -16,6 +17,16 @@ demo: $(VENV)/.demo
 test: $(VENV)/.dev
 	@sh tests/prepare.sh
 	$(BIN)/python -m pytest $(PARALLEL) -rfEs
+
+test-director: $(VENV)/.dev
+	@sh tests/prepare.sh python3 mariadb-server-core mariadb-client-core icingacli icingaweb2-module-director php-mysql \
+	  icinga2-bin openssl openssh-client
+	$(BIN)/python -m pytest -rfEs tests/databases/test_director.py
+
+test-zabbix: $(VENV)/.dev
+	@sh tests/prepare.sh openssh-client zabbix-server-pgsql zabbix-frontend-php zabbix-agent postgresql postgresql-client \
+	  php-cli php-pgsql php-mbstring php-gd php-xml php-bcmath curl
+	$(BIN)/python -m pytest -rfEs tests/databases/test_zabbix.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

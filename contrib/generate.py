@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from check_ssh_exchange.host.options import parser as local_parser
 from check_ssh_exchange.remote.options import parser as remote_parser
+from contrib.generators import director, grafana_dashboards, mixin, zabbix_exchange, zabbix_local
 
 HERE = Path(__file__).parent
 # What a person asks for, and what a monitoring system cannot use.
@@ -72,10 +73,8 @@ def _check_command(command: Command) -> Iterator[str]:
 
 
 def _argument(command: Command, action: argparse.Action) -> Iterator[str]:
-    word = "-v" if action.dest == "verbose" else next(word for word in action.option_strings if word.startswith("--"))
-    variable = f"${command.name}_{RENAMED.get(action.dest, action.dest)}$"
-    yield f'\t\t"{word}" = {{'
-    yield f'\t\t\t{"set_if" if action.nargs == 0 else "value"} = "{variable}"'
+    yield f'\t\t"{_word(action)}" = {{'
+    yield f'\t\t\t{"set_if" if action.nargs == 0 else "value"} = "${_variable(command, action)}$"'
     yield f"\t\t\tdescription = {json.dumps(_description(action))}"
     if isinstance(action, argparse._AppendAction):
         yield "\t\t\trepeat_key = true"
@@ -86,24 +85,63 @@ def _argument(command: Command, action: argparse.Action) -> Iterator[str]:
     yield "\t\t}"
 
 
+def _word(action: argparse.Action) -> str:
+    return "-v" if action.dest == "verbose" else next(word for word in action.option_strings if word.startswith("--"))
+
+
+def _variable(command: Command, action: argparse.Action) -> str:
+    return f"{command.name}_{RENAMED.get(action.dest, action.dest)}"
+
+
 def _description(action: argparse.Action) -> str:
     text = (action.help or "").replace("%%", "%").removesuffix("; repeatable").replace("$", "$$")
-    return text[:1].upper() + text[1:]
+    return text if "_" in text.split(" ")[0] else text[:1].upper() + text[1:]  # a word of the plugin stays as it is
 
 
-FILES = {"icinga2/commands.conf": icinga}
+def basket(*, has_uuids: bool = True) -> str:
+    """Return icinga2/director-basket.json."""
+    return director.basket([_of_director(command) for command in COMMANDS], has_uuids=has_uuids)
+
+
+def old_basket() -> str:
+    """Return icinga2/director-basket-1.10.json."""
+    return basket(has_uuids=False)
+
+
+def _of_director(command: Command) -> director.Command:
+    found = [
+        director.Option(_word(action), _variable(command, action), action, _description(action))
+        for action in options(command)
+    ]
+    return director.Command(command.name, command.plugin, found)
+
+
+FILES = {
+    "icinga2/commands.conf": icinga,
+    "icinga2/director-basket.json": basket,
+    "icinga2/director-basket-1.10.json": old_basket,
+    **grafana_dashboards.FILES,
+    "prometheus/rules.yml": mixin.rules,
+    "kubernetes/prometheusrule.yml": mixin.prometheus_rule,
+    "zabbix/ssh_exchange_by_http.yaml": zabbix_exchange.template,
+    "zabbix/sshd_local_by_agent.yaml": zabbix_local.template,
+}
 
 
 def main(arguments: Sequence[str]) -> int:
     """Write the files, or say which differ."""
-    differ = [name for name, made in FILES.items() if (HERE / name).read_text("utf-8") != made()]
+    differ = [name for name, made in FILES.items() if _read(HERE / name) != made()]
     if list(arguments) == ["--check"]:
         for name in differ:
-            print(f"contrib/{name} is not what the options are: make contrib", file=sys.stderr)
+            print(f"contrib/{name} is not what `make contrib` writes", file=sys.stderr)
         return bool(differ)
     for name in differ:
         (HERE / name).write_text(FILES[name](), "utf-8")
     return 0
+
+
+def _read(file: Path) -> str | None:
+    return file.read_text("utf-8") if file.exists() else None
 
 
 if __name__ == "__main__":

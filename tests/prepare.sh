@@ -2,9 +2,9 @@
 # Install the Debian packages that the tests start real components from, where that is allowed; elsewhere, print what to
 # install. Arguments: the packages; none: those of the whole suite. Services are not started: nothing here needs them.
 set -u
-[ $# -gt 0 ] || set -- openssh-client openssl iproute2 iptables nftables \
+[ $# -gt 0 ] || set -- openssh-client openssh-server openssl iproute2 iptables nftables \
   nagios4-core icinga2-bin nagios-nrpe-server nagios-nrpe-plugin \
-  prometheus chromium-headless-shell systemd \
+  prometheus prometheus-alertmanager prometheus-node-exporter jsonnet chromium-headless-shell systemd dbus curl \
   prometheus-blackbox-exporter monitoring-plugins-basic tcpdump strace sudo
 missing=""
 for package in "$@"; do
