@@ -79,7 +79,7 @@ def _seen(options: Options, memory: Memory) -> Snapshot:
     from .collect import collect
 
     about = options.about
-    seen = collect(about.since, about.monitors, memory.position, about.login_user)
+    seen = collect(about.since, about.monitors, memory.position, about.login_user, about.ports)
     if options.probes:
         from .local_probe import probe
 

@@ -26,8 +26,13 @@ def collect(
     monitors: tuple[str, ...] = (),
     position: "Mapping[str, Any] | None" = None,
     login_user: str | None = None,
+    ports: tuple[int, ...] = (),
 ) -> Snapshot:
-    """Return a snapshot of this host. `position` is where the logs were read to, `since` how far back without one."""
+    """Return a snapshot of this host.
+
+    `position` is where the logs were read to, `since` how far back without one. With `ports`, the sshds there are asked
+    for their configuration; a host with many has too many to ask all.
+    """
     begun = time.monotonic()
     door = Door()
     system = os.uname()
@@ -42,6 +47,7 @@ def collect(
         "zone": time.localtime().tm_gmtoff,
         "since": since,
         "monitors": list(monitors),
+        "ports": list(ports),
         "login_user": login_user,
         "position": dict(position or {}),
         "samples": [],

@@ -81,6 +81,27 @@ class Door:
         }
         return text
 
+    def read_lines(self, path: str, is_wanted: Callable[[bytes], bool], limit: int = MAX_FILE) -> None:
+        """Record the wanted lines of a file of /proc, at most `limit` bytes of them; it may be many times as long."""
+        kept: list[bytes] = []
+        size = 0
+        try:
+            with open(path, "rb") as file:
+                for line in file:
+                    if is_wanted(line):
+                        size += len(line)
+                        if size > limit:
+                            break
+                        kept.append(line)
+        except OSError as error:
+            self.document["files"][path] = {"error": _name(error)}
+            return
+        self.document["files"][path] = {
+            "text": b"".join(kept).decode("utf-8", "surrogateescape"),
+            "size": size,
+            "start": 0,
+        }
+
     def stat(self, path: str, *, follow: bool = True) -> "dict[str, Any] | None":
         """Return size, mode, owner, times, inode and kind of a path, None where there is none or no right."""
         try:

@@ -131,6 +131,11 @@ def daemons(seen: Snapshot, ports: Iterable[int] = ()) -> tuple[Daemon, ...]:
     return tuple(one for one in every if (wanted & set(one.ports) if wanted else one.is_roots))
 
 
+def looked_at(seen: Snapshot) -> tuple[Daemon, ...]:
+    """Return the listeners that are asked for everything: those on the ports that this is about, else all."""
+    return daemons(seen, seen.document.get("ports", ())) or daemons(seen)
+
+
 def _daemons(seen: Snapshot) -> tuple[Daemon, ...]:
     every = processes(seen)
     by_pid = {one.pid: one for one in every}

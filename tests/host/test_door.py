@@ -7,6 +7,7 @@ from pathlib import Path
 
 from check_ssh_exchange.host.door import Door
 from check_ssh_exchange.host.snapshot import Snapshot
+from check_ssh_exchange.host.sources import processes
 
 SOON = 20.0  # seconds; a program that is killed after one has ended long before
 
@@ -108,3 +109,19 @@ def test_the_space_of_a_file_system_is_told() -> None:
     assert found is not None
     assert found["blocks"] > found["free"] > 0
     assert seen(door).stat("space:/no/such/place") is None
+
+
+def test_of_a_long_table_the_wanted_lines_are_kept_wherever_they_stand(tmp_path: Path) -> None:
+    table = tmp_path / "tcp"
+    rows = [f"{number}: 0100007F:0016 0100007F:8000 06 00000000:00000000" for number in range(50_000)]
+    rows[40_000] = "40000: 00000000:0016 00000000:0000 0A 00000000:00000000"
+    table.write_text("  sl  local_address rem_address   st tx_queue\n" + "\n".join(rows) + "\n")
+    door = Door()
+    door.read_lines(str(table), processes._is_open, 4096)
+    assert door.document["files"][str(table)]["text"] == (
+        "  sl  local_address rem_address   st tx_queue\n40000: 00000000:0016 00000000:0000 0A 00000000:00000000\n"
+    )
+    door.read_lines(str(table), lambda _: True, 4096)
+    assert 4000 < len(door.document["files"][str(table)]["text"]) <= 4096
+    door.read_lines(str(tmp_path / "none"), lambda _: True)
+    assert door.document["files"][str(tmp_path / "none")] == {"error": "ENOENT"}

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from ..door import Door
 from ..settings import WITHOUT_KEYS, chosen, client, file_of, key_of, settings_of
 from ..snapshot import Snapshot
-from ..sshd import Daemon, daemons
+from ..sshd import Daemon, looked_at
 from ..trusted import is_trusted, prefix
 from .binaries import inside
 
@@ -27,7 +27,7 @@ def answered() -> Iterator[None]:
 def read(door: Door, seen: Snapshot) -> Iterator[None]:
     """Record the settings of every listener that may be asked, then those for each monitor, and the user's account."""
     yield  # until the versions are known
-    asked = [daemon for daemon in daemons(seen) if is_trusted(seen, daemon)][:MOST_LISTENERS]
+    asked = [daemon for daemon in looked_at(seen) if is_trusted(seen, daemon)][:MOST_LISTENERS]
     for daemon in asked:
         _ask(door, seen, daemon)
     yield

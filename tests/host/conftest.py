@@ -1,0 +1,38 @@
+"""What the tests of the host's side share: a host has one sshd or two, and this machine those of every other test."""
+
+import os
+import re
+
+import pytest
+
+from check_ssh_exchange.host.door import Door
+from check_ssh_exchange.host.sources.processes import NAMES
+
+
+@pytest.fixture(autouse=True)
+def _no_sshd_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide every sshd that was not started from here: there are dozens while the whole suite runs."""
+    us, every = os.getpid(), Door.list
+
+    def without(door: Door, path: str) -> list[str]:
+        names = every(door, path)
+        return [name for name in names if not is_sshd_of_others(name, us)] if path == "/proc" else names
+
+    monkeypatch.setattr(Door, "list", without)
+
+
+def is_sshd_of_others(pid: str, us: int) -> bool:
+    if not pid.isdecimal() or text(f"/proc/{pid}/comm").strip() not in NAMES:
+        return False
+    while pid not in ("", "0", str(us)):
+        found = re.search(r"^PPid:\t(\d+)$", text(f"/proc/{pid}/status"), re.MULTILINE)
+        pid = found[1] if found else ""
+    return pid != str(us)
+
+
+def text(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:  # it has ended
+        return ""
