@@ -62,13 +62,13 @@ def _check_command(command: Command) -> Iterator[str]:
     for action in options(command):
         yield from _argument(command, action)
     yield "\t}\n"
-    given = dict(command.variables)
+    given = {f"{command.name}_{name}": value for name, value in command.variables}
     for action in options(command):
-        name = RENAMED.get(action.dest, action.dest)
-        if name in given:
-            yield f"\tvars.{command.name}_{name} = {json.dumps(given[name])}"
+        variable = _variable(command, action)
+        if variable in given:
+            yield f"\tvars.{variable} = {json.dumps(given[variable])}"
         elif action.nargs == 0:
-            yield f"\tvars.{command.name}_{name} = {json.dumps(name == 'verbose')}"
+            yield f"\tvars.{variable} = {json.dumps(action.dest == 'verbose')}"
     yield "}"
 
 
@@ -130,8 +130,11 @@ FILES = {
 
 def main(arguments: Sequence[str]) -> int:
     """Write the files, or say which differ."""
+    parser = argparse.ArgumentParser(prog="python -m contrib.generate", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--check", action="store_true", help="write nothing, and say which files differ")
+    is_check = parser.parse_args(arguments).check
     differ = [name for name, made in FILES.items() if _read(HERE / name) != made()]
-    if list(arguments) == ["--check"]:
+    if is_check:
         for name in differ:
             print(f"contrib/{name} is not what `make contrib` writes", file=sys.stderr)
         return bool(differ)

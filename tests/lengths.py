@@ -3,7 +3,7 @@
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-ROOMS_OF_CODE = ("check_ssh_exchange", "exporter", "tests", "faults", "bench")
+ROOMS_OF_CODE = ("check_ssh_exchange", "exporter", "contrib", "tests", "faults", "bench")
 LONG = 400  # lines
 
 

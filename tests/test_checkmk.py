@@ -7,8 +7,10 @@ and of its sections `mrpe` and `local` (how a service is read out of what they p
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
@@ -24,6 +26,7 @@ FOLDER = CONTRIB / "checkmk"
 SCRIPT = FOLDER / "ssh_exchange"
 MODULES = {"check_ssh_exchange": "check_ssh_exchange", "check_sshd_local": "check_ssh_exchange.host"}
 SECONDS = 120
+HANGING, HANG_SECONDS = 12, 8.0
 # The agent reads the name and the rest of a line, takes the options in parentheses off, and has its shell run what is
 # left. Line ends become \1, for a section has one line for each service.
 AGENT = """
@@ -255,6 +258,34 @@ def test_a_plugin_that_does_not_end_is_killed_and_unknown(
     monkeypatch.setattr(script, "CONFIGURATION", str(tmp_path / "ssh_exchange.cfg"))
     script.main()
     assert capfdbinary.readouterr().out == b'3 "hang" - the plugin did not end within 0 s\n'
+
+
+def test_plugins_that_hang_are_waited_for_together_and_hold_up_no_other(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    told = {"state": "ok", "summary": "x" * 200_000, "perfdata": {}}  # more than a pipe holds until somebody reads
+    (tmp_path / "told.json").write_text(json.dumps(told))
+    # A child of what hangs holds its output open, also when that is killed.
+    programs = {"hang": 'sleep 600 &\necho $! >"$0.$$"\nexec sleep 600', "tell": f"cat {tmp_path}/told.json"}
+    for name, text in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    lines = [f"hang{number} {tmp_path}/hang" for number in range(HANGING)] + [f"told {tmp_path}/tell"]
+    (tmp_path / "ssh_exchange.cfg").write_text("\n".join(lines))
+    script = loaded()
+    monkeypatch.setattr(script, "SECONDS", HANG_SECONDS)
+    monkeypatch.setattr(script, "CONFIGURATION", str(tmp_path / "ssh_exchange.cfg"))
+    began = time.monotonic()
+    try:
+        script.main()
+    finally:
+        for file in tmp_path.glob("hang.*"):
+            os.kill(int(file.read_text()), signal.SIGKILL)
+    assert time.monotonic() - began < HANG_SECONDS * HANGING / 2  # one after the other they take twice that
+    found = dict(local(line) for line in capfdbinary.readouterr().out.decode().splitlines())
+    assert [service.state for service in found.values()] == [3] * HANGING + [0]
+    assert list(found) == [line.split()[0] for line in lines]
+    assert found["told"].summary == told["summary"]
 
 
 def test_no_text_of_a_plugin_breaks_a_line() -> None:

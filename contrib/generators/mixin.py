@@ -36,11 +36,11 @@ RULES = """\
 # its label `instance`. At /probe `instance` is the SSH server, as it is on a host, so there the address is looked up
 # when the alert fires: that of an exporter that Prometheus scrapes at /metrics (every one serves the same pages), as
 # prometheus.yml does in its job ssh_exchange_exporter. Write its target there as a name that your browser can open, not
-# 127.0.0.1. If no exporter is scraped, the link has the address of prometheus.yml. With TLS at the exporter, replace
-# http:// with https:// in this file. Without an exporter: `check_ssh_exchange --runbook CAUSE`.
+# 127.0.0.1. If no exporter is scraped, the link has the address of prometheus.yml. With TLS at the exporter, set
+# exporterScheme in the mixin to https. Without an exporter: `check_ssh_exchange --runbook CAUSE`.
 #
 # The alerts do not name a job, but for probe_success and up, whose names are not ours alone: their jobs begin with
-# ssh_exchange.
+# ssh_exchange, or are sshd_local.
 groups:
 """
 PROMETHEUS_RULE = """# The rules of ../prometheus/rules.yml for prometheus-operator; `make contrib` writes them.

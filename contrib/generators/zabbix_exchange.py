@@ -30,7 +30,7 @@ LAST_CAUSE = r'{{ITEM.LASTVALUE2}.regsub("([a-z_]+)\)?$", "\1")}'
 
 # The causes for which nobody gets in: with these there is no need of the trigger that knows no cause.
 DOWN = (Cause.SERVER_FAULT, Cause.STALLED, Cause.NOT_LISTENING, Cause.FILTERED, Cause.UNREACHABLE,
-        Cause.NAME_RESOLUTION, Cause.PROXY, Cause.TARPIT, Cause.NOT_SSH)  # fmt: skip
+        Cause.NAME_RESOLUTION, Cause.PROXY, Cause.TARPIT, Cause.NOT_SSH, Cause.INCOMPATIBLE)  # fmt: skip
 SEVERE = {**dict.fromkeys(DOWN, "HIGH"), Cause.HOST_KEY: "HIGH", Cause.MAXSTARTUPS: "AVERAGE"}
 SCOPES = {
     **dict.fromkeys(DOWN, "availability"),
@@ -102,8 +102,8 @@ def master() -> Element:
     }
 
 
-def results() -> list[Element]:
-    """Return the items that every template of a check has: what came out."""
+def verdict() -> list[Element]:
+    """Return the items of what came out."""
     find = TEMPLATE.dependent
     return [
         find(
@@ -123,6 +123,13 @@ def results() -> list[Element]:
             "Percent of the accepted connections that the server closed before the key exchange.",
             optional(pattern("ssh_exchange_early_close_ratio")), step("MULTIPLIER", "100"), units="%",
         ),
+    ]  # fmt: skip
+
+
+def times() -> list[Element]:
+    """Return the items of how old a result is, and how long it took."""
+    find = TEMPLATE.dependent
+    return [
         find(
             MASTER, AGE, "Age of the result",
             "Above 0 where the server's budget allowed no new probe, or the result is shared.",
@@ -136,6 +143,13 @@ def results() -> list[Element]:
             MASTER, "ssh_exchange.lookup", "Name lookup", "Seconds that the name took to resolve.",
             optional(pattern("probe_dns_lookup_time_seconds")), units="s",
         ),
+    ]  # fmt: skip
+
+
+def server() -> list[Element]:
+    """Return the items of what the server is."""
+    find = TEMPLATE.dependent
+    return [
         find(
             MASTER, SOFTWARE, "Server software", "From the server's identification line.",
             optional(pattern("ssh_exchange_server_info", "software")), unchanged("1d"), kind="CHAR",
@@ -193,13 +207,20 @@ def triggers() -> dict[str, Element]:
     down = found["down"] = of(
         "No SSH handshake completes",
         f"max({at(SUCCESS)},{{$SSH_EXCHANGE.TIME}})=0 and length(last({at(CAUSE)}))>0", "HIGH", "availability",
-        "No probe has completed a handshake for a while, and no single cause explains the whole time. The operational "
-        "data and the link name the last one.", LAST_CAUSE,
+        "No probe has completed a handshake for a while. The operational data and the link name the last cause.",
+        LAST_CAUSE,
         event_name=TEMPLATE.called("No SSH handshake completes (for {$SSH_EXCHANGE.TIME})"),
         opdata="Last cause: {ITEM.LASTVALUE2}", **depends(*(found[cause] for cause in DOWN)),
     )  # fmt: skip
     rest = [cause for cause in Cause if cause not in found and cause is not Cause.HEALTHY]
     found |= {cause: cause_trigger(cause, down) for cause in rest}
+    return found | less_sure(down) | of_results() | {"software": software()}
+
+
+def less_sure(down: Element) -> dict[str, Element]:
+    """Return the triggers for what no cause explains."""
+    of, at = TEMPLATE.trigger, TEMPLATE.at
+    found = {}
     found["drop"] = of(
         "Some connections are closed early, and no cause is sure",
         f"avg({at(EARLY_CLOSE)},{{$SSH_EXCHANGE.DROP.TIME}})>{{$SSH_EXCHANGE.DROP.MAX}} and "
@@ -219,6 +240,13 @@ def triggers() -> dict[str, Element]:
         "expected. The exporter's first page lists the last probes; each has a page with its evidence.",
         opdata="State: {ITEM.LASTVALUE1}", **depends(down),
     )  # fmt: skip
+    return found
+
+
+def of_results() -> dict[str, Element]:
+    """Return the triggers for results that are old or do not come."""
+    of, at = TEMPLATE.trigger, TEMPLATE.at
+    found = {}
     found["age"] = of(
         "The last result is old", f"last({at(AGE)})>{{$SSH_EXCHANGE.AGE.MAX}}", "WARNING", "notice",
         "The exporter answers with an old result: the server's budget of handshakes allows no new probe. Probe less "
@@ -234,14 +262,19 @@ def triggers() -> dict[str, Element]:
         event_name=TEMPLATE.called("No result from the exporter (for {$SSH_EXCHANGE.NODATA})"),
         opdata="Last state: {ITEM.LASTVALUE1}",
     )  # fmt: skip
-    found["software"] = of(
+    return found
+
+
+def software() -> Element:
+    """Return the trigger for another version."""
+    at = TEMPLATE.at
+    return TEMPLATE.trigger(
         "Server software has changed",
         f"last({at(SOFTWARE)},#1)<>last({at(SOFTWARE)},#2) and length(last({at(SOFTWARE)}))>0", "INFO", "notice",
         "After an upgrade this is as it should be. Acknowledge to close.",
         event_name=TEMPLATE.called("Server software has changed (new: {ITEM.VALUE})"), manual_close="YES",
         opdata="Software: {ITEM.LASTVALUE1}",
     )  # fmt: skip
-    return found
 
 
 def phases(down: Element, slow: Element) -> Element:
@@ -274,31 +307,6 @@ def phases(down: Element, slow: Element) -> Element:
     return rule | {"item_prototypes": prototypes, "graph_prototypes": [graph]}
 
 
-def host_keys() -> Element:
-    """Return the discovery of the types of host keys, which a module of depth hostkey or beyond sees."""
-    key = "ssh_exchange.host_key[{#TYPE}]"
-    made = TEMPLATE.dependent(
-        MASTER, key, "Host key {#TYPE}", "Its fingerprint.",
-        optional(pattern('ssh_exchange_host_key_info{type="{#TYPE}"}', "fingerprint")), unchanged("1d"), kind="CHAR",
-        tags=tags("component", "host keys"),
-    )  # fmt: skip
-    of = TEMPLATE.at(key)
-    made["trigger_prototypes"] = [
-        TEMPLATE.trigger(
-            "Host key {#TYPE} has changed", f"last({of},#1)<>last({of},#2) and length(last({of}))>0",
-            "HIGH", "security", "Ask who changed it before anyone accepts it. Close the problem by hand.\n\n"
-            + meaning(Cause.HOST_KEY), Cause.HOST_KEY, recovery_mode="NONE", manual_close="YES",
-            event_name=TEMPLATE.called("Host key {#TYPE} has changed (new: {ITEM.VALUE})"),
-            opdata="Shown: {ITEM.LASTVALUE1}",
-        )
-    ]  # fmt: skip
-    rule = TEMPLATE.discovery(
-        MASTER, "ssh_exchange.host_keys", "Host keys", "The types of the host keys that the server has shown.",
-        "ssh_exchange_host_key_info", "type",
-    )  # fmt: skip
-    return rule | {"item_prototypes": [made]}
-
-
 def certificates() -> Element:
     """Return the discovery of host certificates."""
     key, metric = "ssh_exchange.host_certificate[{#TYPE}]", "ssh_exchange_host_certificate_expiry_timestamp_seconds"
@@ -327,13 +335,17 @@ def template() -> str:
     """Return zabbix/ssh_exchange_by_http.yaml."""
     found = triggers()
     by_ending, closes, of = "Handshakes by ending", "Early closes", TEMPLATE.widget
+    host_keys = TEMPLATE.host_keys(
+        MASTER, "ssh_exchange", "The types of the host keys that the server has shown.", "HIGH",
+        "Ask who changed it before anyone accepts it.", "Shown", meaning(Cause.HOST_KEY),
+    )  # fmt: skip
     return export(
         TEMPLATE,
         description="Asks ssh_exchange_exporter for SSH handshakes with the host, and why they end as they do.",
         macros=MACROS,
-        items=[master(), *results(), *endings()],
+        items=[master(), *verdict(), *times(), *server(), *endings()],
         triggers=list(found.values()),
-        discovery_rules=[phases(found["down"], found[Cause.SLOW]), host_keys(), certificates()],
+        discovery_rules=[phases(found["down"], found[Cause.SLOW]), host_keys, certificates()],
         graphs=[
             TEMPLATE.graph(by_ending, [ending_key(ending) for ending in Ending], type="STACKED"),
             TEMPLATE.graph(closes, [EARLY_CLOSE], ymin_type_1="FIXED", ymax_type_1="FIXED"),

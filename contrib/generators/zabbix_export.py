@@ -89,6 +89,29 @@ class Named(NamedTuple):
             "tags": tags("scope", scope),
         } | more
 
+    def host_keys(
+        self, master: str, prefix: str, what: str, priority: str, says: str, opdata: str, meant: str
+    ) -> Element:
+        """Return the discovery of host keys, each an item with its fingerprint, by the metrics that begin so."""
+        key, query = f"{prefix}.host_key[{{#TYPE}}]", f"{prefix}_host_key_info"
+        made = self.dependent(
+            master, key, "Host key {#TYPE}", "Its fingerprint.",
+            optional(pattern(f'{query}{{type="{{#TYPE}}"}}', "fingerprint")), unchanged("1d"), kind="CHAR",
+            tags=tags("component", "host keys"),
+        )  # fmt: skip
+        of = self.at(key)
+        made["trigger_prototypes"] = [
+            self.trigger(
+                "Host key {#TYPE} has changed", f"last({of},#1)<>last({of},#2) and length(last({of}))>0",
+                priority, "security", f"{says} Close the problem by hand.\n\n{meant}", Cause.HOST_KEY,
+                recovery_mode="NONE", manual_close="YES",
+                event_name=self.called("Host key {#TYPE} has changed (new: {ITEM.VALUE})"),
+                opdata=f"{opdata}: {{ITEM.LASTVALUE1}}",
+            )
+        ]  # fmt: skip
+        rule = self.discovery(master, f"{prefix}.host_keys", "Host keys", what, query, "type")
+        return rule | {"item_prototypes": [made]}
+
     def graph(self, name: str, keys: Sequence[str], **more: Value) -> Element:
         """Return a graph, or a graph prototype, of these items."""
         items: list[Value] = [

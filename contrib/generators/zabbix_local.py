@@ -14,7 +14,6 @@ from .zabbix_export import (
     pattern,
     step,
     tags,
-    unchanged,
 )
 
 TEMPLATE = Named("SSH daemon by Zabbix agent", "SSH daemon")
@@ -88,30 +87,40 @@ def items() -> list[Element]:
             ),
             kind="UNSIGNED", valuemap={"name": STATE_MAP},
         ),
-        *(
-            find(
-                MASTER, key, name, description, optional(pattern(metric)), kind="UNSIGNED",
-                tags=tags("component", "startups"),
-            )
-            for key, name, description, metric in (
-                (STARTUPS, "Startups", "Connections that have not logged in, the most within a second.",
-                 "sshd_local_startups"),
-                (BEGIN, "Startups from which on some are dropped", "By MaxStartups.", "sshd_local_startups_begin"),
-                (FULL, "Startups from which on all are dropped", "By MaxStartups.", "sshd_local_startups_full"),
-            )
-        ),
+        *startups(),
         find(
             MASTER, "sshd_local.banned", "Banned addresses", "Of fail2ban and its like.",
             optional(pattern("sshd_local_banned")), kind="UNSIGNED",
         ),
-        *(
-            find(
-                MASTER, drops_key(reason), f"Connections dropped per second, reason {reason}", "By sshd's log.",
-                optional(pattern(f'sshd_local_drops_total{{reason="{reason}"}}')), step("CHANGE_PER_SECOND"),
-                tags=tags("component", "drops"),
-            )
-            for reason in REASONS
-        ),
+        *drops(),
+    ]  # fmt: skip
+
+
+def startups() -> list[Element]:
+    """Return the items of connections that have not logged in, and their limits."""
+    return [
+        TEMPLATE.dependent(
+            MASTER, key, name, description, optional(pattern(metric)), kind="UNSIGNED",
+            tags=tags("component", "startups"),
+        )
+        for key, name, description, metric in (
+            (STARTUPS, "Startups", "Connections that have not logged in, the most within a second.",
+             "sshd_local_startups"),
+            (BEGIN, "Startups from which on some are dropped", "By MaxStartups.", "sshd_local_startups_begin"),
+            (FULL, "Startups from which on all are dropped", "By MaxStartups.", "sshd_local_startups_full"),
+        )
+    ]  # fmt: skip
+
+
+def drops() -> list[Element]:
+    """Return an item for each reason that sshd drops connections for."""
+    return [
+        TEMPLATE.dependent(
+            MASTER, drops_key(reason), f"Connections dropped per second, reason {reason}", "By sshd's log.",
+            optional(pattern(f'sshd_local_drops_total{{reason="{reason}"}}')), step("CHANGE_PER_SECOND"),
+            tags=tags("component", "drops"),
+        )
+        for reason in REASONS
     ]  # fmt: skip
 
 
@@ -188,45 +197,24 @@ def states(late: Element) -> Element:
     return rule | {"item_prototypes": [made], "trigger_prototypes": [critical, warning]}
 
 
-def host_keys() -> Element:
-    """Return the discovery of the host keys that sshd can load."""
-    key = "sshd_local.host_key[{#TYPE}]"
-    made = TEMPLATE.dependent(
-        MASTER, key, "Host key {#TYPE}", "Its fingerprint.",
-        optional(pattern('sshd_local_host_key_info{type="{#TYPE}"}', "fingerprint")), unchanged("1d"), kind="CHAR",
-        tags=tags("component", "host keys"),
-    )  # fmt: skip
-    of = TEMPLATE.at(key)
-    made["trigger_prototypes"] = [
-        TEMPLATE.trigger(
-            "Host key {#TYPE} has changed", f"last({of},#1)<>last({of},#2) and length(last({of}))>0",
-            "AVERAGE", "security", "Clients refuse a host key that they do not know. Close the problem by hand.\n\n"
-            + meaning(Cause.HOST_KEY, PORT), Cause.HOST_KEY, recovery_mode="NONE", manual_close="YES",
-            event_name=TEMPLATE.called("Host key {#TYPE} has changed (new: {ITEM.VALUE})"),
-            opdata="Loaded: {ITEM.LASTVALUE1}",
-        )
-    ]  # fmt: skip
-    rule = TEMPLATE.discovery(
-        MASTER, "sshd_local.host_keys", "Host keys", "The types of the host keys that sshd can load.",
-        "sshd_local_host_key_info", "type",
-    )  # fmt: skip
-    return rule | {"item_prototypes": [made]}
-
-
 def template() -> str:
     """Return zabbix/sshd_local_by_agent.yaml."""
     found = triggers()
-    startups, drops, of = "Startups", "Dropped connections by reason", TEMPLATE.widget
+    waiting, dropped, of = "Startups", "Dropped connections by reason", TEMPLATE.widget
+    host_keys = TEMPLATE.host_keys(
+        MASTER, "sshd_local", "The types of the host keys that sshd can load.", "AVERAGE",
+        "Clients refuse a host key that they do not know.", "Loaded", meaning(Cause.HOST_KEY, PORT),
+    )  # fmt: skip
     return export(
         TEMPLATE,
         description="Reads what check_sshd_local --output-format openmetrics writes on the SSH server.",
         macros=MACROS,
         items=[master(), *items()],
         triggers=list(found.values()),
-        discovery_rules=[states(found["late"]), host_keys()],
+        discovery_rules=[states(found["late"]), host_keys],
         graphs=[
-            TEMPLATE.graph(startups, [STARTUPS, BEGIN, FULL]),
-            TEMPLATE.graph(drops, [drops_key(reason) for reason in REASONS], type="STACKED"),
+            TEMPLATE.graph(waiting, [STARTUPS, BEGIN, FULL]),
+            TEMPLATE.graph(dropped, [drops_key(reason) for reason in REASONS], type="STACKED"),
         ],
         dashboards=[
             TEMPLATE.dashboard(
@@ -235,8 +223,8 @@ def template() -> str:
                     of("ITEM", NEXT, 0, 0, 6, 3),
                     of("ITEM", CAUSES, 6, 0, 12, 3),
                     of("ITEM", AGE, 18, 0, 6, 3),
-                    of("GRAPH_CLASSIC", startups, 0, 3, 12, 6),
-                    of("GRAPH_CLASSIC", drops, 12, 3, 12, 6),
+                    of("GRAPH_CLASSIC", waiting, 0, 3, 12, 6),
+                    of("GRAPH_CLASSIC", dropped, 12, 3, 12, 6),
                 ],
             )
         ],

@@ -108,6 +108,7 @@ class Local:
         self._command = [*host.net.server.prefix, "unshare", "-m", "sh", "-c", script, "sh", *words]
         self._env = {**os.environ, "PYTHONPATH": str(ROOT), **env}
         self._runs, self._ends = threading.Event(), threading.Event()
+        self._writing = threading.Lock()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.errors: list[str] = []
         self.go()
@@ -117,11 +118,21 @@ class Local:
     def directory(self) -> Path:
         return self._directory
 
+    @property
+    def _file(self) -> Path:
+        return self._directory / "sshd.prom"
+
     def halt(self) -> None:
         self._runs.clear()
 
     def go(self) -> None:
         self._runs.set()
+
+    def lose(self) -> None:
+        """Halt, and have no file any more."""
+        self.halt()
+        with self._writing:
+            self._file.unlink()
 
     def _run(self) -> None:
         pause = 0.0
@@ -140,7 +151,9 @@ class Local:
             return
         fresh = self._directory / "sshd.prom.new"  # the collector reads names that end in .prom
         fresh.write_text(done.stdout)
-        fresh.rename(self._directory / "sshd.prom")
+        with self._writing:
+            if self._runs.is_set():
+                fresh.rename(self._file)
 
     def close(self) -> None:
         self._ends.set()
@@ -160,6 +173,13 @@ class FaultyHost:
         self._stack = stack
         self._sshd: Sshd | None = None
         self.local: Local | None = None
+        self._exporter: subprocess.Popen[bytes] | None = None
+
+    @property
+    def exporter_pid(self) -> int:
+        """The process id of its node_exporter."""
+        assert self._exporter is not None
+        return self._exporter.pid
 
     @property
     def sshd(self) -> Sshd:
@@ -192,11 +212,11 @@ class FaultyHost:
         mounts += [FAIL2BAN.format(home=fail2ban)] if fail2ban else []
         self.local = Local(self, options, mounts, env or {})
         self._stack.callback(self.local.close)
-        self._stack.enter_context(self._node_exporter(self.local.directory))
+        self._exporter = self._stack.enter_context(self._node_exporter(self.local.directory))
         return self.local
 
     @contextmanager
-    def _node_exporter(self, directory: Path) -> Iterator[None]:
+    def _node_exporter(self, directory: Path) -> Iterator[subprocess.Popen[bytes]]:
         command = [
             "prometheus-node-exporter",
             "--collector.disable-defaults",
@@ -204,8 +224,8 @@ class FaultyHost:
             f"--collector.textfile.directory={directory}",
             f"--web.listen-address={self.address}:{METRICS_PORT}",
         ]
-        with daemons.running([*self.net.server.prefix, *command], self.home / "node_exporter.log"):
-            yield
+        with daemons.running([*self.net.server.prefix, *command], self.home / "node_exporter.log") as process:
+            yield process
 
 
 @contextmanager

@@ -67,6 +67,25 @@ def without_its_timer(lab: Lab) -> Steps:
     yield [Ended(high, host.target)]
 
 
+def without_its_metrics(lab: Lab) -> Steps:
+    """The file of check_sshd_local is lost; when it is there again, node_exporter hangs."""
+    host = lab.host("absent")
+    host.install().start()
+    local = host.look_inside("--only", "host_keys")
+    name = "SshdLocalAbsent"
+    yield looks_well(host, "host_keys")
+    local.lose()
+    yield [Sent(name, host.target)]
+    local.go()
+    yield [Ended(name, host.target)]
+    os.kill(host.exporter_pid, signal.SIGSTOP)
+    try:
+        yield [Sent(name, host.target)]
+    finally:
+        os.kill(host.exporter_pid, signal.SIGCONT)
+    yield [Ended(name, host.target)]
+
+
 def blind(lab: Lab) -> Steps:
     """fail2ban reads another log than the one that sshd writes."""
     host = lab.host("blind")
@@ -168,6 +187,7 @@ FAULTS: dict[Fault, tuple[str, ...]] = {
     without_a_helper: ("SshdLocalTurnsEveryoneAwaySoon",),
     without_a_key: ("SshdLocalWarning",),
     without_its_timer: ("SshdLocalLate",),
+    without_its_metrics: ("SshdLocalAbsent",),
     blind: ("SshdLocalBlindJail",),
     spent: ("SshExchangeStale", "SshExchangeBudgetSpent"),
     overloaded: ("SshExchangeExporterLate",),

@@ -30,11 +30,11 @@ FAMILIES = {
     "monitoring": {
         "SshExchangeBudgetSpent", "SshExchangeExporterConfigBad", "SshExchangeExporterLate",
         "SshExchangeExporterTargetFilesBad", "SshExchangeMonitorBanned", "SshExchangeMonitorBannedHere",
-        "SshExchangePenalised", "SshExchangeStale", "SshdLocalLate",
+        "SshExchangePenalised", "SshExchangeStale", "SshdLocalAbsent", "SshdLocalLate",
     },
     "capacity": {
-        "SshExchangeEarlyCloseBurnsSlow", "SshExchangeRandomEarlyDrop", "SshExchangeTurnsConnectionsAway",
-        "SshdLocalDrops", "SshdLocalStartupsHigh",
+        "SshExchangeEarlyCloseBurnsFast", "SshExchangeEarlyCloseBurnsSlow", "SshExchangeRandomEarlyDrop",
+        "SshExchangeTurnsConnectionsAway", "SshdLocalDrops", "SshdLocalStartupsHigh",
     },
 }  # fmt: skip
 

@@ -202,7 +202,7 @@ def test_causes_endings_and_states_have_their_names_and_colours() -> None:
     for dashboard, title in ((FLEET, "Endings"), (SERVER, "Endings, from outside")):
         colors = named(panel(dashboard, title)["fieldConfig"]["overrides"], "color")
         assert {name: color["fixedColor"] for name, color in colors.items()} == {
-            ending: stylesheet._DARK[ending] for ending in Ending
+            ending: stylesheet.DARK[ending] for ending in Ending
         }
     worst = named(panel(FLEET, "Worst servers")["fieldConfig"]["overrides"], "mappings")
     assert set(worst["cause"][0]["options"]) == set(Cause)

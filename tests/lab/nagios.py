@@ -2,6 +2,7 @@
 
 `with Installation() as plugin, nagios(plugin, services) as stored` runs every service once. `configured` writes any
 configuration, such as files of contrib/nagios as they stand (`shipped`) and the hosts of a `site`; `started` runs it.
+`packaged` runs lines of the README on the configuration that Debian's package installs.
 """
 
 import re
@@ -12,13 +13,25 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.lab.daemons import CONTRIB, RESULT_SECONDS, USER, DaemonError, Installation, await_result, running
+from tests.lab.daemons import (
+    CONTRIB,
+    ENVIRONMENT,
+    RESULT_SECONDS,
+    USER,
+    DaemonError,
+    Installation,
+    await_result,
+    running,
+)
 
 PROGRAM = Path("/usr/sbin/nagios4")
 PACKAGES = {PROGRAM: "nagios4-core"}
 SHIPPED = CONTRIB / "nagios"
 DEFINITION = SHIPPED / "commands.cfg"
 STATE_DIRECTORY = "/var/lib/nagios4/check_ssh_exchange"  # what services.cfg names
+OWN = ("/etc/nagios4", "/var/lib/nagios4")  # of Debian's package
+# $1 has a copy of each; what follows is a command that sees them in their places.
+OVER = f'for own in {" ".join(OWN)}; do mount --bind "$1$own" $own || exit 1; done; shift; exec "$@"'
 
 SETTINGS = {
     "use_syslog": 0,
@@ -146,10 +159,27 @@ def configured(plugin: Installation, name: str, texts: Iterable[str], **changed:
 
 def verify(config: Path) -> str:
     """Return what `nagios4 -v` says. Raises DaemonError for a warning or an error."""
-    done = subprocess.run([PROGRAM, "-v", config], capture_output=True, text=True, timeout=RESULT_SECONDS)
+    return accepted(subprocess.run([PROGRAM, "-v", config], capture_output=True, text=True, timeout=RESULT_SECONDS))
+
+
+def accepted(done: subprocess.CompletedProcess[str]) -> str:
+    """Return what `nagios4 -v` has said. Raises DaemonError for a warning or an error."""
     if done.returncode or not re.search(r"^Total Warnings: 0\nTotal Errors: +0$", done.stdout, re.MULTILINE):
-        raise DaemonError(f"nagios4 -v: {done.stdout[-2000:]}")
+        raise DaemonError(f"nagios4 -v: {done.stdout[-2000:]}{done.stderr[-2000:]}")
     return done.stdout
+
+
+def packaged(plugin: Installation, name: str, script: str) -> subprocess.CompletedProcess[str]:
+    """Run lines of the README, in contrib/nagios, on a copy of Debian's configuration; systemctl does nothing."""
+    home = plugin.directory(name)
+    for own in OWN:
+        (home / own[1:]).parent.mkdir(parents=True)
+        subprocess.run(["cp", "-a", own, home / own[1:]], check=True)
+    stub = home / "systemctl"
+    stub.write_text("#!/bin/sh\n")
+    stub.chmod(0o755)
+    command = ["unshare", "--mount", "sh", "-c", OVER, "sh", str(home), "sh", "-euc", f"PATH={home}:$PATH\n{script}"]
+    return subprocess.run(command, cwd=SHIPPED, env=ENVIRONMENT, capture_output=True, text=True, timeout=RESULT_SECONDS)
 
 
 class Nagios:

@@ -6,6 +6,8 @@
     hostSelector: '',
     // probe_success and up are not names of ours alone, so their jobs have to be told.
     jobSelector: 'job=~"ssh_exchange.*"',
+    // The job that scrapes node_exporter for check_sshd_local alone: each of its targets must have the metrics.
+    hostJobSelector: 'job="sshd_local"',
     // What makes a target of the exporter one of its kind; a site with several clusters adds its label.
     targetLabels: ['job', 'instance', 'target'],
 
@@ -20,6 +22,8 @@
     // The pace that takes 2 % of the month's allowance in an hour, and 5 % in six hours.
     burnFast: 14.4,
     burnSlow: 6,
+    // Of the fast burn. The objective is an example; with your own this may be 'critical', which pages.
+    burnSeverity: 'warning',
     certificateDays: 7,
     // Probes that the budget has deferred in an hour, and the share of scrapes of /probe that got an old result.
     deferredInAnHour: 30,
@@ -62,6 +66,7 @@
       SshdLocalDrops: '2m',
       SshdLocalBlindJail: '15m',
       SshdLocalLate: '1m',
+      SshdLocalAbsent: '10m',
     },
   },
 }

@@ -4,7 +4,7 @@ Colours come in two sets, light and dark. Text has a contrast of at least 4.5:1 
 state or ending differs by colour alone.
 """
 
-_LIGHT = {
+LIGHT = {
     "ground": "#f6f7f8",
     "card": "#ffffff",
     "band": "#eff2f4",
@@ -35,7 +35,7 @@ _LIGHT = {
     "not_ssh": "#0369a1",
     "protocol_error": "#be185d",
 }
-_DARK = {
+DARK = {
     "ground": "#12171b",
     "card": "#1a2126",
     "band": "#222a30",
@@ -67,7 +67,7 @@ _DARK = {
     "protocol_error": "#f58bc0",
 }
 _STATES = ("ok", "warning", "critical", "unknown")
-_ENDINGS = list(_LIGHT)[list(_LIGHT).index("completed") :]
+_ENDINGS = list(LIGHT)[list(LIGHT).index("completed") :]
 
 
 def _variables(colours: dict[str, str]) -> str:
@@ -76,8 +76,8 @@ def _variables(colours: dict[str, str]) -> str:
 
 _PALETTE = "".join(
     (
-        f":root{{{_variables(_LIGHT)}}}\n",
-        f"@media (prefers-color-scheme:dark){{:root{{{_variables(_DARK)}}}}}\n",
+        f":root{{{_variables(LIGHT)}}}\n",
+        f"@media (prefers-color-scheme:dark){{:root{{{_variables(DARK)}}}}}\n",
         "".join(f".is-{s}{{--state:var(--{s});--state-back:var(--{s}-back)}}\n" for s in _STATES),
         "".join(f".e-{e}{{--ending:var(--{e})}}\n" for e in _ENDINGS),
     )

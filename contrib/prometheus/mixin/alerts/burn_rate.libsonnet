@@ -22,7 +22,7 @@
       },
       'An SSH server closes too many connections early for its objective.',
       text.subject + ' ended {{ $value | humanizePercentage }} of the connections of the last '
-      + '%s early; %g%% is allowed.' % [span, config.earlyCloseAllowed * 100],
+      + '%s early; %g%% is allowed. ' % [span, config.earlyCloseAllowed * 100] + text.atMaxStartups,
       text.runbook('maxstartups'),
     ),
 
@@ -30,7 +30,7 @@
       group(
         'ssh_exchange_burn_rate',
         [
-          burns('SshExchangeEarlyCloseBurnsFast', 'critical', '1h', '5m', config.burnFast, 'hour'),
+          burns('SshExchangeEarlyCloseBurnsFast', config.burnSeverity, '1h', '5m', config.burnFast, 'hour'),
           burns('SshExchangeEarlyCloseBurnsSlow', 'warning', '6h', '30m', config.burnSlow, '6 hours'),
         ],
         ('An example: %g %% of the accepted connections shall reach the key exchange in 30 days, so %g %% may be '

@@ -51,9 +51,11 @@
           'critical',
           promql.job('up') + ' == 0',
           'The SSH exchange exporter does not answer Prometheus.',
-          'The scrape of {{ $labels.instance }} (job {{ $labels.job }}) fails; no other alert can speak for it.',
+          'The scrape of {{ $labels.instance }} (job {{ $labels.job }}) fails; no other alert can speak for it. '
+          + 'Run `systemctl status ssh_exchange_exporter` and `journalctl -u ssh_exchange_exporter` on the host of the '
+          + 'exporter; at /probe a target that it refuses (allowed_targets) looks the same.',
           text.runbook(''),
-          'At /probe also for a target that the exporter refuses.'
+          'The link opens if another exporter is scraped; the one that is down serves no page.'
         ),
         alert(
           'SshExchangeExporterLate',

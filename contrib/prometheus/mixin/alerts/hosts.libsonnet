@@ -10,6 +10,8 @@
     local item(matcher, state) = '%s == %d' % [promql.host('sshd_local_item_state', matcher), state],
     local start = 'binaries|configuration|host_keys',
     local told = 'run check_sshd_local there to hear why.',
+    local units = 'Run `systemctl status check_sshd_local.timer check_sshd_local.service '
+                  + 'check_sshd_local_textfile.service` there.',
 
     groups+: [
       group('sshd_local', [
@@ -50,7 +52,7 @@
           ],
           'sshd holds many connections that have not logged in.',
           '{{ $labels.instance }} has {{ $value }} connections that have not logged in, more than '
-          + '%g%% of those from which on sshd drops some.' % (config.startupsShare * 100),
+          + '%g%% of those from which on sshd drops some. ' % (config.startupsShare * 100) + text.atMaxStartups,
           text.runbook('maxstartups'),
         ),
         alert(
@@ -59,7 +61,8 @@
           'rate(%s[10m]) > 0' % promql.host('sshd_local_drops_total', 'reason!="penalty"'),
           'sshd drops connections.',
           'sshd on {{ $labels.instance }} drops {{ printf "%.3g" $value }} connections a second, reason '
-          + '{{ $labels.reason }}.',
+          + '{{ $labels.reason }}. ' + text.holders
+          + 'raise MaxStartups (for per_source_limit PerSourceMaxStartups) or limit that client.',
           text.runbook('{{ $labels.reason }}'),
           "Penalties against strangers are sshd's healthy work; remove the matcher to hear of them too."
         ),
@@ -77,8 +80,28 @@
           'warning',
           'time() - %s > %g' % [promql.host('sshd_local_last_run_timestamp_seconds'), config.hostLateSeconds],
           'check_sshd_local has not run.',
-          'The metrics of {{ $labels.instance }} are {{ $value | humanizeDuration }} old; its timer may have stopped.',
+          'The metrics of {{ $labels.instance }} are {{ $value | humanizeDuration }} old; its timer may have stopped. '
+          + units,
           text.runbook(''),
+        ),
+        alert(
+          'SshdLocalAbsent',
+          'warning',
+          |||
+            %(up)s == 0
+            or
+            (
+              %(up)s
+              unless on (instance)
+              %(run)s
+            )
+          ||| % { up: promql.hostJob('up'), run: promql.host('sshd_local_last_run_timestamp_seconds') },
+          'check_sshd_local has no metrics.',
+          'Nothing is known of sshd on {{ $labels.instance }}: '
+          + '{{ if eq $value 0.0 }}node_exporter does not answer. Run `systemctl status prometheus-node-exporter` '
+          + 'there.{{ else }}node_exporter has no file of check_sshd_local. ' + units + '{{ end }}',
+          text.runbook(''),
+          'SshdLocalLate needs the metrics; here they are gone, or were never there.'
         ),
       ]),
     ],

@@ -59,7 +59,8 @@
           'warning',
           ['address_family'],
           'An SSH server works over one address family only.',
-          text.subject + ' answers over one of IPv4 and IPv6; clients that use the other wait or fail.',
+          text.subject + ' answers over one of IPv4 and IPv6; clients that use the other wait or fail. '
+          + 'Compare ListenAddress on the server with what DNS has (A and AAAA).',
         ),
         alert(
           'SshExchangeTurnsConnectionsAway',
@@ -70,7 +71,8 @@
             %s == 1
           ||| % [promql.exchange('ssh_exchange_early_close_ratio'), promql.onTarget(), promql.cause(['maxstartups'])],
           'An SSH server drops connections: MaxStartups is reached.',
-          text.subject + ' ended {{ $value | humanizePercentage }} of the last connections early.',
+          text.subject + ' ended {{ $value | humanizePercentage }} of the last connections early. '
+          + text.atMaxStartups,
           text.runbook('maxstartups'),
         ),
         alert(
@@ -87,7 +89,7 @@
           ],
           'An SSH server closes some connections early, and no cause is sure.',
           text.subject + ' ended {{ $value | humanizePercentage }} of the connections of the last hour early, '
-          + 'as random early drop of MaxStartups does.',
+          + 'as random early drop of MaxStartups does. ' + text.atMaxStartups,
           text.runbook('maxstartups'),
         ),
         byCause(
@@ -134,7 +136,7 @@
           'warning',
           ['slow'],
           'An SSH server is slow to identify itself.',
-          text.subject + " is slower than its module's threshold.",
+          text.subject + " is slower than its module's threshold. On the server look at load, DNS (UseDNS) and PAM.",
         ),
         alert(
           'SshExchangeHostKeyChanged',
@@ -169,8 +171,10 @@
             promql.exchange('ssh_exchange_host_certificate_expiry_timestamp_seconds'),
             config.certificateDays,
           ],
-          'A host certificate of an SSH server ends soon.',
-          'The {{ $labels.type }} certificate of %s ends in {{ $value | humanizeDuration }}.' % text.subject,
+          'A host certificate of an SSH server ends soon or has ended.',
+          'The {{ $labels.type }} certificate of %s ' % text.subject
+          + '{{ if lt $value 0.0 }}has ended{{ else }}ends in {{ $value | humanizeDuration }}{{ end }}. '
+          + 'Sign the host key again (`ssh-keygen -s`) and reload sshd.',
           text.runbook('host_key'),
         ),
       ]),

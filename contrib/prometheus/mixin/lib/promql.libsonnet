@@ -6,10 +6,11 @@ function(config) {
     name + (if given == [] then '' else '{%s}' % std.join(',', given))
   ),
 
-  // Series of the exporter, of check_sshd_local, and of the jobs that scrape the exporter.
+  // Series of the exporter, of check_sshd_local, and of the jobs that scrape them.
   exchange(name, matchers=''):: select(name, [config.exchangeSelector, matchers]),
   host(name, matchers=''):: select(name, [config.hostSelector, matchers]),
   job(name):: select(name, [config.exchangeSelector, config.jobSelector]),
+  hostJob(name):: select(name, [config.hostSelector, config.hostJobSelector]),
 
   cause(words, matchers=[]):: self.exchange(
     'ssh_exchange_cause',

@@ -25,6 +25,10 @@ function(config) {
     first('cause'),
   ],
 
+  // What to do on a server that drops connections.
+  holders:: 'On the server `check_sshd_local -v` names who holds the startups; ',
+  atMaxStartups:: self.holders + 'raise MaxStartups or limit that client.',
+
   // A page of the exporter that `instance` names.
   page(path):: (
     local found = config.exporterScheme + '://{{ $labels.instance }}';
