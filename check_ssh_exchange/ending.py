@@ -6,6 +6,8 @@ from enum import StrEnum
 class Ending(StrEnum):
     """What the server or the network did; the value is the label in JSON, perfdata, metrics and documents."""
 
+    __hash__ = str.__hash__  # Enum's own is a call in Python
+
     COMPLETED = "completed"
     CLOSED = "closed"
     RESET = "reset"

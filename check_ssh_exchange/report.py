@@ -6,6 +6,8 @@ from .ending import EARLY_CLOSES, NOT_ACCEPTED, Depth, Ending, Reason
 from .values import NamedTuple
 
 PHASES = ("connect", "banner", "kexinit", "hostkey", "kex", "login")
+_COMPLETED = Ending.COMPLETED
+_NONE = dict.fromkeys(Ending, 0)  # copied for each report: to look through an Enum takes longer
 
 
 class Role(StrEnum):
@@ -226,25 +228,41 @@ class Report(NamedTuple):
     @property
     def counts(self) -> dict[Ending, int]:
         """Return how many handshakes had each ending, zeros too."""
-        counts = dict.fromkeys(Ending, 0)
-        for handshake in self.handshakes:
-            counts[handshake.ending] += 1
+        counts = _NONE.copy()
+        for ending in self.endings:
+            counts[ending] += 1
         return counts
+
+    @property
+    def endings(self) -> list[Ending]:
+        """Return how each handshake ended."""
+        return [handshake.ending for handshake in self.handshakes]
+
+    @property
+    def is_served(self) -> bool:
+        """Whether there were handshakes, and each reached the depth asked for."""
+        endings = self.endings
+        return bool(endings) and endings.count(_COMPLETED) == len(endings)
 
     @property
     def completed(self) -> int:
         """Return how many handshakes reached the depth asked for."""
-        return sum(handshake.ending is Ending.COMPLETED for handshake in self.handshakes)
+        return self.endings.count(_COMPLETED)
 
     @property
     def early_closes(self) -> int:
         """Return how many handshakes the server accepted and ended early."""
-        return sum(handshake.is_early_close for handshake in self.handshakes)
+        return sum([ending in EARLY_CLOSES for ending in self.endings])
+
+    @property
+    def accepted(self) -> int:
+        """Return how many connections the server accepted."""
+        return sum([ending not in NOT_ACCEPTED for ending in self.endings])
 
     @property
     def early_close_ratio(self) -> float | None:
         """Return early closes divided by accepted connections, None when none was accepted."""
-        accepted = sum(handshake.is_accepted for handshake in self.handshakes)
+        accepted = self.accepted
         return self.early_closes / accepted if accepted else None
 
     @property
@@ -276,8 +294,8 @@ class Report(NamedTuple):
 
         A handshake that failed later shows how long a server in trouble takes, not the latency of its service.
         """
-        served = (handshake for handshake in self.handshakes if handshake.ending is Ending.COMPLETED)
-        return sorted(value for handshake in served if (value := getattr(handshake, phase)) is not None)
+        took = [getattr(handshake, phase) for handshake in self.handshakes if handshake.ending is _COMPLETED]
+        return sorted([value for value in took if value is not None])
 
 
 def quantile(ordered: list[float], fraction: float) -> float:

@@ -9,6 +9,8 @@ def printable(data: bytes | str, limit: int = 1024) -> str:
     Control characters, NUL, ESC, bytes above 0x7e, the backslash, `|` (which begins perfdata) and `<` (which begins a
     tag where a web page shows it) become `\xNN`; line ends become " / ".
     """
+    if not data:
+        return ""
     raw = data.encode("utf-8", "surrogateescape") if isinstance(data, str) else data
     cut = raw[: limit + 1].rstrip(b"\r\n")
     # Nearly every text is harmless as it is, and a run has dozens of them.

@@ -2,7 +2,11 @@
 
 from ..ending import TIMEOUTS, Depth, Ending
 from ..plugin.perfdata import Figure
-from ..report import Report, Role, quantile
+from ..report import PHASES, Report, Role, quantile
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
 
 # Counters of one ending each, under its own word.
 ENDING_LABELS = (
@@ -44,34 +48,73 @@ DEFAULT_WARNING = {"early_close": "0", "banner_p50": "1", "early_close_window": 
 DEFAULT_CRITICAL = {"early_close": "50", "banner_p50": "5"}
 
 
-def figures(report: Report, startups: int | None = None, window: tuple[int, int] | None = None) -> list[Figure]:
-    """Return what was measured, in order; what was not measured is left out.
+def figures(
+    report: Report,
+    startups: int | None = None,
+    window: tuple[int, int] | None = None,
+    wanted: "Collection[str]" = LABELS,
+) -> list[Figure]:
+    """Return what was measured, in order; what was not measured is left out, and what is not `wanted`.
 
     `startups` is the estimate of the unauthenticated connections that others hold, `window` the early closes and the
     accepted connections of the remembered window.
     """
-    values: dict[str, float | None] = dict.fromkeys(LABELS)
-    counts = report.counts
+    found = []
+    for label in LABELS if wanted is LABELS else [label for label in LABELS if label in wanted]:
+        value: float | None
+        if label == "startups_estimate":
+            value = startups
+        elif label == "early_close_window":
+            value = 100 * window[0] / window[1] if window is not None and window[1] else None
+        else:
+            value = _VALUES[label](report)
+        if value is not None:
+            found.append(Figure(label, value))
+    return found
+
+
+def _phase(phase: str, fraction: float) -> "Callable[[Report], float | None]":
+    def value(report: Report) -> float | None:
+        ordered = report.durations(phase) if phase in PHASES_OF[report.depth] else []
+        return quantile(ordered, fraction) if ordered else None
+
+    return value
+
+
+def _count(ending: Ending) -> "Callable[[Report], float | None]":
+    return lambda report: report.endings.count(ending)
+
+
+def _early_close(report: Report) -> float | None:
     ratio = report.early_close_ratio
-    values["handshakes"] = len(report.handshakes)
-    values["completed"] = report.completed
-    values["early_close"] = None if ratio is None else 100 * ratio
+    return None if ratio is None else 100 * ratio
+
+
+def _failed(report: Report) -> float | None:
     made = len(report.handshakes)
-    values["failed"] = 100 * (made - report.completed) / made if made else None
-    for ending in ENDING_LABELS:
-        values[ending] = counts[ending]
-    values["timeout"] = sum(counts[ending] for ending in TIMEOUTS)
-    for phase in PHASES_OF[report.depth]:
-        ordered = report.durations(phase)
-        if ordered:
-            values[f"{phase}_p50"] = quantile(ordered, 0.5)
-            values[f"{phase}_max"] = ordered[-1]
+    return 100 * (made - report.completed) / made if made else None
+
+
+def _baseline_banner(report: Report) -> float | None:
     served = (handshake for handshake in report.of_role(Role.BASELINE) if handshake.ending is Ending.COMPLETED)
-    baseline = [handshake.banner for handshake in served if handshake.banner is not None]
-    values["baseline_banner"] = baseline[0] if baseline else None
+    return next((handshake.banner for handshake in served if handshake.banner is not None), None)
+
+
+def _certificate(report: Report) -> float | None:
     ends = [end for key in report.host_keys if key.certificate and (end := key.certificate.valid_before) is not None]
-    values["host_certificate_remaining"] = max(0.0, min(ends) - report.at) if ends else None
-    values["startups_estimate"] = startups
-    if window is not None and window[1]:
-        values["early_close_window"] = 100 * window[0] / window[1]
-    return [Figure(label, value) for label, value in values.items() if value is not None]
+    return max(0.0, min(ends) - report.at) if ends else None
+
+
+# Each by itself: thresholds ask for two or three of them, and only perfdata for all.
+_VALUES: "dict[str, Callable[[Report], float | None]]" = {
+    "handshakes": lambda report: len(report.handshakes),
+    "completed": lambda report: report.completed,
+    "early_close": _early_close,
+    "failed": _failed,
+    **{f"{phase}_p50": _phase(phase, 0.5) for phase in PHASES},
+    **{f"{phase}_max": _phase(phase, 1.0) for phase in PHASES},
+    **{str(ending): _count(ending) for ending in ENDING_LABELS},
+    "timeout": lambda report: sum([ending in TIMEOUTS for ending in report.endings]),
+    "baseline_banner": _baseline_banner,
+    "host_certificate_remaining": _certificate,
+}

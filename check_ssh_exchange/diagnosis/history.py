@@ -93,34 +93,31 @@ WORDLESS = frozenset({Ending.CLOSED, Ending.RESET})
 
 def remember(history: History, report: Report, diagnosis: Diagnosis, now: float, window: float) -> History:
     """Return the history with one more run in it."""
-    accepted = sum(handshake.is_accepted for handshake in report.handshakes)
+    accepted, early_closes = report.accepted, report.early_closes
     # After a clock was set back, runs in the future belong to no window.
     runs = [past for past in history.runs if now - window <= past.at <= now]
     if accepted:
-        counts = report.counts
-        closes = [
-            Closes(str(diagnosis.cause), str(end), counts[end], now) for end in sorted(EARLY_CLOSES) if counts[end]
-        ]
+        closes = _closes_of(report, diagnosis, now) if early_closes else []
         last = runs[-1] if runs else None
         if last is not None and now - last.at < window / PARTS:
-            early = last.early + report.early_closes
+            early = last.early + early_closes
             runs[-1] = Past(last.at, last.accepted + accepted, early, _added(last.closes, closes))
         else:
-            runs.append(Past(now, accepted, report.early_closes, tuple(closes)))
-    history = history._replace(runs=tuple(runs))
+            runs.append(Past(now, accepted, early_closes, tuple(closes)))
+    new, renamed = history.identification, history.renamed
     if report.server is not None:
         new = report.server.identification
         changed = history.renamed + 1 if history.identification not in ("", new) else 0
         renamed = STEADY if _names_itself_at_random(report) else min(changed, STEADY)
-        history = history._replace(identification=new, renamed=renamed)
-    if report.early_closes:
+    history = history._replace(runs=tuple(runs), identification=new, renamed=renamed)
+    if early_closes:
         from .facts import Facts
 
         facts = Facts(report)
         history = history._replace(cut=facts.served_at_once if facts.is_cut_sharp else None)
     if report.serves_us:
-        history = history._replace(nearest=report.nearest or 0.0)
-        return history._replace(served_at=now, failing_since=0.0, failing_as="", wait=0.0, wait_until=0.0)
+        near = report.nearest or 0.0
+        return history._replace(nearest=near, served_at=now, failing_since=0.0, failing_as="", wait=0.0, wait_until=0.0)
     if report.handshakes:
         endings = sorted({str(handshake.ending) for handshake in report.handshakes})
         history = history._replace(failing_since=history.failing_since or now, failing_as=", ".join(endings))
@@ -128,6 +125,11 @@ def remember(history: History, report: Report, diagnosis: Diagnosis, now: float,
             wait = min(LONGEST_WAIT, 2 * history.wait or FIRST_WAIT)
             history = history._replace(wait=wait, wait_until=now + wait)
     return history
+
+
+def _closes_of(report: Report, diagnosis: Diagnosis, now: float) -> list[Closes]:
+    counts = report.counts
+    return [Closes(str(diagnosis.cause), str(end), counts[end], now) for end in sorted(EARLY_CLOSES) if counts[end]]
 
 
 def _added(before: tuple[Closes, ...], new: list[Closes]) -> tuple[Closes, ...]:
@@ -147,9 +149,9 @@ def waits(history: History, now: float) -> bool:
 
 def with_past(diagnosis: Diagnosis, history: History, report: Report, clock: "Clock") -> Diagnosis:
     """Return the diagnosis with what earlier runs add: a service that answered a moment ago was not always filtered."""
-    endings = {handshake.ending for handshake in report.handshakes}
-    if report.serves_us or not endings or not history.served_at:
+    if report.serves_us or not report.handshakes or not history.served_at:
         return diagnosis
+    endings = set(report.endings)
     since = history.failing_since
     sentence = f"served until {clock(history.served_at)}"
     if since:
@@ -212,7 +214,7 @@ def changes(history: History, report: Report) -> Iterable[str]:
 def _names_itself_at_random(report: Report) -> bool:
     """Return whether the handshakes of one run at one address saw several identifications (FortiGate, tinyssh)."""
     seen = {(h.address, h.identification) for h in report.handshakes if h.identification}
-    return len(seen) > len({address for address, _ in seen})
+    return len(seen) > 1 and len(seen) > len({address for address, _ in seen})
 
 
 def _history(document: "Mapping[str, object]") -> History:

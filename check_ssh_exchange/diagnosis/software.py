@@ -1,6 +1,7 @@
 """Which server software and which kind of machine an identification names, as far as limits and advice depend on it."""
 
 from enum import StrEnum
+from functools import lru_cache
 
 from ..report import Server
 from ..values import NamedTuple
@@ -45,6 +46,7 @@ def system_of(server: Server | None) -> System:
     return System.DEVICE if software.startswith(_DEVICES) else System.UNIX
 
 
+@lru_cache(256)  # an exporter asks for the same again and again
 def software_of(server: Server | None) -> Software | None:
     """Return the software behind an identification, None when there is no identification."""
     if server is None:

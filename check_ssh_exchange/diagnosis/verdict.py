@@ -81,7 +81,7 @@ def judge(
         return Verdict(STATE_OF_WORD[word], (report.fault.sentence,))
     excused = _excused(report, diagnosis, expectations)
     results = list(_figures(report, diagnosis, expectations, excused, window, history))
-    if len(report.handshakes) - len(report.of_role(Role.RECHECK)) < report.asked:
+    if len(report.handshakes) < report.asked + len(report.of_role(Role.RECHECK)):
         results.append(
             Result(Unknown, shortfall_note(report.shortfalls[-1], report) if report.shortfalls else INCOMPLETE)
         )
@@ -120,7 +120,7 @@ def _figures(
         "early_close": bool(report.early_closes) and excused >= EARLY_CLOSES,
         "early_close_window": _is_window_excused(report, expectations, window, history),
     }
-    for figure in figures(report, startups, window):
+    for figure in figures(report, startups, window, expectations.thresholds.labels):
         state = expectations.thresholds.state(figure.label, figure.value)
         if state is Critical and diagnosis.self_inflicted and figure.label not in expectations.explicit:
             state = Warn  # who comes alone is served
@@ -156,8 +156,8 @@ def _excused(report: Report, diagnosis: Diagnosis, expectations: Expectations) -
     states = expectations.states
     if diagnosis.cause in states:
         return frozenset(Ending)
-    absent = EARLY_CLOSES - {handshake.ending for handshake in report.handshakes}
-    return frozenset(ending for ending in Ending if ending in states) | absent
+    absent = EARLY_CLOSES.difference(report.endings)
+    return absent.union([ending for ending in Ending if ending in states]) if states else absent
 
 
 def _words(
@@ -165,7 +165,7 @@ def _words(
 ) -> Iterator[Result]:
     """Yield the results that come from the cause and the endings."""
     states = expectations.states
-    present = [ending for ending, count in report.counts.items() if count]
+    present = [Ending.COMPLETED] if report.is_served else [ending for ending, count in report.counts.items() if count]
     for word in (diagnosis.cause, *present):
         if word in states:
             yield Result(STATE_OF_WORD[states[word]])
@@ -187,7 +187,7 @@ def _has_unjudged(report: Report, expectations: Expectations, excused: frozenset
     # default, and must not pass as healthy unless the user has set a range on a counter of it.
     if expectations.explicit & {"failed", "completed"}:
         return False
-    others = {h.ending for h in report.handshakes} - EARLY_CLOSES - {Ending.COMPLETED} - excused
+    others = set(report.endings) - EARLY_CLOSES - {Ending.COMPLETED} - excused
     if "timeout" in expectations.explicit:
         others -= TIMEOUTS
     return not others <= expectations.explicit

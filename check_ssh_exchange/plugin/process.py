@@ -36,7 +36,7 @@ def guarded(prefix: str, check: "Callable[[list[str]], tuple[int, str]]", argume
     """
     try:
         install_handlers()
-        return _checked(prefix, check, arguments)
+        return _answered(prefix, check, arguments)
     except ModuleNotFoundError as error:
         return unknown(prefix, f"the Python module {error.name} is missing: pip install check_ssh_exchange")
     except MemoryError:
@@ -54,8 +54,14 @@ def unknown(prefix: str, sentence: str) -> tuple[int, str]:
     return UNKNOWN, f"{prefix} UNKNOWN - {sentence}\n"
 
 
-def _checked(prefix: str, check: "Callable[[list[str]], tuple[int, str]]", arguments: list[str]) -> tuple[int, str]:
+def misused(prefix: str, error: Exception) -> tuple[int, str]:
+    """Return exit code and output of a command line that cannot be used."""
     from ..text import printable
+
+    return unknown(prefix, f"{printable(str(error))} (--help lists the options)")
+
+
+def _answered(prefix: str, check: "Callable[[list[str]], tuple[int, str]]", arguments: list[str]) -> tuple[int, str]:
     from .arguments import Message, UsageError
 
     try:
@@ -63,7 +69,7 @@ def _checked(prefix: str, check: "Callable[[list[str]], tuple[int, str]]", argum
     except Message as message:
         return message.code, str(message)
     except UsageError as error:
-        return unknown(prefix, f"{printable(str(error))} (--help lists the options)")
+        return misused(prefix, error)
 
 
 def _leave(code: int, output: str) -> "NoReturn":

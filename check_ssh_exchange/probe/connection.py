@@ -11,6 +11,7 @@ import socket
 import time
 from collections.abc import Callable
 from functools import partial
+from sys import intern
 
 from ..ending import Reason
 from ..report import Role
@@ -70,6 +71,7 @@ class Connection:
         "_tcp_info",
         "_unsent",
         "address",
+        "deadline",
         "exchange",
         "fault",
         "icmp",
@@ -96,6 +98,7 @@ class Connection:
         self.source = source
         self.source_port = 0
         self.started_at = 0
+        self.deadline = 0  # the engine's
         self.icmp: Icmp | None = None
         self.fault: ProbeError | None = None
         self.trace: list[tuple[int, str, bytes]] | None = None
@@ -121,7 +124,7 @@ class Connection:
             if failed and failed != _IN_PROGRESS:
                 self._connect_failed(failed)
             source, self.source_port = sock.getsockname()[:2]
-            self.source = "" if source in _UNSPECIFIED else source
+            self.source = "" if source in _UNSPECIFIED else intern(source)  # an exporter keeps thousands of them
         except BaseException:
             sock.close()
             raise
@@ -142,9 +145,9 @@ class Connection:
         return self.exchange.ending is not None or self.fault is not None
 
     @property
-    def info(self) -> kernel.TcpInfo | None:
-        """What the kernel knew of the connection when it was established or failed; None before."""
-        return kernel.parse_tcp_info(self._tcp_info) if self._tcp_info else None
+    def segments_in(self) -> int | None:
+        """How many segments had come in when the connection was established or failed; None before, or unknown."""
+        return kernel.segments_in(self._tcp_info)
 
     def ready(self, mask: int) -> None:
         """Take what epoll reported. Raises ProbeError when this machine itself forbids the connection."""

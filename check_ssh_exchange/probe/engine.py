@@ -3,8 +3,9 @@
 * epoll reports descriptors, not objects, and a closed descriptor's number is reused at once. So `_connections` is the
   only map from number to handshake, and an entry leaves it in the same call that closes the socket.
 * A socket that is closed leaves the epoll set by itself (we never duplicate one), so no EPOLL_CTL_DEL is spent.
-* Deadlines are many and mostly never come: a heap with lazy deletion, an entry is skipped when its time comes and its
-  handshake has ended.
+* Deadlines are many and mostly never come: a heap with lazy deletion. An entry names descriptors and not handshakes,
+  so a handshake that has ended is free at once and not seconds later; by then its descriptor may be another one's, so
+  each handshake knows its own deadline.
 
 A host program may own the loop: it watches `fileno()` for reading, calls `step(0)` when it is readable or when
 `next_deadline()` has come.
@@ -29,7 +30,7 @@ MAX_EVENTS = 512  # a batch; what is not fetched now is reported by the next cal
 class Engine:
     """Drives connections and timers. The engine alone closes sockets."""
 
-    __slots__ = ("_connections", "_epoll", "_leaving", "_sequence", "_stamping", "_timers")
+    __slots__ = ("_connections", "_epoll", "_last", "_leaving", "_sequence", "_stamping", "_timers")
 
     def __init__(self) -> None:
         try:
@@ -42,7 +43,8 @@ class Engine:
         kernel.request_stamps(self._stamping)
         self._connections: dict[int, Connection] = {}
         self._leaving: dict[int, Connection] = {}  # we have sent FIN, the server has not
-        self._timers: list[tuple[int, int, Callable[[], None] | Connection]] = []
+        self._timers: list[tuple[int, int, Callable[[], None] | list[int]]] = []
+        self._last: tuple[int, list[int]] = (-1, [])  # the newest deadline and its descriptors: a burst has one
         self._sequence = itertools.count()
 
     def fileno(self) -> int:
@@ -61,8 +63,17 @@ class Engine:
             self.call_at(0, lambda: self.report(connection))
             return
         self._epoll.register(descriptor, EVENTS)
-        # The connection itself, not a closure over it: five objects less for the garbage collector to look through.
-        heapq.heappush(self._timers, (deadline, next(self._sequence), connection))
+        self._expect(connection, descriptor, deadline)
+
+    def _expect(self, connection: Connection, descriptor: int, deadline: int) -> None:
+        connection.deadline = deadline
+        newest, descriptors = self._last
+        if newest == deadline:
+            descriptors.append(descriptor)
+            return
+        descriptors = [descriptor]
+        self._last = deadline, descriptors
+        heapq.heappush(self._timers, (deadline, next(self._sequence), descriptors))
 
     def call_at(self, when: int, callback: Callable[[], None]) -> None:
         """Call back from `step` at or after the monotonic nanosecond `when`."""
@@ -108,17 +119,23 @@ class Engine:
         # waiting. What came before `now` counts; a late look is not the server's fault.
         self._handle(self._epoll.poll(0, MAX_EVENTS))
         while timers and timers[0][0] <= now:
-            due = heapq.heappop(timers)[2]
-            if isinstance(due, Connection):
-                self._expire(due)
-            else:
+            deadline, _, due = heapq.heappop(timers)
+            if not isinstance(due, list):
                 due()
+                continue
+            if deadline == self._last[0]:
+                self._last = (-1, [])  # nothing may join those that have had their time
+            for descriptor in due:
+                self._expire(descriptor, deadline)
 
-    def _expire(self, connection: Connection) -> None:
-        descriptor = connection.socket.fileno()
-        if self._leaving.pop(descriptor, None) is not None:
+    def _expire(self, descriptor: int, deadline: int) -> None:
+        connection = self._leaving.get(descriptor)
+        if connection is not None and connection.deadline <= deadline:
+            del self._leaving[descriptor]
             connection.socket.close()
-        elif not connection.is_ended and descriptor >= 0:
+            return
+        connection = self._connections.get(descriptor)
+        if connection is not None and connection.deadline <= deadline and not connection.is_ended:
             connection.expire()
             self.report(connection)
 
@@ -139,7 +156,7 @@ class Engine:
         if self._connections.pop(descriptor, None) is not None and not connection.leave():
             self._leaving[descriptor] = connection
             # Its deadline may have come and gone while it was held, so this timer is the one that ends it.
-            heapq.heappush(self._timers, (time.monotonic_ns() + LINGER, next(self._sequence), connection))
+            self._expect(connection, descriptor, time.monotonic_ns() + LINGER)
 
     def linger(self, seconds: float) -> None:
         """Wait until servers have closed what they have served, at most `seconds` and LINGER."""

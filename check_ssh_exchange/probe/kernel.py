@@ -11,6 +11,7 @@ from ..values import NamedTuple
 _TCP_INFO_LENGTH = 144
 _TCP, _TCP_INFO = socket.IPPROTO_TCP, socket.TCP_INFO
 _RTT = struct.Struct("=68xI28xI")
+_SEGMENTS_IN = struct.Struct("=140xI")
 _INFO = struct.Struct("=68xI28xI32xII")
 
 # asm-generic/socket.h and linux/net_tstamp.h; the socket module does not name them.
@@ -83,6 +84,11 @@ def parse_tcp_info(raw: bytes) -> TcpInfo:
         return TcpInfo(*round_trip(raw), None, None)
     rtt, retransmits, out, back = _INFO.unpack_from(raw)
     return TcpInfo(rtt * 1000, retransmits, out, back)
+
+
+def segments_in(raw: bytes) -> int | None:
+    """Return how many segments have come in; None where the kernel does not tell."""
+    return _SEGMENTS_IN.unpack_from(raw)[0] if len(raw) >= _TCP_INFO_LENGTH else None
 
 
 def request_stamps(sock: socket.socket) -> None:

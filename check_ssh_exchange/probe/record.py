@@ -4,6 +4,7 @@ from functools import lru_cache
 
 from ..report import Algorithms, Certificate, Handshake, HostKey, Server
 from ..text import printable
+from ..wire.identification import Identification
 from ..wire.kexinit import KexInit
 from .connection import Connection
 from .resolve import FAMILY_OF
@@ -15,10 +16,13 @@ MAX_TRACE = 4096  # bytes of each read or write that -vvv shows
 def server_of(connection: Connection) -> Server | None:
     """Return what the server said it is, None when it did not."""
     found = connection.exchange.identification
-    if found is None:
-        return None
+    return None if found is None else _server(found)
+
+
+@lru_cache(64)  # a server says the same in each handshake
+def _server(found: Identification) -> Server:
     line, protocol, software, comments = (printable(part) for part in found)
-    return Server(line, protocol, software, comments, size=len(found.line) + 2)
+    return Server(line, protocol, software, comments, len(found.line) + 2)
 
 
 def handshake(number: int, connection: Connection, begun: int, *, is_second_source: bool = False) -> Handshake:
@@ -28,44 +32,47 @@ def handshake(number: int, connection: Connection, begun: int, *, is_second_sour
         raise ValueError("a handshake that has not ended")
     started = connection.started_at
     identification = exchange.identification
+    connected_at, kexinit_at, newkeys_at = exchange.connected_at, exchange.kexinit_at, exchange.newkeys_at
+    # By their places: an exporter makes a thousand of these each second, and names take four times as long.
     return Handshake(
-        number=number,
-        role=connection.role,
-        family=FAMILY_OF[connection.address.family],
-        address=connection.address.text,
-        source=connection.source,
-        source_port=connection.source_port,
-        ending=exchange.ending,
-        started=(started - begun) / _SECOND,
-        ended=max(0.0, (exchange.ended_at - started) / _SECOND),
-        text=printable(exchange.text) or None,
-        reason=exchange.reason,
-        detail=printable(exchange.detail) or None,
-        connect=_seconds(started, exchange.connected_at),
-        banner=_seconds(exchange.connected_at, exchange.banner_at),
-        kexinit=_seconds(exchange.sent_at, exchange.kexinit_at),
-        hostkey=_seconds(exchange.asked_at, exchange.hostkey_at),
-        kex=_seconds(exchange.kexinit_at, exchange.newkeys_at),
-        login=_seconds(exchange.newkeys_at, exchange.login_at),
-        identification=printable(identification.line) if identification else None,
-        icmp=connection.icmp,
-        segments_in=connection.info.segments_in if connection.info else None,
-        wave=connection.wave,
-        is_second_source=is_second_source,
-        spoke_first=exchange.speaks_first,
-        disconnect=exchange.disconnect_reason,
-        host_key_algorithm=printable(exchange.host_key_algorithm) if exchange.host_key_algorithm else None,
-        host_key=host_key(exchange.host_key) if exchange.host_key else None,
-        wire=tuple(
-            ((at - started) / _SECOND, direction, printable(data, MAX_TRACE))
-            for at, direction, data in connection.trace or ()
-        ),
+        number,
+        connection.role,
+        FAMILY_OF[connection.address.family],
+        connection.address.text,
+        connection.source,
+        connection.source_port,
+        exchange.ending,
+        (started - begun) / _SECOND,
+        max(0.0, (exchange.ended_at - started) / _SECOND),
+        printable(exchange.text) or None,
+        exchange.reason,
+        printable(exchange.detail) or None,
+        None if connected_at is None else _seconds(started, connected_at),
+        None if exchange.banner_at is None else _seconds(connected_at, exchange.banner_at),
+        None if kexinit_at is None else _seconds(exchange.sent_at, kexinit_at),
+        None if exchange.hostkey_at is None else _seconds(exchange.asked_at, exchange.hostkey_at),
+        None if newkeys_at is None else _seconds(kexinit_at, newkeys_at),  # kex
+        None if exchange.login_at is None else _seconds(newkeys_at, exchange.login_at),
+        _server(identification).identification if identification else None,
+        connection.icmp,
+        connection.segments_in,
+        _wire(started, connection.trace) if connection.trace else (),
+        connection.wave,
+        is_second_source,
+        exchange.speaks_first,
+        exchange.disconnect_reason,
+        printable(exchange.host_key_algorithm) if exchange.host_key_algorithm else None,
+        host_key(exchange.host_key) if exchange.host_key else None,
     )
 
 
-def _seconds(start: int | None, end: int | None) -> float | None:
+def _wire(started: int, trace: list[tuple[int, str, bytes]]) -> tuple[tuple[float, str, str], ...]:
+    return tuple(((at - started) / _SECOND, direction, printable(data, MAX_TRACE)) for at, direction, data in trace)
+
+
+def _seconds(start: int | None, end: int) -> float | None:
     # A phase can end before it began: dropbear sends its KEXINIT before it has read our identification.
-    return None if start is None or end is None else max(0, end - start) / _SECOND
+    return None if start is None else (end - start) / _SECOND if end > start else 0.0
 
 
 @lru_cache(64)  # servers of a fleet offer the same

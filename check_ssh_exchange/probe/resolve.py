@@ -1,6 +1,7 @@
 """Names and literals to addresses, inside a deadline."""
 
 import socket
+from functools import lru_cache
 
 from ..report import Family
 from .connection import Address
@@ -26,12 +27,19 @@ def resolve(host: str, port: int, family: Family = Family.ANY, timeout: float = 
     except UnicodeError:
         raise NameUnresolved(f"{host} is not a valid host name") from None
     try:
-        return _lookup(wanted, port, FAMILIES[family], socket.AI_NUMERICHOST)
+        if b"%" in wanted:  # the number of an interface changes, as of a tunnel that comes and goes
+            return _lookup(wanted, port, FAMILIES[family], socket.AI_NUMERICHOST)
+        return list(_literal(wanted, port, FAMILIES[family]))
     except socket.gaierror:
         if family is not Family.ANY and _is_literal(wanted, port):
             asked = family.replace("ipv", "IPv")
             raise ProbeError(f"the host {host} is not a valid {asked} address") from None
     return _lookup_in_time(host, wanted, port, family, timeout)
+
+
+@lru_cache(16_384)  # an exporter asks for the same each minute
+def _literal(name: bytes, port: int, family: int) -> tuple[Address, ...]:
+    return tuple(_lookup(name, port, family, socket.AI_NUMERICHOST))
 
 
 def _is_literal(name: bytes, port: int) -> bool:

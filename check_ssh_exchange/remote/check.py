@@ -23,13 +23,19 @@ MAX_KNOWN_HOSTS = 16 << 20  # bytes; a fleet of 50,000 servers has as many
 def check(options: Options) -> tuple[int, str]:
     """Return the exit code and the output."""
     if options.is_explained:
-        from .explanation import demand_rich, page
+        from .explanation import demand_rich
 
         demand_rich()  # before the run, not after its ten seconds
-        outcome = _outcome(options)
-        return int(outcome.verdict.state), page(outcome, options.expectations.thresholds)
-    outcome = _outcome(options)
+    return answer(_outcome(options), options)
+
+
+def answer(outcome: Outcome, options: Options) -> tuple[int, str]:
+    """Return the exit code and the output that a command line asks for."""
     code = int(outcome.verdict.state)
+    if options.is_explained:
+        from .explanation import page
+
+        return code, page(outcome, options.expectations.thresholds)
     if options.is_json:
         from ..plugin.output import json_line
         from .json_output import document

@@ -61,7 +61,7 @@ def problem(outcome: Outcome) -> str:
         phrase += f', "{said if len(said) <= MAX_TEXT else said[: MAX_TEXT - 3] + "..."}"'
     elif diagnosis.cause is Cause.UNEXPLAINED and facts.failed and facts.failed[0].detail:
         phrase = f"{where}{facts.count}: {facts.failed[0].detail}"
-    elif facts.endings <= {Ending.PROTOCOL_ERROR, Ending.NOT_SSH} and facts.failed[0].detail:
+    elif facts.failed and facts.endings <= {Ending.PROTOCOL_ERROR, Ending.NOT_SSH} and facts.failed[0].detail:
         phrase += f", {facts.failed[0].detail}"
     return f"{phrase}, by our own burst alone" if diagnosis.self_inflicted else phrase
 

@@ -1,8 +1,8 @@
 """Binary packets before any key is in force (RFC 4253 section 6): length, padding, payload, no MAC."""
 
-import os
 import struct
 from enum import IntEnum
+from functools import lru_cache
 
 from ..ending import Reason
 from .identification import Malformed
@@ -49,11 +49,11 @@ def take_packet(data: bytes) -> tuple[bytes, bytes] | None:
 
 
 def packet(payload: bytes) -> bytes:
-    """Return `payload` as one packet, padded to eight bytes."""
+    """Return `payload` as one packet, padded to eight bytes with zeros, as ssh(1) does before there is a key."""
     padding = BLOCK - (_HEADER.size + len(payload)) % BLOCK
     if padding < 4:
         padding += BLOCK
-    return _HEADER.pack(1 + len(payload) + padding, padding) + payload + os.urandom(padding)
+    return _HEADER.pack(1 + len(payload) + padding, padding) + payload + bytes(padding)
 
 
 def string(value: bytes) -> bytes:
@@ -72,6 +72,7 @@ def take_string(data: bytes, start: int) -> tuple[bytes, int]:
     return data[start + _LENGTH.size : end], end
 
 
+@lru_cache(16)
 def disconnect(reason: int, description: bytes) -> bytes:
     """Return SSH_MSG_DISCONNECT (RFC 4253 11.1) as a packet."""
     return packet(bytes((Message.DISCONNECT,)) + _LENGTH.pack(reason) + string(description) + string(b""))
