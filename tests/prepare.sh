@@ -4,7 +4,7 @@
 set -u
 [ $# -gt 0 ] || set -- openssh-client openssh-server openssl iproute2 iptables nftables \
   nagios4-core icinga2-bin nagios-nrpe-server nagios-nrpe-plugin \
-  prometheus prometheus-alertmanager prometheus-node-exporter jsonnet chromium-headless-shell systemd dbus curl \
+  prometheus prometheus-alertmanager prometheus-node-exporter gearman-job-server faketime jsonnet chromium-headless-shell systemd dbus curl \
   prometheus-blackbox-exporter monitoring-plugins-basic tcpdump strace sudo
 missing=""
 for package in "$@"; do

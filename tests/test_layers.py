@@ -302,7 +302,9 @@ EXPORTER = ROOT / "exporter" / "ssh_exchange_exporter"
 # What of the exporter knows no socket, no clock and no system: told the time, handed the bytes.
 PURE_IN_EXPORTER = [
     "budget/source_budget", "budget/token_bucket", "budget/wait_queue",
-    "background/counters", "background/targets", "recent_probes", "result",
+    "background/counters", "background/share", "background/targets", "recent_probes", "result",
+    "schedulers/answer", "schedulers/command", "schedulers/ifw_api",
+    "schedulers/gearman/cipher", "schedulers/gearman/fate", "schedulers/gearman/job", "schedulers/gearman/packet",
     "exposition/accept", "exposition/fleet_text", "exposition/series",
     "pages/drawing", "pages/html", "pages/landing", "pages/probe_page",
 ]  # fmt: skip
@@ -311,7 +313,8 @@ ROOM_OF_LIBRARY = {
     "aiohttp": {"web", "daemon"},
     "bcrypt": {"web"},
     "ruamel": {"configuration", "web"},
-    "prometheus_client": {"exposition", "own_metrics", "web"},
+    "prometheus_client": {"exposition", "gearman_metrics", "own_metrics", "web"},
+    "cryptography": {"schedulers"},
 }
 
 

@@ -2,9 +2,11 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Coroutine, Hashable
 from typing import Any, Generic, TypeVar
 
+from check_ssh_exchange.plan import Plan
 from check_ssh_exchange.probe.measurement import Measurement
 
 from .probe_request import ProbeRequest
@@ -13,13 +15,13 @@ T = TypeVar("T")
 
 
 class Attempt:
-    """Begins with its construction and has `seconds`; `at` is that moment in seconds since the epoch."""
+    """Begins with its construction and has its plan's time; `at` is that moment in seconds since the epoch."""
 
     __slots__ = ("_begun", "at", "measurement", "request")
 
-    def __init__(self, request: ProbeRequest, seconds: float) -> None:
+    def __init__(self, request: ProbeRequest, plan: Plan) -> None:
         self.request = request
-        self.measurement = Measurement(request.target, request.module.plan(seconds, trace=request.trace))
+        self.measurement = Measurement(request.target, plan)
         self.at = time.time()
         self._begun = time.monotonic()
 
@@ -34,18 +36,27 @@ class InFlight(Generic[T]):
 
     def __init__(self) -> None:
         self._tasks: dict[Hashable, asyncio.Task[T]] = {}
+        self._awaited: Counter[asyncio.Task[T]] = Counter()
 
     def join(self, key: Hashable, begin: Callable[[], Coroutine[Any, Any, T]]) -> tuple[asyncio.Task[T], bool]:
         """Return the task of this key and whether it is an earlier request's; begin one where there is none."""
         task = self._tasks.get(key)
-        if task is not None:
-            return task, True
-        task = self._tasks[key] = asyncio.create_task(begin())
-        task.add_done_callback(lambda done: self._ended(key, done))
-        return task, False
+        is_shared = task is not None
+        if task is None:
+            task = self._tasks[key] = asyncio.create_task(begin())
+            task.add_done_callback(lambda done: self._ended(key, done))
+        self._awaited[task] += 1
+        return task, is_shared
+
+    def leave(self, task: asyncio.Task[T]) -> None:
+        """Cancel a task that no other request has joined: the one that leaves was the only one to want its result."""
+        self._awaited[task] -= 1
+        if self._awaited[task] <= 0:
+            task.cancel()
 
     def _ended(self, key: Hashable, task: asyncio.Task[T]) -> None:
         del self._tasks[key]
+        del self._awaited[task]
         if not task.cancelled():
             task.exception()  # asyncio logs an exception that was never read, and every requester may have gone away
 

@@ -108,7 +108,7 @@ async def main(
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
-    service = Service(flags.config_file, configuration, flags.history_limit)
+    service = Service(flags.config_file, configuration, flags.history_limit, flags.shard)
     pending: set[asyncio.Task[object]] = set()
 
     def reload() -> None:
@@ -121,7 +121,10 @@ async def main(
     endpoints = Endpoints(service, flags.timeout_offset, lambda: looked(live))
     app = endpoints.application(access_control(live))
     app.on_response_prepare.append(response_preparation(live))
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=FINISH)
+    # A handler is cancelled where its client goes away: a check that nobody awaits is ended.
+    runner = web.AppRunner(
+        app, access_log=None, handle_signals=False, handler_cancellation=True, shutdown_timeout=FINISH
+    )
     await runner.setup()
     if runner.server is None:
         raise RuntimeError("a runner that was set up has a server")

@@ -5,6 +5,7 @@ import math
 
 from check_ssh_exchange import __version__
 
+from .background.share import Shard
 from .log import FORMATS, LEVELS
 
 PORT = 10922
@@ -60,6 +61,12 @@ def parser() -> argparse.ArgumentParser:
         metavar="N",
         help="number of recent probes to keep, and of failed ones (100)",
     )
+    add(
+        "--shard",
+        type=shard,
+        metavar="I/N",
+        help="probe the I-th of N shares of the background targets (the key shard, else 1/1)",
+    )
     add("--log.level", dest="log_level", choices=LEVELS, default="info", help="(info)")
     add("--log.format", dest="log_format", choices=FORMATS, default="logfmt", help="(logfmt)")
     add("--version", action="version", version=f"ssh_exchange_exporter {__version__}")
@@ -75,6 +82,16 @@ def seconds(text: str) -> float:
     if not 0 <= value <= 3600:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds between 0 and 3600")
     return value
+
+
+def shard(text: str) -> Shard:
+    """Return the shard of `I/N`. Raises ArgumentTypeError."""
+    from .configuration.configuration import shard_of
+
+    try:
+        return shard_of(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text[:80]!r} {error}") from None
 
 
 def count(text: str) -> int:

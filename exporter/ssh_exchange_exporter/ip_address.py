@@ -27,7 +27,7 @@ def parse_network(text: str) -> Network:
     return network
 
 
-@lru_cache(4096)
+@lru_cache(32_768)  # each probe of a fleet asks several times
 def plain(text: str) -> str:
     """Return the one spelling of an address; a text that is not an address as it is."""
     address = parse(text)

@@ -16,11 +16,13 @@ from prometheus_client import (
 
 from check_ssh_exchange import __version__
 
+from .probe_request import Origin
+
 PREFIX = "ssh_exchange_exporter"
 
 
 class OwnMetrics:
-    """Counters and gauges of the exporter; `origin` is `probe` (requested over HTTP) or `background`."""
+    """Counters and gauges of the exporter; `origin` says who asked for a probe."""
 
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the series, and Prometheus does not use them
@@ -34,7 +36,7 @@ class OwnMetrics:
         self.deferred = Counter(
             f"{PREFIX}_probes_deferred", "Probes deferred by the budget of a server.", ["origin"], registry=registry
         )
-        for origin in ("probe", "background"):
+        for origin in Origin:
             self.probes.labels(origin)
             self.deferred.labels(origin)
         self.shared = Counter(f"{PREFIX}_probes_shared", "Requests that shared a probe in flight.", registry=registry)
@@ -61,6 +63,15 @@ class OwnMetrics:
         self.targets = Gauge(f"{PREFIX}_background_targets", "Number of background targets.", registry=registry)
         self.bad_target_files = Gauge(
             f"{PREFIX}_target_files_failed", "Target files whose current content is not valid.", registry=registry
+        )
+        self.fed = Counter(f"{PREFIX}_results_fed", "Results written for other cores.", registry=registry)
+        self.replaced = Counter(
+            f"{PREFIX}_results_replaced",
+            "Results replaced by newer ones before they were written.",
+            registry=registry,
+        )
+        self.feeds_failed = Gauge(
+            f"{PREFIX}_feeds_failed", "Feeds that cannot be written, or that nobody reads.", registry=registry
         )
         self.lateness = Histogram(
             f"{PREFIX}_background_lateness_seconds",

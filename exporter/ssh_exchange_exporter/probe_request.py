@@ -1,35 +1,73 @@
-"""A request for a probe: target, module and the targets that are allowed."""
+"""A request for a probe: target, how to probe it, and the targets that are allowed."""
 
-from typing import NamedTuple
+from collections.abc import Hashable
+from enum import StrEnum
+from typing import NamedTuple, Protocol
 
-from check_ssh_exchange.plan import Target
+from check_ssh_exchange.diagnosis.verdict import Expectations
+from check_ssh_exchange.ending import Depth
+from check_ssh_exchange.plan import Plan, Target
 from check_ssh_exchange.probe.connection import Address
 
 from .configuration.allowed import Allowed
-from .configuration.module import Module
 
 
 class TargetNotAllowedError(Exception):
     """The target is not allowed; the text is a sentence for the client."""
 
 
+class Origin(StrEnum):
+    """Who asks for a probe."""
+
+    PROBE = "probe"  # a client of /probe
+    BACKGROUND = "background"
+    CHECK = "check"  # a scheduler that hands over a command line
+
+
+class Recipe(Protocol):
+    """How to probe and what to expect: a module of the configuration, or a command line of check_ssh_exchange."""
+
+    @property
+    def depth(self) -> Depth:
+        """Return how far each handshake goes."""
+
+    def plan(self, timeout: float, *, trace: bool = False) -> Plan:
+        """Return the plan of one run that takes at most `timeout` seconds."""
+
+    def expectations(self) -> Expectations:
+        """Return what the result is judged by."""
+
+
 class ProbeRequest(NamedTuple):
     """What to probe and how; `module` is that of the configuration in force when the request came.
 
     `text` is the target as the client wrote it; `allowed` is None for background targets, which are always allowed.
+    `memory` is the key of what is remembered between runs as by --state-file: the window of early closes, and how long
+    a penalty is waited out. None: the history of the target and the module, without these two.
     """
 
     target: Target
     text: str
     module_name: str
-    module: Module
-    is_background: bool = False
+    module: Recipe
+    origin: Origin = Origin.PROBE
     trace: bool = False
     allowed: Allowed | None = None
+    memory: Hashable = None
+
+    @property
+    def is_background(self) -> bool:
+        """Return whether the exporter itself asks."""
+        return self.origin is Origin.BACKGROUND
+
+    @property
+    def history_key(self) -> tuple[object, ...]:
+        """Return the key of what earlier runs saw."""
+        return self.result_key if self.memory is None else ("check", self.memory)
 
     @property
     def result_key(self) -> tuple[object, ...]:
-        """Return the key of the last result and of the history."""
+        """Return the key of the last result."""
         return (self.target, self.module_name)
 
     @property

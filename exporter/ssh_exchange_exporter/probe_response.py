@@ -14,6 +14,7 @@ class ResponseKind(StrEnum):
     SHARED = "shared"  # a probe made for another request at the same time
     CACHED = "cached"  # an earlier probe: none could begin in time
     DEFERRED = "deferred"  # an earlier probe, or a placeholder: the budget did not allow another one
+    WAITING = "waiting"  # a placeholder: an earlier run met a penalty, which is waited out
     UNAVAILABLE = "unavailable"  # a placeholder: no probe could begin in time, and there is no earlier one
 
 

@@ -4,6 +4,7 @@ import asyncio
 import ipaddress
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 
 from check_ssh_exchange.ending import Depth
 from check_ssh_exchange.plan import Policy
@@ -73,17 +74,17 @@ class Prober:
 
     async def _report(self, measurement: Measurement, run: Run) -> Report:
         seconds = measurement.seconds_left
-        done = asyncio.Event()
-        run.on_done = lambda _: done.set()
+        done: asyncio.Future[bool] = self._loop.create_future()
+        run.on_done = lambda _: _tell(done, is_ended=True)
+        late = self._loop.call_later(seconds + GRACE, lambda: _tell(done, is_ended=False))
         try:
             run.start(seconds)
             self._host.look()
-            async with asyncio.timeout(seconds + GRACE):
-                await done.wait()
-            return run.report()
-        except TimeoutError:
+            if await done:
+                return run.report()
             return measurement.failed(ProbeError(f"the run did not end within {seconds:.3g} s"))
         finally:
+            late.cancel()
             run.stop()
 
     def close(self) -> None:
@@ -91,6 +92,11 @@ class Prober:
         self._host.close()
         self._engine.shutdown()
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _tell(done: asyncio.Future[bool], *, is_ended: bool) -> None:
+    if not done.done():
+        done.set_result(is_ended)
 
 
 def source_towards(address: Address) -> str:
@@ -106,6 +112,7 @@ def source_towards(address: Address) -> str:
         return ""
 
 
+@lru_cache(32_768)
 def is_literal(host: str) -> bool:
     """Return whether a host is an IP address, with or without brackets or a scope id: it needs no resolver."""
     try:

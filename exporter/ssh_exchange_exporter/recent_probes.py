@@ -17,8 +17,8 @@ class RecentProbes:
         self._of_fleet: dict[int, Result] = {}
 
     def add(self, result: Result) -> None:
-        """Add a result. Background results without a failure are left to `keep`, since they are too many."""
-        if not result.is_background:
+        """Add a result. Those of a scheduler without a failure are too many; `keep` has those of background targets."""
+        if not result.is_routine:
             self._put(self._recent, result)
         if not result.is_ok:
             self._put(self._failed, result)

@@ -5,26 +5,39 @@ from typing import NamedTuple
 from check_ssh_exchange.diagnosis.diagnosis import Diagnosis
 from check_ssh_exchange.diagnosis.evaluate import Outcome
 from check_ssh_exchange.plugin.states import Verdict
+from check_ssh_exchange.remote.status_line import line
 from check_ssh_exchange.report import Report
+
+from .probe_request import Origin
 
 
 class Result(NamedTuple):
     """A probe. `at` is when it began (seconds since the epoch), `took` is in seconds, `ended` on the monotonic clock.
 
-    `number` counts from 1 and is 0 for a placeholder where no probe was made. `target` is as the client wrote it;
-    `summary` is the status line of the plugin without perfdata, printable like every text in the report, diagnosis and
-    verdict.
+    `number` counts from 1 and is 0 for a placeholder where no probe was made. `target` is as the client wrote it.
     """
 
     number: int
     target: str
     module: str
-    is_background: bool
+    origin: Origin
     at: float
     took: float
     outcome: Outcome
-    summary: str
     ended: float = 0.0
+
+    @property
+    def summary(self) -> str:
+        """Return the status line of the plugin without perfdata, printable like every text in an outcome.
+
+        Written when somebody reads it: of ten thousand targets a minute hardly any are looked at.
+        """
+        return line(self.outcome)
+
+    @property
+    def is_routine(self) -> bool:
+        """Return whether a scheduler asked, this one or another: of such results only failures and changes are news."""
+        return self.origin is not Origin.PROBE
 
     @property
     def report(self) -> Report:

@@ -1,6 +1,8 @@
 """Runs on locked servers: takes the budget, makes the run, settles and unlocks a moment after it."""
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
 
 from check_ssh_exchange.probe.measurement import Measurement
 from check_ssh_exchange.report import Report
@@ -18,7 +20,8 @@ class Runner:
 
     def __init__(self, prober: Prober) -> None:
         self._prober = prober
-        self._resting: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.get_running_loop()
+        self._resting: dict[Reservation, tuple[asyncio.TimerHandle, Callable[[], None]]] = {}
 
     async def run(self, measurement: Measurement, states: list[ServerState], reservation: Reservation) -> Report:
         """Make the run of a resolved measurement in the time that is left; takes over the locks of `states`."""
@@ -28,20 +31,18 @@ class Runner:
             report = await self._prober.run(measurement, reservation.policy())
             return report
         finally:
-            rest = asyncio.create_task(self._rest(reservation, states, report))
-            self._resting.add(rest)
-            rest.add_done_callback(self._resting.discard)
+            rested = partial(self._rested, reservation, states, report)
+            self._resting[reservation] = self._loop.call_later(REST, rested), rested
 
-    @staticmethod
-    async def _rest(reservation: Reservation, states: list[ServerState], report: Report | None) -> None:
+    def _rested(self, reservation: Reservation, states: list[ServerState], report: Report | None) -> None:
+        del self._resting[reservation]
         try:
-            await asyncio.sleep(REST)
-        finally:
             reservation.settle(report)
+        finally:
             release(states)
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Settle and unlock at once."""
-        for rest in tuple(self._resting):
-            rest.cancel()
-        await asyncio.gather(*self._resting, return_exceptions=True)
+        for timer, rested in tuple(self._resting.values()):
+            timer.cancel()
+            rested()

@@ -5,19 +5,26 @@ import logging
 import time
 from collections.abc import Iterator
 
+from . import plugin_modules
 from .background.scheduler import Scheduler
-from .background.targets import Fleet, TargetSpec
+from .background.share import Shard
+from .background.targets import BackgroundTarget, Fleet, TargetSpec
 from .broker import ProbeBroker
 from .budget.server_state import ServerStates
 from .configuration.allowed import Allowed
-from .configuration.configuration import Configuration, Group, load
+from .configuration.configuration import Configuration, Group, load, shard_of
 from .configuration.file import ConfigurationError
 from .configuration.target import parse_target
 from .configuration.target_files import FileTarget, TargetFiles
+from .gearman_metrics import GearmanMetrics
 from .own_metrics import OwnMetrics
 from .prober import Prober
 from .recent_probes import RecentProbes
 from .result import Result
+from .schedulers.checks import Checks
+from .schedulers.feeds import Feeds
+from .schedulers.gearman.settings import Settings, settings_of
+from .schedulers.gearman.worker import Worker
 
 LOG = logging.getLogger(__package__)
 
@@ -27,8 +34,12 @@ LOOK = 5.0  # seconds between two checks of the target files
 class Service:
     """The parts behind the HTTP endpoints. To be made within a running loop."""
 
-    def __init__(self, path: str | None, configuration: Configuration, history_limit: int) -> None:
+    def __init__(
+        self, path: str | None, configuration: Configuration, history_limit: int, shard: Shard | None = None
+    ) -> None:
+        plugin_modules.load()
         self.path = path
+        self._shard = shard
         self.configuration = configuration
         self.allowed = Allowed(configuration.allowed_targets)
         self.own = OwnMetrics()
@@ -37,8 +48,14 @@ class Service:
         self.prober = Prober()
         self.servers = ServerStates(configuration.budget)
         self.broker = ProbeBroker(self.prober, self.servers, self.own, self._on_result)
+        self.checks = Checks(self.broker, self.own, lambda: self.allowed, configuration.max_in_flight)
         self.fleet = Fleet()
-        self.scheduler = Scheduler(self.fleet, self.broker, self.recent, self.own, configuration.max_in_flight)
+        self.scheduler = Scheduler(
+            self.fleet, self.broker, self.own, configuration.max_in_flight, self._on_background_result
+        )
+        self.feeds = Feeds(self.own)
+        self._gearman_metrics = GearmanMetrics(self.own.registry)
+        self._gearman: tuple[Settings, Worker] | None = None
         self.is_ready = False
         self._files: list[TargetFiles] = []
         self._file_errors: dict[str, tuple[str, ...]] = {}
@@ -50,18 +67,24 @@ class Service:
     def _on_result(self, result: Result, before: Result | None) -> None:
         # A dead host fails the same way every minute: only a change is logged and kept.
         is_news = result.finding != before.finding if before else not result.is_ok
-        if is_news or not result.is_background:
+        if is_news or not result.is_routine:
             self.recent.add(result)
         level = logging.INFO if is_news else logging.DEBUG
         if LOG.isEnabledFor(level):
             fields = {"target": result.target, "module": result.module, "id": result.number, "result": result.summary}
             LOG.log(level, "probe", extra={"fields": fields})
 
+    def _on_background_result(self, target: BackgroundTarget, result: Result) -> None:
+        self.recent.keep(target.spec.name, result)
+        self.feeds.put(target, result)
+
     async def start(self) -> None:
         """Read the target files and start background probing."""
         self._files = await asyncio.to_thread(files_of, self.configuration)
         self._take_over()
-        self._tasks = [asyncio.create_task(self.scheduler.run()), asyncio.create_task(self._watch())]
+        await self._attach()
+        running = (self.scheduler.run(), self._watch(), self.feeds.run())
+        self._tasks = [asyncio.create_task(one) for one in running]
         for task in self._tasks:
             task.add_done_callback(self._ended)
         self.is_ready = True
@@ -91,10 +114,25 @@ class Service:
             self._files = files
             self.servers.resize(configuration.budget)
             self.scheduler.most = configuration.max_in_flight
+            if self.checks.most != configuration.max_in_flight:
+                self.checks.resize(configuration.max_in_flight)
             self._take_over()
+            await self._attach()
             self.own.loaded(is_good=True)
             LOG.info("configuration reloaded")
             return ()
+
+    async def _attach(self) -> None:
+        """Attach to the schedulers of the configuration; leave those that are no longer in it."""
+        configuration = self.configuration
+        self.feeds.replace(configuration.feeds)
+        gearman = configuration.gearman
+        wanted = None if gearman is None else await asyncio.to_thread(settings_of, gearman, configuration.max_in_flight)
+        if self._gearman and self._gearman[0] != wanted:
+            await self._gearman[1].close()
+            self._gearman = None
+        if wanted and self._gearman is None:
+            self._gearman = (wanted, Worker(wanted, self.checks, self._gearman_metrics))
 
     async def _watch(self) -> None:
         while True:
@@ -106,7 +144,7 @@ class Service:
 
     def _take_over(self) -> None:
         specs = list(self._specs())
-        gone = self.fleet.replace(specs, self.configuration.histogram_buckets, time.monotonic())
+        gone = self.fleet.replace(specs, self.configuration.histogram_buckets, time.monotonic(), time.time())
         for target in gone:
             self.recent.forget(target.spec.name)
         self._log_file_errors()
@@ -123,13 +161,17 @@ class Service:
 
     def _specs(self) -> Iterator[TargetSpec]:
         seen: set[tuple[object, ...]] = set()
+        shard, vantage = self._shard or shard_of(self.configuration.shard), self.configuration.vantage
         for group, files in zip(self.configuration.background, self._files, strict=True):
             module = self.configuration.modules[group.module]
             listed = [FileTarget(text, {}) for text in group.targets] + files.targets()
             for text, labels in listed:
                 # In Prometheus an empty label equals a missing one: targets that differ only by it are the same.
                 merged = tuple(sorted((name, value) for name, value in {**group.labels, **labels}.items() if value))
-                spec = TargetSpec(text, parse_target(text), merged, group.module, module, group.interval)
+                target = parse_target(text)
+                if not shard.holds(target):
+                    continue
+                spec = TargetSpec(text, target, merged, group.module, module, group.interval, vantage)
                 if spec.name in seen:
                     LOG.warning("duplicate target, the first one is used", extra={"fields": {"target": text}})
                     continue
@@ -141,8 +183,10 @@ class Service:
         self.is_ready = False
         for task in self._tasks:
             task.cancel()
+        if self._gearman:
+            await self._gearman[1].close()
         await self.broker.close(seconds)
-        await self.scheduler.close()
+        await self.feeds.write()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.prober.close()
 

@@ -4,8 +4,8 @@ from check_ssh_exchange.diagnosis.diagnosis import Diagnosis
 from check_ssh_exchange.diagnosis.evaluate import evaluate
 from check_ssh_exchange.ending import Depth, Ending
 from check_ssh_exchange.remote.options import parse
-from check_ssh_exchange.remote.status_line import line
 from check_ssh_exchange.report import Fault, FaultKind, Handshake, Report
+from ssh_exchange_exporter.probe_request import Origin
 from ssh_exchange_exporter.result import Result
 from tests.runs import EXCEEDED, run
 
@@ -42,7 +42,7 @@ NAMELESS = Report(
 def probed(report: Report, target: str = "host.example:22", number: int = 1, **changed: object) -> Result:
     """The result of a probe that began twelve seconds before NOW."""
     outcome = evaluate(report, None, parse(["-H", "host.example"]).expectations)
-    result = Result(number, target, "default", True, NOW - 12, report.took, outcome, line(outcome))
+    result = Result(number, target, "default", Origin.BACKGROUND, NOW - 12, report.took, outcome)
     return result._replace(**changed)  # type: ignore[arg-type]
 
 

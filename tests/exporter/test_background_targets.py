@@ -14,6 +14,7 @@ from check_ssh_exchange.report import Report
 from ssh_exchange_exporter.background.targets import BackgroundTarget, Fleet, TargetSpec
 from ssh_exchange_exporter.configuration.module import Module
 from ssh_exchange_exporter.configuration.target import parse_target
+from ssh_exchange_exporter.probe_request import Origin
 from ssh_exchange_exporter.recent_probes import RecentProbes
 from ssh_exchange_exporter.result import Result
 
@@ -27,9 +28,9 @@ def spec(text: str, interval: float = 60.0, labels: Mapping[str, str] = MappingP
     return TargetSpec(text, parse_target(text), tuple(sorted(labels.items())), "default", MODULE, interval)
 
 
-def result(number: int, report: Report, *, is_background: bool = True) -> Result:
+def result(number: int, report: Report, origin: Origin = Origin.BACKGROUND) -> Result:
     outcome = evaluate(report, None, MODULE.expectations())
-    return Result(number, "host", "default", is_background, 1000.0, 0.1, outcome, "SSH")
+    return Result(number, "host", "default", origin, 1000.0, 0.1, outcome)
 
 
 def fleet_of(count: int, interval: float = 60.0) -> Fleet:
@@ -129,10 +130,10 @@ def test_histograms_hold_completed_handshakes_by_their_bucket() -> None:
 
 def test_history_keeps_failures_longer_and_each_targets_last() -> None:
     recent = RecentProbes(3)
-    bad = result(1, run(Ending.CLOSED), is_background=False)
+    bad = result(1, run(Ending.CLOSED), Origin.PROBE)
     recent.add(bad)
     for number in range(2, 9):
-        recent.add(result(number, run(Ending.COMPLETED), is_background=False))
+        recent.add(result(number, run(Ending.COMPLETED), Origin.PROBE))
     assert [kept.number for kept in recent.recent()] == [8, 7, 6, 1]
     assert recent.find(1) is bad
     assert recent.find(2) is None

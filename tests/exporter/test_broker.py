@@ -24,7 +24,7 @@ from ssh_exchange_exporter.service import Service
 from tests.lab.fake_sshd import HEALTHY, FakeSshd, pause
 
 T = TypeVar("T")
-FRESH, SHARED, CACHED, DEFERRED, UNAVAILABLE = ResponseKind
+FRESH, SHARED, CACHED, DEFERRED, _, UNAVAILABLE = ResponseKind
 LONG = 20.0  # seconds; more than any of these runs takes
 
 

@@ -13,6 +13,7 @@ from check_ssh_exchange.plan import Login
 from check_ssh_exchange.remote.options import parse
 from ssh_exchange_exporter.configuration.configuration import Configuration, load
 from ssh_exchange_exporter.configuration.module import Module
+from ssh_exchange_exporter.configuration.schedulers import Gearman, NagiosSpool
 from ssh_exchange_exporter.configuration.yaml_document import dump
 from ssh_exchange_exporter.configuration.yaml_document import parse as parse_yaml
 
@@ -172,6 +173,8 @@ def example(tmp_path: Path) -> Configuration:
     (tmp_path / "keys").mkdir()
     write(tmp_path, "", "keys/id_ed25519")
     write(tmp_path, "", "keys/known_hosts")
+    write(tmp_path, "a secret\n", "keys/mod_gearman")
+    (tmp_path / "spool").mkdir()
     return configured(tmp_path, EXAMPLE.read_text())
 
 
@@ -187,6 +190,9 @@ def test_the_example_loads_and_names_every_key(tmp_path: Path) -> None:
         type(found.budget),
         type(found.background[0]),
         type(found.modules["login"].login),
+        type(found.series),
+        Gearman,
+        NagiosSpool,
     ]
     missing = [key for part in parts for key in part.model_fields if f"{key}:" not in text]
     assert missing == []

@@ -10,11 +10,13 @@ from typing import Any, get_args, get_origin
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
 from ruamel.yaml import YAML
 
 from check_ssh_exchange.diagnosis.cause import Cause
 from check_ssh_exchange.ending import Depth
 from check_ssh_exchange.plan import DEFAULT_CONCURRENCY
+from check_ssh_exchange.report import PHASES
 from ssh_exchange_exporter.configuration.configuration import DEFAULT_BUCKETS, Configuration, load
 from ssh_exchange_exporter.configuration.module import Module
 from ssh_exchange_exporter.flags import PORT, parser
@@ -85,6 +87,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Program,
         target = f"localhost:{server.port}"
         text = "modules: {default: {ip_protocol: ip4}}\n"
         text += f"background: [{{targets: ['{target}'], interval: 1s, labels: {{site: a}}}}]\n"
+        text += "gearman: {servers: ['127.0.0.1:1'], queues: [none], encryption: false}\n"
         with running(tmp_path_factory.mktemp("docs"), text) as exporter:
             wait_for(lambda: exporter.metrics().values("ssh_exchange_state"), SECONDS)
             yield exporter, target
@@ -149,9 +152,10 @@ def test_every_path_of_the_table_is_there(program: tuple[Program, str]) -> None:
     assert len(paths) >= 8
     for path in paths:
         where = path.replace("/history/N", f"/{kept.lstrip('/')}").replace("CAUSE", "slow") + (
-            f"?target={target}" if path == "/probe" else ""
+            {"/probe": f"?target={target}", "/v1/checker": "?command=any"}.get(path, "")
         )
-        assert exporter.get(where, method="POST" if path == "/-/reload" else "GET").status == 200, path
+        method = "POST" if path in ("/-/reload", "/v1/checker") else "GET"
+        assert exporter.get(where, method=method).status == 200, path
 
 
 # --- configuration
@@ -219,7 +223,14 @@ def test_the_row_of_a_key_states_its_default(key: str) -> None:
         assert f"({KEYS['budget.handshakes']}, {KEYS['budget.per_second']:g})" in row
     elif key == "allowed_targets":
         assert "([]: everything)" in row
-    elif default is not None and not key.endswith(".targets"):
+    elif key == "vantage":
+        assert default == ""
+        assert "(none: at random moments)" in row
+    elif key == "series.phases":
+        assert default == PHASES
+        assert len(PHASES) == 6
+        assert "(all six)" in row
+    elif default not in (None, PydanticUndefined) and not key.endswith(".targets"):
         assert f"({written(default)})" in row
 
 
@@ -233,8 +244,9 @@ def test_depths_are_named() -> None:
 def copy_of_the_example(place: Path) -> Path:
     """The example beside the files that it names."""
     (place / "keys").mkdir()
-    for name in ("id_ed25519", "known_hosts"):
-        (place / "keys" / name).write_text("")
+    for name in ("id_ed25519", "known_hosts", "mod_gearman"):
+        (place / "keys" / name).write_text("a key\n")
+    (place / "spool").mkdir()
     path = place / "example.yml"
     path.write_text((ROOT / "exporter" / "example.yml").read_text())
     return path
@@ -278,7 +290,7 @@ def without_targets(jobs: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def test_the_scrape_configuration_is_the_one_that_is_shipped() -> None:
-    (block,) = blocks("yaml")
+    (block,) = [block for block in blocks("yaml") if "scrape_configs" in block]
     jobs, every = YAML(typ="safe").load(block)["scrape_configs"], shipped("prometheus.yml")["scrape_configs"]
     contrib = [job for job in every if job["job_name"] in ("ssh_exchange", "ssh_exchange_exporter")]
     assert without_targets(jobs) == without_targets(contrib)

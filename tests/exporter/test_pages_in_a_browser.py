@@ -59,7 +59,7 @@ def site() -> Iterator[Site]:
     results = [
         probed(report, f"a-rather-long-name-{n}.internal.example:22", n) for n, report in enumerate(REPORTS, start=1)
     ]
-    results.append(probed(hostile, HOSTILE, len(results) + 1, module=HOSTILE, summary=HOSTILE))
+    results.append(probed(hostile, HOSTILE, len(results) + 1, module=HOSTILE))
     rows = [FleetRow(one.target, "default", {"site": "fra", HOSTILE: HOSTILE}, one) for one in results]
     rows.append(FleetRow("new.example:22", "deep", {}, None))
     with serving() as served:

@@ -151,7 +151,7 @@ def _hear(clients: dict[int, socket.socket], descriptor: int) -> None:
         data = b""
     if not data:
         clients.pop(descriptor).close()
-    elif data.startswith(b"SSH-") and not data.endswith(b"\n"):
+    elif data.startswith(b"SSH-") and data.partition(b"\n")[2]:  # its KEXINIT; the padding may end in any byte
         client.send(packet(kexinit.build()))
 
 

@@ -11,12 +11,13 @@ from check_ssh_exchange.plan import Target
 from ..configuration.module import Module
 from ..result import FleetRow, Result
 from .counters import Counters
+from .share import phase, seconds_until
 
 JITTER = 0.1  # of the interval, in both directions, so that probes do not align with each other or with the minute
 
 
 class TargetSpec(NamedTuple):
-    """A background target in the configuration; `interval` is in seconds."""
+    """A background target in the configuration; `interval` is in seconds, `vantage` is "" where none is named."""
 
     text: str
     target: Target
@@ -24,6 +25,13 @@ class TargetSpec(NamedTuple):
     module_name: str
     module: Module
     interval: float
+    vantage: str = ""
+
+    def first_turn(self, epoch: float) -> float:
+        """Return in how many seconds a new target is due; `epoch` is now, in seconds since the epoch."""
+        if self.vantage:
+            return seconds_until(phase(self.target, self.vantage, self.interval), self.interval, epoch)
+        return random.uniform(0.0, self.interval)  # noqa: S311  # spread, not secret
 
     @property
     def name(self) -> tuple[object, ...]:
@@ -60,14 +68,19 @@ class BackgroundTarget:
 
 
 class Fleet:
-    """All background targets, and which is due first. Pure: the caller gives the time, in monotonic seconds."""
+    """All background targets, and which is due first. Pure: the caller gives the time.
+
+    `now` is in monotonic seconds, `epoch` the same moment in seconds since the epoch.
+    """
 
     def __init__(self) -> None:
         self.targets: dict[tuple[object, ...], BackgroundTarget] = {}
         self._queue: list[tuple[float, int, BackgroundTarget]] = []
         self._sequence = itertools.count()
 
-    def replace(self, specs: Iterable[TargetSpec], bounds: Sequence[float], now: float) -> list[BackgroundTarget]:
+    def replace(
+        self, specs: Iterable[TargetSpec], bounds: Sequence[float], now: float, epoch: float = 0.0
+    ) -> list[BackgroundTarget]:
         """Replace the targets by those of a new configuration; return those that are gone.
 
         A target that stays keeps its counters and its next turn; other buckets reset its histograms.
@@ -79,13 +92,13 @@ class Fleet:
             target = self.targets.get(one.name)
             if target is None:
                 target = BackgroundTarget(one, bounds)
-                self._put(target, now + random.uniform(0.0, one.interval))  # noqa: S311  # spread, not secret
+                self._put(target, now + one.first_turn(epoch))
             elif target.counters.bounds != tuple(bounds):
                 endings = target.counters.endings
                 target.counters = Counters(bounds, one.module.depth)
                 target.counters.endings = endings
-            if one.interval < target.spec.interval:
-                self._put(target, min(target.due, now + random.uniform(0.0, one.interval)))  # noqa: S311
+            if one.interval < target.spec.interval or one.vantage != target.spec.vantage:
+                self._put(target, min(target.due, now + one.first_turn(epoch)))
             target.spec = one
             kept[one.name] = target
         gone = [target for name, target in self.targets.items() if name not in kept]
@@ -117,9 +130,14 @@ class Fleet:
         self.next_due()
         return heapq.heappop(self._queue)[2]
 
-    def again(self, target: BackgroundTarget, now: float) -> None:
+    def again(self, target: BackgroundTarget, now: float, epoch: float = 0.0) -> None:
         """Schedule the next turn, an interval after the last one; missed turns are skipped."""
-        interval = target.spec.interval
+        spec, interval = target.spec, target.spec.interval
+        if spec.vantage:
+            wait = spec.first_turn(epoch)
+            # The turn that is just over would come again where the clock was set back a little.
+            self._put(target, now + wait + (interval if wait < interval / 4 and now - target.due < interval / 2 else 0))
+            return
         due = target.due + interval * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311
         self._put(target, max(due, now))
 

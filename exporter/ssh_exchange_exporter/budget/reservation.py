@@ -3,9 +3,10 @@
 import time
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator
+from functools import lru_cache
 
 from check_ssh_exchange.diagnosis import budget
-from check_ssh_exchange.ending import Depth, Ending
+from check_ssh_exchange.ending import NOT_ACCEPTED, Depth, Ending
 from check_ssh_exchange.plan import Followup, Plan, Policy
 from check_ssh_exchange.probe.connection import Address
 from check_ssh_exchange.report import Handshake, Report, Server
@@ -18,6 +19,10 @@ from .source_budget import SourceBudget
 # What a user may change, as the configuration spells it.
 KEYS = budget.Spelling("handshakes: {}", "concurrency: {}", "exempt: true")
 
+# Seconds for which the source address towards a server is taken for known: to look its route up needs a socket. Until
+# the next look at a route that has changed, the account of the old source is asked whether a run may begin; what the
+# run has spent is written to the right one.
+ROUTED = 300.0
 FAILED_LOGIN = 5  # handshakes that a failed login costs with OpenSSH (srclimit.c, PerSourcePenalties authfail:5)
 
 
@@ -37,10 +42,16 @@ class Reservation:
         self._plan = plan
         self._states = {state.key.address: state for state in states}
         self._sources = {
-            plain(address.text): plain(plan.sources[0] if plan.sources else source_towards(address))
+            plain(address.text): plain(plan.sources[0] if plan.sources else self._source(address))
             for address in addresses
         }
         self._taken: Counter[tuple[str, str]] = Counter()
+
+    def _source(self, address: Address) -> str:
+        state, now = self._states[plain(address.text)], time.monotonic()
+        if now >= state.routed_until:
+            state.source, state.routed_until = source_towards(address), now + ROUTED
+        return state.source
 
     def _budget(self, address: str, source: str) -> SourceBudget:
         return self._servers.budget(self._states[address], source)
@@ -81,7 +92,7 @@ class Reservation:
         def followups(report: Report) -> tuple[Followup, ...]:
             return tuple(followup for followup in ours.followups(report) if self._affords(followup, report))
 
-        return Policy(ours.refusal, followups, ours.pause)
+        return ours._replace(followups=followups)
 
     def _affords(self, followup: Followup, report: Report) -> bool:
         # A follow-up goes to an address that served the run, else to the first (probe/run.py).
@@ -103,6 +114,9 @@ class Reservation:
         """Put back what the run did not spend; nothing for None, the report of a run that was cancelled."""
         spent = self._taken if report is None else costs(report)
         now = time.monotonic()
+        for address, source in spent.keys() - self._taken.keys():
+            if (state := self._states.get(address)) is not None and source != state.source:
+                state.routed_until = 0.0  # the route has changed
         for pair in self._taken.keys() | {pair for pair in spent if pair[0] in self._states}:
             self._budget(*pair).settle(self._taken[pair] - spent[pair], now)
 
@@ -119,19 +133,24 @@ def costs(report: Report) -> Counter[tuple[str, str]]:
     A connection that was never accepted costs nothing, nor does a login that succeeds.
     """
     spent: Counter[tuple[str, str]] = Counter()
+    is_login = report.depth is Depth.LOGIN
     for handshake in report.handshakes:
-        if handshake.is_accepted:
-            is_login = report.depth is Depth.LOGIN
+        if handshake.ending not in NOT_ACCEPTED:
             is_free = is_login and handshake.ending is Ending.COMPLETED
             cost = 0 if is_free else FAILED_LOGIN if is_login else 1
-            spent[plain(handshake.address), plain(handshake.source)] += cost
-    return spent
+            spent[handshake.address, handshake.source] += cost
+    plainly: Counter[tuple[str, str]] = Counter()
+    for (address, source), cost in spent.items():
+        plainly[plain(address), plain(source)] += cost
+    return plainly
 
 
 def servers_of(handshakes: Iterable[Handshake]) -> dict[str, Server]:
     """Return the software that answered, by address."""
-    found = {}
-    for handshake in handshakes:
-        if handshake.identification is not None:
-            found[plain(handshake.address)] = Server.of(handshake.identification)
-    return found
+    seen = {handshake.address: handshake.identification for handshake in handshakes if handshake.identification}
+    return {plain(address): _server_of(identification) for address, identification in seen.items()}
+
+
+@lru_cache(256)  # servers of a fleet say the same
+def _server_of(identification: str) -> Server:
+    return Server.of(identification)

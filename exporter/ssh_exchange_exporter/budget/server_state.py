@@ -24,19 +24,23 @@ class ServerKey(NamedTuple):
 class ServerState:
     """State of one server; `budgets` are by source address, `seen_at` is in monotonic seconds."""
 
-    __slots__ = ("budgets", "key", "last", "lock", "seen_at", "server")
+    __slots__ = ("budgets", "key", "last", "lock", "routed_until", "seen_at", "server", "source", "waiting")
 
     def __init__(self, key: ServerKey) -> None:
         self.key = key
         self.lock = asyncio.Lock()
+        self.waiting = 0  # probes that wait for the lock
         self.budgets: dict[str, SourceBudget] = {}
         self.server: Server | None = None
         self.last: Result | None = None
         self.seen_at = 0.0
+        self.source = ""  # our address towards it, known until `routed_until` (monotonic seconds)
+        self.routed_until = 0.0
 
     def is_idle(self, now: float) -> bool:
         """Return whether this entry holds no state worth keeping: no lock, and every budget full."""
-        return not self.lock.locked() and all(budget.is_full(now) for budget in self.budgets.values())
+        is_free = not self.lock.locked() and not self.waiting
+        return is_free and all(budget.is_full(now) for budget in self.budgets.values())
 
 
 class ServerStates:
@@ -77,18 +81,34 @@ class ServerStates:
         for _, key in idle[: MAX_SERVERS // 10]:
             del self._states[key]
 
-    async def acquire(self, keys: Iterable[ServerKey]) -> list[ServerState]:
-        """Wait until no other probe of these servers is under way, and lock them; `release` unlocks them."""
+    async def acquire(self, keys: Iterable[ServerKey], seconds: float) -> list[ServerState]:
+        """Wait until no other probe of these servers is under way, and lock them; `release` unlocks them.
+
+        Raises TimeoutError where that takes longer than `seconds`.
+        """
         states = [self.at(key) for key in sorted(set(keys))]  # in one order, or two probes wait for each other
-        locked: list[ServerState] = []
+        if not any(state.lock.locked() or state.waiting for state in states):
+            return await _lock(states)  # at once, so that it needs no timer
+        for state in states:
+            state.waiting += 1
         try:
+            async with asyncio.timeout(seconds):
+                return await _lock(states)
+        finally:
             for state in states:
-                await state.lock.acquire()
-                locked.append(state)
-        except BaseException:
-            release(locked)
-            raise
-        return states
+                state.waiting -= 1
+
+
+async def _lock(states: list[ServerState]) -> list[ServerState]:
+    locked: list[ServerState] = []
+    try:
+        for state in states:
+            await state.lock.acquire()
+            locked.append(state)
+    except BaseException:
+        release(locked)
+        raise
+    return states
 
 
 def release(states: Iterable[ServerState]) -> None:

@@ -2,18 +2,22 @@
 
 import itertools
 import os
+import re
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, Strict, ValidationInfo, field_validator
 
 from check_ssh_exchange.diagnosis.budget import PENALTY_FREE
+from check_ssh_exchange.report import PHASES
 
+from ..background.share import Shard
 from .allowed import Allowed
 from .duration import Duration, between
 from .fields import Labels, Pattern
 from .file import read_text
 from .module import Module
+from .schedulers import Feed, Gearman
 from .target import TargetText
 from .validation import Section, unknown, validate
 from .yaml_document import MAX_BYTES, Document, Place, dump, parse
@@ -34,6 +38,32 @@ def _module_name(text: str) -> str:
     return text
 
 
+def _shard(text: str) -> str:
+    shard_of(text)
+    return text
+
+
+def shard_of(text: str) -> Shard:
+    """Return the shard of `I/N`. Raises ValueError with a sentence."""
+    found = re.fullmatch(r"([0-9]{1,4})/([0-9]{1,4})", text, re.ASCII)
+    if not found or not 1 <= int(found[1]) <= int(found[2]):
+        raise ValueError("must be I/N, from 1/N to N/N, as in 2/3 for the second of three")
+    return Shard(int(found[1]), int(found[2]))
+
+
+def _vantage(text: str) -> str:
+    if not text.isprintable() or len(text) > 128:
+        raise ValueError("must be a name of at most 128 printable characters")
+    return text
+
+
+def _phase(text: str) -> str:
+    if text not in PHASES:
+        raise ValueError(unknown("phase", text, PHASES))
+    return text
+
+
+Phase = Annotated[str, Strict(), AfterValidator(_phase)]
 Entry = Annotated[str, Strict(), AfterValidator(_entry)]
 ModuleName = Annotated[str, Strict(), AfterValidator(_module_name)]
 Bound = Annotated[float, Strict(), Field(gt=0)]
@@ -63,6 +93,13 @@ class Budget(Section):
     per_second: Annotated[float, Strict(), Field(gt=0, le=10_000)] = 1.0
 
 
+class Series(Section):
+    """Which series background targets have: `current` leaves out the causes that are 0; `phases` are in histograms."""
+
+    causes: Literal["all", "current"] = "all"
+    phases: tuple[Phase, ...] = PHASES
+
+
 class Configuration(Section):
     """All keys of the configuration file; `modules` always has a `default`."""
 
@@ -72,6 +109,11 @@ class Configuration(Section):
     histogram_buckets: Annotated[tuple[Bound, ...], Field(min_length=1, max_length=MAX_BUCKETS)] = DEFAULT_BUCKETS
     budget: Budget = Field(default_factory=Budget)
     max_in_flight: Annotated[int, Strict(), Field(ge=1, le=10_000)] = 256
+    shard: Annotated[str, Strict(), AfterValidator(_shard)] = "1/1"
+    vantage: Annotated[str, Strict(), AfterValidator(_vantage)] = ""
+    series: Series = Field(default_factory=Series)
+    gearman: Gearman | None = None
+    feeds: Annotated[tuple[Feed, ...], Field(max_length=16)] = ()
 
     @field_validator("modules")
     @classmethod

@@ -101,6 +101,11 @@ def name_of(host: str) -> str:
     return name
 
 
+def written(target: Target) -> str:
+    """Return a target as `parse_target` reads it, with its port."""
+    return f"[{target.host}]:{target.port}" if ":" in target.host else f"{target.host}:{target.port}"
+
+
 def _checked(text: str) -> str:
     parse_target(text)
     return text

@@ -151,7 +151,7 @@ def _recent(recent: Sequence[Result], now: float) -> Markup:
 
 
 def _recent_row(result: Result, now: float) -> Markup:
-    origin = tag("small", None, "background") if result.is_background else None
+    origin = tag("small", None, result.origin) if result.is_routine else None
     return tag(
         "tr",
         None,

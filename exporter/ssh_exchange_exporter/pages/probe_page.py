@@ -9,11 +9,17 @@ from check_ssh_exchange.diagnosis.host_keys import certificate_words
 from check_ssh_exchange.plugin.output import MAX_SUMMARY
 from check_ssh_exchange.report import PHASES, Algorithms, Handshake, HostKey, Report
 
+from ..probe_request import Origin
 from ..result import Result
 from ..text import age, counted, duration, in_milliseconds, moment
 from .drawing import drawing
 from .html import Attributes, Child, Markup, badge, frame, join, link, table, tag
 
+_REQUESTED_BY = {
+    Origin.PROBE: "an HTTP request",
+    Origin.BACKGROUND: "background probing",
+    Origin.CHECK: "a command line of check_ssh_exchange",
+}
 CONFIDENCE_WORDS = {
     Confidence.CERTAIN: "certain",
     Confidence.LIKELY: "likely",
@@ -96,7 +102,7 @@ def _facts(result: Result, now: float) -> Markup:
         "Address": report.address and f"{report.address} port {report.port}",
         "Probed from": report.source,
         "Module": result.module,
-        "Requested by": "background probing" if result.is_background else "an HTTP request",
+        "Requested by": _REQUESTED_BY[result.origin],
         "Depth": f"{report.depth}, {counted(report.asked, 'handshake')}",
         "Server": server and tag("code", None, server.identification),
         "Host keys": join([_host_key(key) for key in report.host_keys]) if report.host_keys else None,

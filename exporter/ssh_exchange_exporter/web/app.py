@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import itertools
 import re
 import time
 from collections.abc import Callable
@@ -11,12 +12,18 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
 from check_ssh_exchange import __version__
+from check_ssh_exchange.diagnosis.evaluate import Outcome
+from check_ssh_exchange.plugin.output import json_line
+from check_ssh_exchange.remote.json_output import document
+from check_ssh_exchange.remote.status_line import text
 from check_ssh_exchange.text import printable
 
+from ..configuration.module import Module
 from ..configuration.target import parse_target
 from ..configuration.validation import unknown
 from ..exposition.accept import OPENMETRICS, chosen
-from ..exposition.fleet_text import FleetText
+from ..exposition.fleet_text import Chosen, FleetText
+from ..exposition.packed import packed
 from ..exposition.series import probe_text
 from ..pages.html import CONTENT_SECURITY_POLICY
 from ..pages.landing import landing
@@ -24,7 +31,9 @@ from ..pages.probe_page import probe_page
 from ..pages.runbook import runbook_index, runbook_page
 from ..probe_request import ProbeRequest, TargetNotAllowedError
 from ..result import Result
+from ..schedulers.answer import aged
 from ..service import Service
+from .checker import Checker
 from .debug import debug_text
 
 TIMEOUT_HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
@@ -55,6 +64,7 @@ class Endpoints:
         app = web.Application(middlewares=[*middlewares, sentences], client_max_size=1 << 16)  # type: ignore[list-item]
         app.router.add_get("/", self.home)
         app.router.add_get("/probe", self.probe)
+        app.router.add_post("/v1/checker", Checker(self._service).check)
         app.router.add_get("/metrics", self.metrics)
         app.router.add_get("/history/{number}", self.history)
         app.router.add_get("/runbook/", self.runbook_index)
@@ -68,8 +78,9 @@ class Endpoints:
     async def probe(self, request: web.Request) -> web.Response:
         """Probe a target with a module; return the metrics of this probe alone."""
         begun = time.monotonic()
-        probe_request = self._probe_request(request)
-        seconds = min(probe_request.module.timeout, self._scrape_timeout(request))
+        wanted = _format(request)
+        probe_request, module = self._probe_request(request)
+        seconds = min(module.timeout, self._scrape_timeout(request))
         try:
             response = await self._service.broker.probe(probe_request, seconds)
         except TargetNotAllowedError as refusal:
@@ -82,13 +93,15 @@ class Endpoints:
         took = time.monotonic() - begun
         if probe_request.trace:
             metrics = probe_text(response, took, seconds)
-            return _plain(debug_text(response, probe_request, metrics))
+            return _plain(debug_text(response, probe_request.module_name, module, metrics))
+        if wanted:
+            return _status(aged(response), module, is_json=wanted == "json")
         kind = chosen(request.headers.get("Accept"))
         wants_gzip = _wants_gzip(request)
         written = probe_text(response, took, seconds, is_openmetrics=kind == OPENMETRICS)
         return _exposition(_packed(written.encode(), wants_gzip=wants_gzip), kind, wants_gzip=wants_gzip)
 
-    def _probe_request(self, request: web.Request) -> ProbeRequest:
+    def _probe_request(self, request: web.Request) -> tuple[ProbeRequest, Module]:
         query = request.query
         target = query.get("target", "").strip()
         if not target:
@@ -106,7 +119,7 @@ class Endpoints:
             noun = f'module "{printable(name, 80)}"'
             raise web.HTTPBadRequest(text=f"{unknown(noun, name, self._service.configuration.modules)}\n")
         is_debug = query.get("debug", "").lower() in ("true", "1", "on")
-        return ProbeRequest(parsed, target, name, module, trace=is_debug, allowed=self._service.allowed)
+        return ProbeRequest(parsed, target, name, module, trace=is_debug, allowed=self._service.allowed), module
 
     def _scrape_timeout(self, request: web.Request) -> float:
         text = request.headers.get(TIMEOUT_HEADER)
@@ -125,10 +138,14 @@ class Endpoints:
         kind = chosen(request.headers.get("Accept"))
         wants_gzip = _wants_gzip(request)
         targets = tuple(self._service.fleet.targets.values())
+        series = self._service.configuration.series
+        series_chosen = Chosen(series.causes == "all", series.phases)
 
         def write() -> bytes:
-            fleet = self._fleet_text.write(targets, is_openmetrics=kind == OPENMETRICS)
-            return _packed(_rendered(self._service.own.registry, kind, fleet.encode()), wants_gzip=wants_gzip)
+            own = _rendered(self._service.own.registry, kind).decode()
+            end = "# EOF\n" if kind == OPENMETRICS else ""
+            fleet = self._fleet_text.pieces(targets, is_openmetrics=kind == OPENMETRICS, chosen=series_chosen)
+            return packed(itertools.chain([own.removesuffix(end)], fleet, [end]), wants_gzip=wants_gzip)
 
         # In a thread: writing a large page in the event loop would delay every probe.
         async with self._writing:
@@ -210,6 +227,22 @@ async def sentences(request: web.Request, handler: Callable[[web.Request], objec
         raise web.HTTPNotFound(text="page not found\n") from None
 
 
+def _format(request: web.Request) -> str:
+    wanted = request.query.get("format", "")
+    if wanted not in ("", "nagios", "json"):
+        raise web.HTTPBadRequest(text="format must be nagios or json; without it the response is metrics\n")
+    return wanted
+
+
+def _status(outcome: Outcome, module: Module, *, is_json: bool) -> web.Response:
+    """Return what the plugin prints for an outcome, and the exit code in a header."""
+    thresholds = module.expectations().thresholds
+    body = json_line(document(outcome)) if is_json else text(outcome, thresholds, verbosity=0)
+    headers = {"X-Content-Type-Options": "nosniff", "X-Exit-Code": str(int(outcome.verdict.state))}
+    kind = "application/json" if is_json else "text/plain"
+    return web.Response(text=body, content_type=kind, headers=headers)
+
+
 def _plain(body: str) -> web.Response:
     return web.Response(text=body, content_type="text/plain", headers={"X-Content-Type-Options": "nosniff"})
 
@@ -225,11 +258,11 @@ def _exposition(body: bytes, kind: str, *, wants_gzip: bool) -> web.Response:
     return web.Response(body=body, headers=headers)
 
 
-def _rendered(registry: CollectorRegistry, kind: str, more: bytes = b"") -> bytes:
+def _rendered(registry: CollectorRegistry, kind: str) -> bytes:
     if kind == OPENMETRICS:
         written: bytes = generate_openmetrics(registry)  # type: ignore[no-untyped-call]
-        return written.removesuffix(b"# EOF\n") + more + b"# EOF\n"
-    return generate_latest(registry) + more
+        return written
+    return generate_latest(registry)
 
 
 def _packed(body: bytes, *, wants_gzip: bool) -> bytes:

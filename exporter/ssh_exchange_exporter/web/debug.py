@@ -5,7 +5,7 @@ import json
 from check_ssh_exchange.remote.json_output import document
 from check_ssh_exchange.remote.status_line import text
 
-from ..probe_request import ProbeRequest
+from ..configuration.module import Module
 from ..probe_response import ProbeResponse, ResponseKind
 
 # What is said of a result that is not a new probe's.
@@ -15,16 +15,15 @@ ORIGINS = {
 }
 
 
-def debug_text(response: ProbeResponse, request: ProbeRequest, metrics: str) -> str:
+def debug_text(response: ProbeResponse, module_name: str, module: Module, metrics: str) -> str:
     """Return everything about a probe as text."""
     result = response.result
-    thresholds = request.module.expectations().thresholds
+    thresholds = module.expectations().thresholds
     held = ORIGINS.get(response.kind, "").format(age=response.age)
-    module = request.module.model_dump_json(indent=2)
     parts = {
         "Log of the probe": held + text(result.outcome, thresholds, 3),
         "Report": json.dumps(document(result.outcome), indent=2) + "\n",
         "Metrics": metrics,
-        f"Module {request.module_name}": module + "\n",
+        f"Module {module_name}": module.model_dump_json(indent=2) + "\n",
     }
     return "\n".join(f"{title}\n{'-' * len(title)}\n{body}" for title, body in parts.items())

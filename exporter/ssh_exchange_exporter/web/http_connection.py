@@ -99,7 +99,6 @@ class HttpConnection(web.RequestHandler):
         """Begin to read requests, or abort where the client certificate is not allowed."""
         self._connection = cast(asyncio.Transport, transport)
         if self._allows is not None and not self._allows(transport.get_extra_info("peercert") or {}):
-            log.debug("closed: the client certificate has no allowed name")
             self._connection.abort()
             return
         self._is_admitted = True

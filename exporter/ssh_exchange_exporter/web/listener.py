@@ -24,6 +24,8 @@ log = logging.getLogger("ssh_exchange_exporter")
 # Errors that pass: no descriptor or buffer is free now.
 SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 PAUSE = 0.2
+# OpenSSL's reasons where a client has shown no certificate, or one that client_ca_file does not vouch for.
+REFUSED_CERTIFICATE = ("PEER_DID_NOT_RETURN_A_CERTIFICATE", "CERTIFICATE_VERIFY_FAILED")
 # Prometheus holds a connection for each scrape in flight: 2,000 targets in a dead network, each scraped every minute
 # for ten seconds, make 333 at once.
 MOST = 2048
@@ -41,6 +43,12 @@ def origin(address: Any) -> str:
     if isinstance(found, ipaddress.IPv6Address):
         return str(ipaddress.IPv6Network((int(found) >> 64 << 64, 64)))
     return "" if found is None else str(found)
+
+
+def _reason(error: ssl.SSLError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message
+    return str(error.reason).replace("_", " ").lower()
 
 
 class ClientConnection:
@@ -158,7 +166,7 @@ class Listener:
             self._server,
             loop=self._loop,
             deadlines=self._deadlines,
-            allows=None if sans is None else partial(is_allowed, allowed=sans),
+            allows=None if sans is None else partial(self._allows, whose, sans),
         )
         connection = ClientConnection(whose, http, accepted)
         http.gone = partial(self._forget, connection)
@@ -167,6 +175,12 @@ class Listener:
         context = live.context if live is not None else None
         connection.task = self._loop.create_task(self._connect(accepted, http, context))
         connection.task.add_done_callback(partial(self._connected, connection))
+
+    def _allows(self, whose: str, sans: list[str], certificate: dict[str, Any]) -> bool:
+        if is_allowed(certificate, allowed=sans):
+            return True
+        self._warn("certificate", f"the client certificate of {whose or 'a local client'} has no allowed name")
+        return False
 
     async def _connect(self, accepted: socket.socket, http: HttpConnection, context: ssl.SSLContext | None) -> None:
         await self._loop.connect_accepted_socket(
@@ -179,7 +193,11 @@ class Listener:
     def _connected(self, connection: ClientConnection, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             # A scanner, a wrong certificate, a client that left. Reading the exception keeps asyncio from logging it.
-            log.debug("connection from %s failed: %s", connection.origin or "a local client", error)
+            whose = connection.origin or "a local client"
+            log.debug("connection from %s failed: %s", whose, error)
+            if isinstance(error, ssl.SSLError) and error.reason in REFUSED_CERTIFICATE:
+                # The client may not hear of it: with TLS 1.3 its handshake is over by then.
+                self._warn("certificate", f"the client certificate of {whose} is refused: {_reason(error)}")
             if not isinstance(error, OSError):
                 self._warn("connect", f"a connection could not be set up: {type(error).__name__}")
         if not connection.http.is_established:

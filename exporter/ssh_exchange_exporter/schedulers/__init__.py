@@ -1,0 +1,1 @@
+"""What other schedulers hand over to the exporter, and what they take back."""
