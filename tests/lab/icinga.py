@@ -90,6 +90,12 @@ class Api:
         """Return the attributes of the objects of a path."""
         return [result["attrs"] for result in self._results(urllib.request.Request(self._url + path))]  # noqa: S310 - our own
 
+    def status(self, component: str) -> dict[str, Any]:
+        """Return what a component of Icinga says of itself."""
+        (found,) = self._results(urllib.request.Request(self._url + f"status/{component}"))  # noqa: S310 - our own
+        said: dict[str, Any] = found["status"]
+        return said
+
     def check_now(self, kind: str = "Service", names: Collection[str] = (), *, force: bool = True) -> float:
         """Have these objects (all) checked at once; Icinga itself would spread the first checks over a minute.
 
@@ -143,7 +149,7 @@ def kept(threshold: str) -> float | None:
 
 def literal(value: object) -> str:
     """Return a string, number, boolean or list in Icinga's language, which writes these as JSON does."""
-    return json.dumps(value)
+    return json.dumps(value, ensure_ascii=False)
 
 
 def service_objects(services: Mapping[str, Mapping[str, object]]) -> str:

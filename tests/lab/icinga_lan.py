@@ -5,7 +5,7 @@ Every node is a network namespace with a link to a bridge; the namespace of the 
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
@@ -35,23 +35,32 @@ def missing() -> str | None:
 
 @contextmanager
 def lan() -> Iterator[Lan]:
-    """Have the network, with an OpenSSH at every server's address."""
+    """Have the network, with an OpenSSH at every server's address, which all three nodes may check at once."""
+    everywhere, wide = tuple(SERVERS.values()), {"MaxStartups": "100"}
+    with (
+        linked(ADDRESSES, everywhere) as made,
+        zoo.server(OPENSSH, prefix=made.servers.prefix, address=everywhere, port=PORT, options=wide),
+    ):
+        yield made
+
+
+@contextmanager
+def linked(nodes: Mapping[str, str], servers: Sequence[str]) -> Iterator[Lan]:
+    """A namespace for each node at its address, and one that has the addresses of all servers."""
     with ExitStack() as stack:
-        servers = stack.enter_context(namespace("servers", *SERVERS.values()))
+        bridge = stack.enter_context(namespace("servers", *servers))
         lines = [f"link add {BRIDGE} type bridge", f"link set {BRIDGE} up", f"route add default dev {BRIDGE}"]
-        lines[2:2] = [f"address add {address}/32 dev {BRIDGE}" for address in SERVERS.values()]
-        batch(servers, *lines)
-        nodes = {}
-        for number, (name, address) in enumerate(ADDRESSES.items()):
-            nodes[name] = stack.enter_context(namespace(f"node{number}", address))
+        lines[2:2] = [f"address add {address}/32 dev {BRIDGE}" for address in servers]
+        batch(bridge, *lines)
+        made = {}
+        for number, (name, address) in enumerate(nodes.items()):
+            made[name] = stack.enter_context(namespace(f"node{number}", address))
             port = f"port{number}"
-            batch(servers, f"link add {port} type veth peer name {LINK} netns {nodes[name].name}")
-            batch(servers, f"link set {port} master {BRIDGE} up")
+            batch(bridge, f"link add {port} type veth peer name {LINK} netns {made[name].name}")
+            batch(bridge, f"link set {port} master {BRIDGE} up")
             up = [f"address add {address}/32 dev {LINK}", f"link set {LINK} up", f"route add default dev {LINK}"]
-            batch(nodes[name], *up)
-        everywhere = tuple(SERVERS.values())
-        stack.enter_context(zoo.server(OPENSSH, prefix=servers.prefix, address=everywhere, port=PORT))
-        yield Lan(nodes, servers)
+            batch(made[name], *up)
+        yield Lan(made, bridge)
 
 
 @contextmanager

@@ -78,9 +78,12 @@ class Site:
         shutil.copy(self.authority, directory / "ca.crt")
         own(*directory.iterdir())
 
-    def node(self, name: str, zone: str, host: Host | None = None) -> "Node":
-        """Return a node of this name without the package's examples in conf.d; only one in a namespace can start."""
-        made = Node(self, name, zone, host)
+    def node(self, name: str, zone: str, host: Host | None = None, release: Release | None = None) -> "Node":
+        """Return a node of this name without the package's examples in conf.d; only one in a namespace can start.
+
+        It has the site's release, or another one.
+        """
+        made = Node(self, name, zone, host, release)
         for file in (made.etc / "conf.d").iterdir():
             file.unlink()
         return made
@@ -93,11 +96,11 @@ class Site:
 class Node:
     """The directories of a node. `etc` is its /etc/icinga2: the package's, with what `icinga2 node setup` sets."""
 
-    def __init__(self, site: Site, name: str, zone: str, host: Host | None) -> None:
-        self.name, self._site, self._host = name, site, host
+    def __init__(self, site: Site, name: str, zone: str, host: Host | None, release: Release | None = None) -> None:
+        self.name, self._site, self._host, self._release = name, site, host, release or site.release
         self.home = site.plugin.directory(site.home.name, name)
         self.etc = self.home / "etc"
-        run(["cp", "-a", site.release.configuration, self.etc])
+        run(["cp", "-a", self._release.configuration, self.etc])
         constants = self.etc / "constants.conf"
         text, found = re.subn(
             r"^(//)?const NodeName = .*$", f'const NodeName = "{name}"', constants.read_text(), flags=re.MULTILINE
@@ -117,14 +120,14 @@ class Node:
         """The words before a command that is to run on this node."""
         over = {self.etc: "/etc/icinga2", self._site.plugins: PLUGIN_DIRECTORY, self._site.sudoers: "/etc/sudoers.d"}
         over |= {self.home / name: path for name, path in DIRECTORIES.items()}
-        pairs = [word for own, path in {**over, **self._site.release.binds}.items() for word in (own, path)]
+        pairs = [word for own, path in {**over, **self._release.binds}.items() for word in (own, path)]
         network = self._host.prefix if self._host else ()
         return [*network, "unshare", "--mount", "sh", "-c", BIND, "sh", *pairs, "--"]
 
     def daemon(self, *more: str) -> list[str | Path]:
         """The command of this node's daemon; its run directory also names us, so that nothing of it is left behind."""
         settings = [f"-DInitRunDir={self.home}/run", f"-DRunAsUser={USER}", f"-DRunAsGroup={USER}"]
-        return [*self.prefix, *self._site.release.command, "daemon", *settings, *more]
+        return [*self.prefix, *self._release.command, "daemon", *settings, *more]
 
     def shell(self, script: str) -> subprocess.CompletedProcess[str]:
         """Run lines of a README, in contrib/icinga2; there is no systemd to reload a daemon."""
