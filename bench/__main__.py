@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from tests.lab import busy_server as server
 
-from . import background, capture, engine, local_check, machine, probe_endpoint, process
+from . import background, capture, engine, icinga, local_check, machine, probe_endpoint, process
 from .table import Row, page
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -31,6 +31,7 @@ BENCHES = {
     "capture": Bench(capture.row, 5, 1),
     "local": Bench(local_check.row, 7, 1),
     "background": Bench(background.row, 60, 3),  # seconds, not rounds
+    "icinga": Bench(icinga.row, 3, 1),
 }
 
 

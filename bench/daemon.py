@@ -35,11 +35,17 @@ class Daemon(NamedTuple):
     name: str
     pid: int
     port: int
+    file: Path  # its configuration
 
     def cpu(self) -> float:
         """Return the seconds of user and system time that it has used so far, those of ended threads included."""
         # clock_getcpuclockid(3): the clock of another process, in nanoseconds; /proc counts in hundredths of a second.
         return time.clock_gettime(~self.pid << 3 | 2)
+
+    def memory(self, what: str) -> float:
+        """Return how many MiB it has resident: VmRSS now, VmHWM at most so far (proc(5))."""
+        (line,) = (one for one in Path(f"/proc/{self.pid}/status").read_text().splitlines() if one.startswith(what))
+        return int(line.split()[1]) / 1024
 
 
 @contextmanager
@@ -49,7 +55,7 @@ def exporter(configuration: str) -> Iterator[Daemon]:
         file = Path(home) / "config.yml"
         file.write_text(configuration)
         command = [*EXPORTER, f"--config.file={file}", "--log.level=warn"]
-        with _running("ssh_exchange_exporter", command, EXPORTER_ENVIRONMENT, Path(home)) as daemon:
+        with _running("ssh_exchange_exporter", command, EXPORTER_ENVIRONMENT, file) as daemon:
             yield daemon
 
 
@@ -63,14 +69,15 @@ def blackbox(configuration: str) -> Iterator[Daemon]:
         file = Path(home) / "blackbox.yml"
         file.write_text(configuration)
         command = [found, f"--config.file={file}", "--log.level=warn"]
-        with _running("blackbox_exporter", command, ENVIRONMENT, Path(home)) as daemon:
+        with _running("blackbox_exporter", command, ENVIRONMENT, file) as daemon:
             yield daemon
 
 
 @contextmanager
-def _running(name: str, command: Sequence[str], environment: dict[str, str], home: Path) -> Iterator[Daemon]:
+def _running(name: str, command: Sequence[str], environment: dict[str, str], file: Path) -> Iterator[Daemon]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port: int = free.getsockname()[1]
+    home = file.parent
     log = home / "log"
     arguments = [*command, f"--web.listen-address=127.0.0.1:{port}"]
     null = subprocess.DEVNULL
@@ -79,7 +86,7 @@ def _running(name: str, command: Sequence[str], environment: dict[str, str], hom
         process = subprocess.Popen(arguments, env=environment, cwd=home, stdin=null, stdout=out, stderr=out)
     try:
         _await(name, process, port, log)
-        yield Daemon(name, process.pid, port)
+        yield Daemon(name, process.pid, port, file)
     finally:
         process.send_signal(signal.SIGTERM)
         try:

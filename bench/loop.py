@@ -3,20 +3,25 @@
 It makes the system calls of our engine, one for one, and does nothing with what they return.
 """
 
+import os
 import select
 import socket
 from contextlib import suppress
 
+from check_ssh_exchange.ending import Depth
 from check_ssh_exchange.probe import kernel
 from check_ssh_exchange.probe.connection import EVENTS, READ_SIZE
-from check_ssh_exchange.wire.exchange import CLIENT_IDENTIFICATION
+from check_ssh_exchange.wire import kexinit
+from check_ssh_exchange.wire.exchange import CLIENT_IDENTIFICATION, DISCONNECT
+from check_ssh_exchange.wire.packet import disconnect, packet
 
 STAMPS = 1 << 3 | 1 << 4  # SOF_TIMESTAMPING_RX_SOFTWARE, SOF_TIMESTAMPING_SOFTWARE
 TCP_INFO_LENGTH = 144
+COOKIE = 16
 
 
-def handshakes(address: tuple[str, int], count: int) -> None:
-    """Make `count` handshakes of depth banner at once, hold them until all are answered, and leave by FIN."""
+def handshakes(address: tuple[str, int], count: int, depth: Depth = Depth.BANNER) -> None:
+    """Make `count` handshakes at once, of depth banner or kexinit, hold them until all are answered, and leave."""
     poll = select.epoll()
     stamping = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     stamping.setsockopt(socket.SOL_SOCKET, kernel.SO_TIMESTAMPING, STAMPS)
@@ -29,9 +34,18 @@ def handshakes(address: tuple[str, int], count: int) -> None:
         descriptor = sock.fileno()
         sockets[descriptor] = sock
         poll.register(descriptor, EVENTS)
-    connecting = set(sockets)
+    _exchange(poll, sockets, depth)
+    _leave(list(sockets.values()), depth)
+    stamping.close()
+    poll.close()
+
+
+def _exchange(poll: select.epoll, sockets: dict[int, socket.socket], depth: Depth) -> None:
+    is_all = depth is Depth.BANNER
+    offer = CLIENT_IDENTIFICATION if is_all else CLIENT_IDENTIFICATION + packet(kexinit.build())
+    connecting, asking = set(sockets), set(sockets)
     answered = 0
-    while answered < count:
+    while answered < len(sockets):
         for descriptor, mask in poll.poll(-1, 512):
             sock = sockets[descriptor]
             if descriptor in connecting:
@@ -39,16 +53,29 @@ def handshakes(address: tuple[str, int], count: int) -> None:
                 sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_LENGTH)
             if mask & select.EPOLLIN:
                 sock.recvmsg(READ_SIZE, kernel.STAMP_SPACE)
-                sock.send(CLIENT_IDENTIFICATION, socket.MSG_NOSIGNAL)
-                answered += 1
-    for sock in sockets.values():
-        sock.shutdown(socket.SHUT_WR)
-        _drain(sock)
-    for sock in sockets.values():
-        _drain(sock)
+                if descriptor not in asking:
+                    answered += 1
+                    continue
+                asking.remove(descriptor)
+                if is_all:
+                    answered += 1
+                else:
+                    os.urandom(COOKIE)
+                sock.send(offer, socket.MSG_NOSIGNAL)
+
+
+def _leave(sockets: list[socket.socket], depth: Depth) -> None:
+    farewell = disconnect(*DISCONNECT)
+    for sock in sockets:
+        if depth is Depth.BANNER:
+            sock.shutdown(socket.SHUT_WR)
+            _drain(sock)
+        else:
+            sock.send(farewell, socket.MSG_NOSIGNAL)
+    for sock in sockets:
+        if depth is Depth.BANNER:
+            _drain(sock)
         sock.close()
-    stamping.close()
-    poll.close()
 
 
 def _drain(sock: socket.socket) -> None:

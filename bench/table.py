@@ -41,16 +41,17 @@ def page(title: str, facts: Sequence[str], rows: Sequence[Row]) -> str:
     """Return the whole page."""
     summary = [(row.title, row.target, row.measured, row.verdict) for row in rows]
     parts = [f"# {title}", "\n".join(f"- {fact}" for fact in facts)]
-    parts.append(_table(("what", "target", "measured", "result"), summary))
+    parts.append(table(("what", "target", "measured", "result"), summary))
     for row in rows:
         parts.append(f"## {row.title}")
         if row.lines:
-            parts.append(_table(row.header, row.lines))
+            parts.append(table(row.header, row.lines))
         parts += [row.how, f"**{row.verdict}**: {row.measured} (target: {row.target})"]
     return "\n\n".join(parts) + "\n"
 
 
-def _table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+def table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """Return a table in Markdown."""
     whole = [header, *lines]
     widths = [max(len(line[column]) for line in whole) for column in range(len(header))]
     rows = [
