@@ -240,8 +240,8 @@ def _row(count: int, seconds: int, found: Found, parts: list[tuple[str, str]]) -
         f"Then {PAGES} scrapes of each kind, the median (least to greatest) of the client's wait; then requests "
         f"for /probe, one handshake each, for {seconds} s, half of the time beside a client that scrapes all the time, "
         "at the lowest priority since it shares the server's CPU. A probe's time is the exporter's first beat after "
-        "its turn, at most a second later. Memory is judged with pages in gzip, as Prometheus asks for them, the size "
-        f"of a page unpacked. {layers.HOW}",
+        "its turn, at most half a second later. Memory is judged with pages in gzip, as Prometheus asks for them, the "
+        f"size of a page unpacked. {layers.HOW}",
         ("what", "measured"),
         (*_figures(found), *parts),
     )
