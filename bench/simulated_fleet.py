@@ -99,7 +99,7 @@ class Exporter:
 
 
 def most_within(moments: Sequence[float], seconds: float) -> int:
-    """Return how many moments, in any order, lie within so many seconds at most."""
+    """Return the most moments, given in any order, that lie within a span of this many seconds."""
     most, first = 0, 0
     ordered = sorted(moments)
     for last, moment in enumerate(ordered):

@@ -23,7 +23,7 @@ _FIRST_MOMENT = 2.0 * BOOTED_WITHIN
 
 
 class Met(NamedTuple):
-    """What all servers saw in all rounds; `twos` and `threes` are meetings of so many runs, or more."""
+    """What all servers saw in all rounds; `twos` and `threes` count meetings of at least two and three runs."""
 
     server_rounds: int
     handshakes: int
@@ -100,7 +100,7 @@ def _meetings(runs: Iterable[Run]) -> Iterator[list[Run]]:
 
 
 def penalising(servers: Sequence[Target], vantages: Sequence[str], interval: float, seconds: float) -> int:
-    """Return how many servers refuse exporters with these vantages, all behind one address, within so many seconds."""
+    """Return how many servers refuse these exporters, all behind one address, within `seconds`."""
     return sum(_penalises(server, vantages, interval, seconds) for server in servers)
 
 

@@ -117,7 +117,7 @@ def line_of_entry(entry: "dict[str, Any]") -> Line | None:
     program = _text(entry.get("_COMM"))
     if program and program not in NAMES:  # journald has it from the kernel; `logger -t sshd` is anybody's
         return None
-    if _text(entry.get("_UID")) not in ("", "0"):  # sshd logs as root; the rest is whoever calls himself sshd
+    if _text(entry.get("_UID")) not in ("", "0"):  # sshd logs as root; any user may log under its name
         return None
     place = number(entry.get("__REALTIME_TIMESTAMP"))
     pid = number(entry.get("_PID") or entry.get("SYSLOG_PID"))

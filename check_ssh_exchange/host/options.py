@@ -133,7 +133,7 @@ def parse(arguments: "Sequence[str]", environment: "Callable[[str], str | None]"
 
 
 def _refuse_beside_collect(arguments: "Sequence[str]") -> None:
-    """Refuse what --collect would not heed: whoever gives it expects that it is heeded."""
+    """Refuse options that --collect would ignore: whoever gives one expects it to take effect."""
     words = list(arguments)
     while words:
         word = words.pop(0)

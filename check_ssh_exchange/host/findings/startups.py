@@ -19,7 +19,7 @@ from ..sshd import Daemon, Startups, daemons, setting_of
 ITEM = "startups"
 DEFAULT_RATE = 30
 SHOWN = 3  # sources in a sentence
-ENOUGH = 3600.0  # seconds; a peak of less is no ground for a recommendation
+ENOUGH = 3600.0  # seconds; a peak over less time is not enough to recommend a limit
 LONG = 30.0  # seconds; a person who types a password may take that
 _RATE = re.compile(r"^maxstartups\s+(\d{1,6}:\d{1,3}:\d{1,6})\s*$", re.IGNORECASE | re.MULTILINE)
 

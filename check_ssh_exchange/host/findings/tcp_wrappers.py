@@ -84,7 +84,7 @@ def _server(daemon: Daemon, client: "Address") -> "Address | None":
 
 
 def _closing(allow: tuple[Rule, ...], deny: tuple[Rule, ...], daemon: Daemon) -> Rule | None:
-    """Return the rule for which sshd serves nobody on any of its ports, None where it may serve somebody."""
+    """Return the rule that makes sshd refuse every client on all its ports, None where some client may be served."""
     import ipaddress
 
     addresses = {ipaddress.ip_address(socket.address) for socket in daemon.listening}

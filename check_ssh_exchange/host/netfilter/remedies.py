@@ -62,7 +62,7 @@ def _allow(tables: list[Table], address: str, why: Because, ports: tuple[int, ..
 
 
 def opening(tables: list[Table], family: str, why: Because, ports: tuple[int, ...]) -> list[str]:
-    """Return the commands that let everybody of a family in, whoever that may be."""
+    """Return the commands that accept every address of a family."""
     reason = "   # lets everybody in, before every other rule"
     front = front_end(tables)
     if front == "ufw":

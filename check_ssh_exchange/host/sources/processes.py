@@ -27,7 +27,9 @@ def read(door: Door, seen: Snapshot) -> Iterator[None]:
     networks: dict[str, str] = {}
     for pid in found:
         networks.setdefault(seen.link(f"/proc/{pid}/ns/net") or "", pid)
-    for pid in dict.fromkeys([*networks.values(), "self"]):
+    # A busy host's table is long, so that of our own network is read once, and in the place that does not go away.
+    networks.pop(seen.link("/proc/self/ns/net") or "", None)
+    for pid in (*networks.values(), "self"):
         for name in OF_A_NETWORK:
             door.read_lines(f"/proc/{pid}/{name}", _is_open, MOST_SOCKETS)
     yield

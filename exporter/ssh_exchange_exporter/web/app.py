@@ -1,7 +1,6 @@
 """The HTTP endpoints."""
 
 import asyncio
-import gzip
 import itertools
 import re
 import time
@@ -99,7 +98,7 @@ class Endpoints:
         kind = chosen(request.headers.get("Accept"))
         wants_gzip = _wants_gzip(request)
         written = probe_text(response, took, seconds, is_openmetrics=kind == OPENMETRICS)
-        return _exposition(_packed(written.encode(), wants_gzip=wants_gzip), kind, wants_gzip=wants_gzip)
+        return _exposition(packed([written], wants_gzip=wants_gzip), kind, wants_gzip=wants_gzip)
 
     def _probe_request(self, request: web.Request) -> tuple[ProbeRequest, Module]:
         query = request.query
@@ -263,10 +262,6 @@ def _rendered(registry: CollectorRegistry, kind: str) -> bytes:
         written: bytes = generate_openmetrics(registry)  # type: ignore[no-untyped-call]
         return written
     return generate_latest(registry)
-
-
-def _packed(body: bytes, *, wants_gzip: bool) -> bytes:
-    return gzip.compress(body, compresslevel=1) if wants_gzip else body
 
 
 def _wants_gzip(request: web.Request) -> bool:
