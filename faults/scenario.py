@@ -29,7 +29,8 @@ class Scenario(NamedTuple):
 
     A fault that `strikes_at_random` may spare all handshakes of a run, which is then healthy. `says` must be
     found in the evidence, alternatives or first line of each run. `local` is what check_sshd_local must be certain of
-    on the host itself, None where the fault leaves no trace there that it can read.
+    on the host itself, None where the fault leaves no trace there that it can read. Where `endings_vary`, it depends on
+    the moment whether a handshake is refused, reset or closed, and so do the words before the cause in the first line.
     """
 
     name: str
@@ -39,3 +40,4 @@ class Scenario(NamedTuple):
     says: str = ""
     self_inflicted: bool | None = None
     local: Cause | None = None
+    endings_vary: bool = False

@@ -79,7 +79,8 @@ def scenarios() -> Iterator[Scenario]:
     all_of_them = (Cause.MAXSTARTUPS, limit)
     yield Scenario("xinetd instances", all_of_them, instances, says="xinetd's instances")
     yield Scenario("xinetd instances, two sources", (Cause.MAXSTARTUPS,), partial(instances, *both))
-    yield Scenario("xinetd cps", (Cause.RATE_LIMIT,), partial(behind_xinetd, "cps = 3 5"))
+    # xinetd closes its listener at the fourth connection: the kernel refuses or resets what is on its way by then.
+    yield Scenario("xinetd cps", (Cause.RATE_LIMIT,), partial(behind_xinetd, "cps = 3 5"), endings_vary=True)
     # A listener that fails closes as fast, and as silently.
     denied = (Cause.ACCESS_DENIED, Cause.SERVER_FAULT)
     only = partial(behind_xinetd, "only_from = 192.0.2.1")

@@ -129,6 +129,21 @@ def test_two_answers_differ_by_all_but_their_numbers(changed: Mapping[str, objec
     assert bool(told) == bool(problem)
 
 
+@pytest.mark.parametrize(
+    ("line", "is_alike"),
+    [
+        ("SSH WARNING - 1 of 6 handshakes reset and 1 refused: a rate limit, by our own burst", True),
+        ("SSH WARNING - 1 of 6 handshakes reset and 1 refused: a rate limit", False),
+        ("SSH CRITICAL - 2 of 6 handshakes refused: a rate limit, by our own burst", False),
+        ("SSH WARNING - 2 of 6 handshakes refused", False),
+    ],
+)
+def test_endings_that_vary_are_not_compared(line: str, is_alike: bool) -> None:
+    plugin = Said(1, "SSH WARNING - 2 of 6 handshakes refused: a rate limit, by our own burst", "", None)
+    scenario = BESIDES[0]._replace(endings_vary=True)
+    assert (not list(problems(scenario, "json", plugin._replace(line=line), plugin))) == is_alike
+
+
 def test_a_door_that_was_asked_in_vain_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     @contextmanager
     def place() -> Iterator[Target]:
