@@ -1,3 +1,3 @@
 """Measure a server's SSH exchange and say why it turns connections away."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

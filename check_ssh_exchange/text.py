@@ -29,6 +29,12 @@ def join(words: Iterable[str]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
+def to_install(module: str) -> str:
+    """Return how to get a Python module, by its import name: from the package index, and in Debian."""
+    name = {"ruamel": "ruamel.yaml"}.get(module, module).replace("_", "-")
+    return f"pip install {name}, or Debian's python3-{name}"
+
+
 def milliseconds(seconds: float) -> str:
     """Return a duration as a person reads it: 0.31 ms, 3.1 ms, 150 ms."""
     value = seconds * 1000

@@ -279,7 +279,9 @@ def test_a_run_that_ends_otherwise_than_it_must_is_one_sentence_and_exit_1(tmp_p
     failed = demo(PYTHONPATH=str(tmp_path))
     assert failed.stderr == "demo: the exit code of part 1. Healthy is 3 instead of 0\n"
     assert failed.returncode == 1
-    assert failed.stdout.endswith("nagiosplugin is missing: pip install check_ssh_exchange\nexit code 3\n")
+    assert failed.stdout.endswith(
+        "nagiosplugin is missing: pip install nagiosplugin, or Debian's python3-nagiosplugin\nexit code 3\n"
+    )
 
 
 def test_ctrl_c_ends_the_demo_without_a_traceback() -> None:

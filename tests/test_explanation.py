@@ -448,7 +448,7 @@ def test_without_rich_the_answer_names_the_pip_command(monkeypatch: pytest.Monke
         demand_rich()
     assert raised.value.code == 3
     assert str(raised.value) == (
-        "SSH UNKNOWN - --explain needs the Python module rich: pip install 'check_ssh_exchange[explain]'\n"
+        "SSH UNKNOWN - --explain needs the Python module rich: pip install rich, or Debian's python3-rich\n"
     )
 
 

@@ -228,7 +228,7 @@ def test_without_asyncssh_the_deep_depths_name_the_pip_command(openssh: zoo.Serv
     assert answer == (
         3,
         "SSH UNKNOWN - the depths kex and login need the Python module asyncssh: "
-        "pip install 'check_ssh_exchange[login]' | handshakes=0;;;0 completed=0;;;0 "
+        "pip install asyncssh, or Debian's python3-asyncssh | handshakes=0;;;0 completed=0;;;0 "
         + " ".join(f"{label}=0;;;0" for label in COUNTERS)
         + "\n",
         "",

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from io import StringIO
 
+from ..text import to_install
 from ..values import NamedTuple
 from .arguments import Message
 from .nagios import Critical, Ok, State, Unknown, Warn
@@ -18,7 +19,6 @@ from .process import unknown
 Piece = tuple[str, str]  # a text and its style
 Line = list[Piece]
 
-MISSING = "--explain needs the Python module {}: pip install 'check_ssh_exchange[explain]'"
 # Narrower, no drawing has room; wider, the eye loses the line.
 NARROWEST, WIDEST = 40, 120
 PIPED = 80  # columns where no terminal and no COLUMNS says how many
@@ -55,7 +55,8 @@ def demand_rich(prefix: str) -> None:
         import rich.console
         import rich.text  # noqa: F401
     except ModuleNotFoundError as error:
-        code, text = unknown(prefix, MISSING.format(error.name))
+        module = error.name or "rich"
+        code, text = unknown(prefix, f"--explain needs the Python module {module}: {to_install(module)}")
         raise Message(text, code) from None
 
 

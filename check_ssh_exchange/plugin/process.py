@@ -38,7 +38,10 @@ def guarded(prefix: str, check: "Callable[[list[str]], tuple[int, str]]", argume
         install_handlers()
         return _answered(prefix, check, arguments)
     except ModuleNotFoundError as error:
-        return unknown(prefix, f"the Python module {error.name} is missing: pip install check_ssh_exchange")
+        from ..text import to_install
+
+        module = error.name or "nagiosplugin"
+        return unknown(prefix, f"the Python module {module} is missing: {to_install(module)}")
     except MemoryError:
         return unknown(prefix, "this machine has no memory left for a check")
     except Exception as error:  # noqa: BLE001 - the last net: a plugin must answer

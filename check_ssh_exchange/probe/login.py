@@ -18,6 +18,7 @@ from ..ending import Reason
 from ..interrupt import SIGNALS, Interrupted, install_handlers
 from ..plan import Plan, Policy, Target
 from ..report import Role
+from ..text import to_install
 from ..wire import host_key
 from ..wire.exchange import CLIENT_IDENTIFICATION, DISCONNECT, MAX_BEFORE_GOAL, Exchange, Input, State
 from ..wire.packet import Message
@@ -66,8 +67,9 @@ def _import_asyncssh() -> Any:
         try:
             import asyncssh
         except ModuleNotFoundError as error:
+            module = error.name or "asyncssh"
             raise ProbeError(
-                f"the depths kex and login need the Python module {error.name}: pip install 'check_ssh_exchange[login]'"
+                f"the depths kex and login need the Python module {module}: {to_install(module)}"
             ) from None
         finally:
             ctypes.util.find_library = find_library

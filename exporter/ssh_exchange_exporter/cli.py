@@ -2,7 +2,8 @@
 
 import sys
 
-EXTRA = "pip install 'check_ssh_exchange[exporter]'"
+# The extra `exporter` of setup.cfg.
+LIBRARIES = "aiohttp bcrypt prometheus-client pydantic ruamel.yaml"
 
 
 def run() -> None:
@@ -20,6 +21,6 @@ def main(arguments: list[str]) -> int:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] in ("check_ssh_exchange", "ssh_exchange_exporter"):
             raise
-        print(f"the exporter needs the Python module {error.name}: {EXTRA}", file=sys.stderr)
+        print(f"the exporter needs the Python module {error.name}: pip install {LIBRARIES}", file=sys.stderr)
         return 3
     return check(flags) if flags.config_check else serve(flags)

@@ -18,6 +18,7 @@ from check_ssh_exchange.plugin import states
 from check_ssh_exchange.plugin.thresholds import Thresholds as PluginThresholds
 from check_ssh_exchange.plugin.thresholds import parse_range
 from check_ssh_exchange.report import Family
+from check_ssh_exchange.text import to_install
 
 from .duration import Duration, between
 from .fields import SourceAddress, families_of, readable
@@ -68,7 +69,7 @@ def _depth(given: object) -> object:
     if given not in tuple(Depth):
         raise ValueError(f"must be one of: {', '.join(Depth)}")
     if given in (Depth.KEX, Depth.LOGIN) and find_spec("asyncssh") is None:
-        raise ValueError(f"{given} needs the Python module asyncssh: pip install 'check_ssh_exchange[login]'")
+        raise ValueError(f"{given} needs the Python module asyncssh: {to_install('asyncssh')}")
     return given
 
 

@@ -7,6 +7,8 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, Strict, ValidationInfo, field_validator, model_validator
 
+from check_ssh_exchange.text import to_install
+
 from .fields import LabelName, readable
 from .target import parse_target
 from .validation import KeyErrors, Section
@@ -63,7 +65,7 @@ class Gearman(Section):
             sentence = "is missing: Mod-Gearman encrypts; encryption: false is for a core that does not"
             raise KeyErrors([("key_file", sentence)])
         if find_spec("cryptography") is None:
-            sentence = "needs the Python module cryptography: pip install 'check_ssh_exchange[gearman]'"
+            sentence = f"needs the Python module cryptography: {to_install('cryptography')}"
             raise KeyErrors([("encryption", sentence)])
         if not self.key():
             raise KeyErrors([("key_file", "holds no key in its first line")])
