@@ -1,4 +1,5 @@
-# make demo | check | test | test-director | test-zabbix | lint | types | bench | faults | contrib | clean.
+# make demo | check | test | test-director | test-zabbix | lint | types | bench | faults | contrib |
+# dist | release-check | clean.
 # Every target sets up what it needs in .venv.
 # check is quick: lint, types, the tests that need no root and no network. test runs every test.
 PYTHON ?= python3
@@ -9,7 +10,7 @@ PIP := $(BIN)/pip --disable-pip-version-check --quiet
 PARALLEL := --numprocesses 3 --dist loadgroup
 SOURCES := setup.cfg pyproject.toml
 
-.PHONY: demo test test-director test-zabbix lint types bench faults contrib check clean
+.PHONY: demo test test-director test-zabbix lint types bench faults contrib dist release-check check clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/python -m check_ssh_exchange.demo
@@ -42,6 +43,12 @@ bench: $(VENV)/.dev
 faults: $(VENV)/.dev
 	@sh tests/prepare.sh
 	@$(BIN)/python -m faults
+
+dist: $(VENV)/.dev
+	@$(BIN)/python -m release.dist
+
+release-check: $(VENV)/.dev
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m release
 
 contrib: $(VENV)/.dev
 	@$(BIN)/python -m contrib.generate

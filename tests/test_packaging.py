@@ -15,13 +15,14 @@ from pathlib import Path
 import pytest
 
 from check_ssh_exchange import __version__
+from check_ssh_exchange.text import to_install
+from release import dist
+from ssh_exchange_exporter.cli import LIBRARIES
 
 from .lab.front_door import ROOT, check
 
 PACKAGE = ROOT / "check_ssh_exchange"
 EXPORTER = ROOT / "exporter" / "ssh_exchange_exporter"
-# What a tool has made, and what only this checkout has.
-NOT_SOURCE = (".git", ".venv", ".cache", "*.egg-info", "__pycache__", ".*_cache", ".hypothesis", "build", "dist")
 BUILD_SECONDS = 110.0  # pip fetches setuptools for an isolated build: seconds, and more where the network is slow
 
 
@@ -36,8 +37,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a directory: `tree`, a clean copy of the source, and `dist`, its sdist and the wheel made from that."""
     pytest.importorskip("build")
     place = tmp_path_factory.mktemp("build")
-    shutil.copytree(ROOT, place / "tree", ignore=shutil.ignore_patterns(*NOT_SOURCE))
-    run(sys.executable, "-m", "build", "--outdir", str(place / "dist"), str(place / "tree"), cwd=place)
+    shutil.copytree(ROOT, place / "tree", ignore=shutil.ignore_patterns(*dist.NOT_SOURCE))
+    dist.make(place / "tree", place / "dist")
     return place
 
 
@@ -89,6 +90,23 @@ def test_the_version_stands_in_one_place() -> None:
     assert naming == ["__init__.py"]
 
 
+def test_the_exporter_names_the_libraries_of_its_extra() -> None:
+    wanted = setup_cfg()["options.extras_require"]["exporter"].split("\n")[1:]
+    assert [requirement.split()[0] for requirement in wanted] == LIBRARIES.split()
+
+
+@pytest.mark.parametrize(
+    ("module", "advice"),
+    [
+        ("asyncssh", "pip install asyncssh, or Debian's python3-asyncssh"),
+        ("prometheus_client", "pip install prometheus-client, or Debian's python3-prometheus-client"),
+        ("ruamel", "pip install ruamel.yaml, or Debian's python3-ruamel.yaml"),
+    ],
+)
+def test_a_missing_module_is_named_as_its_packages_are(module: str, advice: str) -> None:
+    assert to_install(module) == advice
+
+
 def test_every_extra_is_in_all_or_for_development() -> None:
     extras = {name: set(value.split("\n")[1:]) for name, value in setup_cfg()["options.extras_require"].items()}
     wanted = set().union(*(extras[name] for name in extras if name not in ("all", "dev")))
@@ -121,6 +139,41 @@ def test_the_sdist_holds_what_a_packager_needs(built: Path) -> None:
 
 
 @pytest.mark.network
+def test_a_build_elsewhere_makes_the_same_bytes(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another directory, order and times of files, another umask; the time of the source is that of the first."""
+    monkeypatch.setenv(dist.EPOCH, str(dist.epoch(built / "tree")))
+    for name in sorted(files(built, "."), reverse=True):
+        copy = tmp_path / "elsewhere" / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes((built / "tree" / name).read_bytes())
+        copy.chmod(0o700 if os.access(built / "tree" / name, os.X_OK) else 0o600)
+    mask = os.umask(0o077)
+    try:
+        made = dist.make(tmp_path / "elsewhere", tmp_path / "dist")
+    finally:
+        os.umask(mask)
+    assert [path.name for path in made] == sorted(path.name for path in (built / "dist").iterdir())
+    assert all(path.read_bytes() == (built / "dist" / path.name).read_bytes() for path in made)
+
+
+def test_a_time_of_the_source_that_is_no_number_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(dist.EPOCH, "yesterday")
+    assert dist.main([]) == 1
+    assert capsys.readouterr().err == "SOURCE_DATE_EPOCH is 'yesterday'; it must be a number of seconds since 1970\n"
+
+
+@pytest.mark.network
+def test_an_index_takes_both(built: Path) -> None:
+    pytest.importorskip("twine")
+    archives = [str(path) for path in (built / "dist").iterdir()]
+    assert (
+        run(sys.executable, "-m", "twine", "--no-color", "check", "--strict", *archives, cwd=built).count("PASSED") == 2
+    )
+
+
+@pytest.mark.network
 def test_the_installed_wheel_works_from_anywhere(built: Path, tmp_path: Path) -> None:
     (wheel,) = (built / "dist").glob("*.whl")
     venv.create(tmp_path / "venv", with_pip=True)
@@ -143,9 +196,7 @@ def test_the_installed_wheel_works_from_anywhere(built: Path, tmp_path: Path) ->
         [binaries / "ssh_exchange_exporter", "--web.listen-address=:0"], capture_output=True, text=True
     )
     assert (exporter.returncode, exporter.stdout) == (3, "")
-    assert re.fullmatch(
-        r"the exporter needs the Python module \w+: pip install 'check_ssh_exchange\[exporter\]'\n", exporter.stderr
-    )
+    assert re.fullmatch(rf"the exporter needs the Python module \w+: pip install {LIBRARIES}\n", exporter.stderr)
     missing = check("127.0.0.1", "--depth", "kex", command=script, cwd=Path("/"), env=env)
     assert (missing.code, missing.err) == (3, "")
-    assert re.fullmatch(r"SSH UNKNOWN - .*pip install .*check_ssh_exchange\[login\].*\n", missing.out)
+    assert re.fullmatch(r"SSH UNKNOWN - .*pip install asyncssh, .*\n", missing.out)
