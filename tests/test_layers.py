@@ -1,4 +1,4 @@
-"""Which room may import which, what pure rooms may not use, and what a run of the plugin does not load."""
+"""Which layer may import which, what pure layers may not use, and what a run of the plugin does not load."""
 
 import ast
 import subprocess
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = "check_ssh_exchange"
 MODULES = sorted((ROOT / PACKAGE).rglob("*.py"))
 
-# What a room may import from the package besides itself; "" is the package's own `__init__`, with the version.
+# What a layer may import from the package besides itself; "" is the package's own `__init__`, with the version.
 VALUES = {"", "ending", "plan", "report", "text", "values"}
 MAY_IMPORT: dict[str, set[str]] = {
     "": set(),
@@ -41,7 +41,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 PURE = {"values", "text", "spans", "ending", "report", "plan", "wire", "diagnosis"}
 # The kit's values; its other modules are a plugin's process, command line and files.
 PURE_IN_PLUGIN = {"output", "perfdata", "states", "thresholds"}
-# What only the SSH rooms may speak of: the kit serves any plugin.
+# What only the SSH layers may speak of: the kit serves any plugin.
 WORDS_OF_SSH = ("ssh", "handshake", "banner", "kexinit", "maxstartups")
 IMPURE_MODULES = {
     "asyncio", "concurrent", "ctypes", "fcntl", "http", "io", "logging", "multiprocessing", "pathlib", "random",
@@ -98,23 +98,23 @@ def imports(path: Path) -> Iterator[Import]:
     yield from walk(ast.parse(path.read_bytes()), top=True, typed=False)
 
 
-def room(name: str) -> str:
-    """The room of a module: `check_ssh_exchange.wire.packet` is in `wire`, a value of the package in ``."""
+def layer(name: str) -> str:
+    """The layer of a module: `check_ssh_exchange.wire.packet` is in `wire`, a value of the package in ``."""
     first = [*name.split("."), ""][1]
     is_module = (ROOT / PACKAGE / first).is_dir() or (ROOT / PACKAGE / f"{first}.py").exists()
     return first if is_module else ""
 
 
-def room_of(path: Path) -> str:
+def layer_of(path: Path) -> str:
     first = path.relative_to(ROOT / PACKAGE).parts[0].removesuffix(".py")
     return "" if first == "__init__" else first
 
 
 def every_import(of: set[str] | None = None) -> Iterator[tuple[str, str, Import]]:
     for path in MODULES:
-        if of is None or room_of(path) in of:
+        if of is None or layer_of(path) in of:
             for found in imports(path):
-                yield str(path.relative_to(ROOT)), room_of(path), found
+                yield str(path.relative_to(ROOT)), layer_of(path), found
 
 
 def test_the_imports_are_found() -> None:
@@ -123,14 +123,14 @@ def test_the_imports_are_found() -> None:
     assert (f"{PACKAGE}/wire/exchange.py", f"{PACKAGE}.__version__") in found
     assert (f"{PACKAGE}/measure.py", f"{PACKAGE}.probe.engine") in found
     assert (f"{PACKAGE}/probe/login.py", "asyncssh") in found
-    assert {room_of(path) for path in MODULES} == MAY_IMPORT.keys()
+    assert {layer_of(path) for path in MODULES} == MAY_IMPORT.keys()
 
 
 def test_imports_go_down_and_never_up() -> None:
     wrong = [
         f"{where}:{found.line} imports {found.name}"
         for where, own, found in every_import(set(MAY_IMPORT))
-        if found.name.split(".")[0] == PACKAGE and room(found.name) not in MAY_IMPORT[own] | {own}
+        if found.name.split(".")[0] == PACKAGE and layer(found.name) not in MAY_IMPORT[own] | {own}
     ]
     assert wrong == []
 
@@ -192,15 +192,15 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
 
 
 def test_tests_faults_and_bench_share_the_lab_and_make_no_ring() -> None:
-    rooms = {"lab": "tests.lab", "tests": "tests", "faults": "faults", "bench": "bench"}
+    layers = {"lab": "tests.lab", "tests": "tests", "faults": "faults", "bench": "bench"}
 
-    def room_of_module(name: str) -> str:
-        return next((room for room, prefix in rooms.items() if name == prefix or name.startswith(f"{prefix}.")), "")
+    def layer_of_module(name: str) -> str:
+        return next((layer for layer, prefix in layers.items() if name == prefix or name.startswith(f"{prefix}.")), "")
 
-    edges: dict[str, set[str]] = {room: set() for room in rooms}
+    edges: dict[str, set[str]] = {layer: set() for layer in layers}
     for name, others in graph().items():
-        if own := room_of_module(name):
-            edges[own] |= {room for other in others if (room := room_of_module(other))} - {own}
+        if own := layer_of_module(name):
+            edges[own] |= {layer for other in others if (layer := layer_of_module(other))} - {own}
     assert edges["lab"] == set()
     assert circles(edges) == []
 
@@ -240,7 +240,7 @@ def test_findings_are_pure_and_the_host_has_one_door() -> None:
 
 
 def test_the_remote_check_takes_nothing_of_the_hosts_own() -> None:
-    takers = {own for _, own, found in every_import() if room(found.name) == "host" and own != "host"}
+    takers = {own for _, own, found in every_import() if layer(found.name) == "host" and own != "host"}
     assert takers == set()
 
 
@@ -263,7 +263,7 @@ def test_the_pure_rooms_know_no_socket_no_clock_and_no_system() -> None:
 def test_the_pure_rooms_take_nothing_but_random_bytes_from_the_system() -> None:
     used = set()
     for path in MODULES:
-        if room_of(path) in PURE:
+        if layer_of(path) in PURE:
             for node in ast.walk(ast.parse(path.read_bytes())):
                 if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "os":
                     used.add(node.attr)
@@ -291,7 +291,7 @@ def test_asyncio_and_what_needs_it_are_imported_only_when_they_are_needed() -> N
     assert f"{PACKAGE}/probe/hosted.py" in needy
     names = {where.removesuffix(".py").replace("/", ".") for where in needy}
     assert {where for where, name in early if name in names} <= needy
-    assert {where for where in needy if room_of(ROOT / where) != "probe"} <= {f"{PACKAGE}/demo.py"}
+    assert {where for where in needy if layer_of(ROOT / where) != "probe"} <= {f"{PACKAGE}/demo.py"}
 
 
 def test_nothing_of_the_exporter_is_imported_by_the_plugin() -> None:
@@ -308,8 +308,8 @@ PURE_IN_EXPORTER = [
     "exposition/accept", "exposition/fleet_text", "exposition/series",
     "pages/drawing", "pages/html", "pages/landing", "pages/probe_page",
 ]  # fmt: skip
-# Each library has its room, so that it can be exchanged there.
-ROOM_OF_LIBRARY = {
+# Each library has its layer, so that it can be exchanged there.
+LAYER_OF_LIBRARY = {
     "aiohttp": {"web", "daemon"},
     "bcrypt": {"web"},
     "ruamel": {"configuration", "web"},
@@ -339,7 +339,7 @@ def test_the_exporters_libraries_stay_in_their_rooms() -> None:
     wrong = [
         f"{where}:{found.line} imports {found.name}"
         for where, found in of_exporter()
-        if where.split("/")[0] not in ROOM_OF_LIBRARY.get(found.name.split(".")[0], {where.split("/")[0]})
+        if where.split("/")[0] not in LAYER_OF_LIBRARY.get(found.name.split(".")[0], {where.split("/")[0]})
     ]
     assert wrong == []
 

@@ -1,1 +1,1 @@
-"""The only room with sockets and clocks: addresses, timed sockets, the epoll engine, the shape of a run."""
+"""The only package with sockets and clocks: addresses, timed sockets, the epoll engine, the shape of a run."""
