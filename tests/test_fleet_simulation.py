@@ -127,7 +127,9 @@ def test_never_are_more_probes_in_flight_than_allowed() -> None:
             conditions = fleet.Conditions(1.0, 10.0, most)
             exporter = fleet.Exporter(fleet.targets(500), simulation.BOOTED, conditions, "fra")
             turns = list(exporter.turns(fleet.EPOCH + 120.0))
-        assert fleet.most_open([(turn.begun, turn.begun + turn.takes, 1) for turn in turns]) == most or most == 50
+        at_once = fleet.most_open([(turn.begun, turn.begun + turn.takes, 1) for turn in turns])
+        # Five are too few for these targets, fifty are more than they ever need.
+        assert at_once == 5 if most == 5 else 5 < at_once < 50
         late = max(turn.begun - turn.due for turn in turns)
         assert (late > 5.0) == (most == 5)
 

@@ -27,7 +27,7 @@ _DROPS = {
 
 
 def text(outcome: Outcome, memory: Memory) -> str:
-    """Return every family, in OpenMetrics 1.0 where counters end in _total."""
+    """Return every family in the text format 0.0.4, named as OpenMetrics 1.0 has them: counters end in _total."""
     lines: list[str] = []
     for name, (kind, words) in FAMILIES.items():
         samples = list(_samples(name, outcome, memory))
