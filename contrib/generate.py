@@ -6,13 +6,14 @@
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from posixpath import normpath
 from typing import NamedTuple
 
 from check_ssh_exchange.host.options import parser as local_parser
 from check_ssh_exchange.remote.options import parser as remote_parser
-from contrib.generators import director, grafana_dashboards, mixin, zabbix_exchange, zabbix_local
+from contrib.generators import completions, director, grafana_dashboards, manual, mixin, zabbix_exchange, zabbix_local
 
 HERE = Path(__file__).parent
 # What a person asks for, and what a monitoring system cannot use.
@@ -116,11 +117,13 @@ def _of_director(command: Command) -> director.Command:
     return director.Command(command.name, command.plugin, found)
 
 
-FILES = {
+FILES: dict[str, Callable[[], str]] = {
     "icinga2/commands.conf": icinga,
     "icinga2/director-basket.json": basket,
     "icinga2/director-basket-1.10.json": old_basket,
     **grafana_dashboards.FILES,
+    **completions.FILES,
+    **manual.FILES,
     "prometheus/rules.yml": mixin.rules,
     "kubernetes/prometheusrule.yml": mixin.prometheus_rule,
     "zabbix/ssh_exchange_by_http.yaml": zabbix_exchange.template,
@@ -136,7 +139,7 @@ def main(arguments: Sequence[str]) -> int:
     differ = [name for name, made in FILES.items() if _read(HERE / name) != made()]
     if is_check:
         for name in differ:
-            print(f"contrib/{name} is not what `make contrib` writes", file=sys.stderr)
+            print(f"{normpath(f'contrib/{name}')} is not what `make contrib` writes", file=sys.stderr)
         return bool(differ)
     for name in differ:
         (HERE / name).write_text(FILES[name](), "utf-8")

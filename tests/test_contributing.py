@@ -67,9 +67,13 @@ def test_a_cause_stands_in_the_pages_of_the_list(cause: Cause) -> None:
 
 @pytest.mark.parametrize("ending", Ending)
 def test_an_ending_stands_in_the_files_of_the_list(ending: Ending) -> None:
-    assert listed("an ending") >= {"check_ssh_exchange/ending.py", "check_ssh_exchange/wire/exchange.py", "README.md"}
+    assert listed("an ending") >= {
+        "check_ssh_exchange/ending.py",
+        "check_ssh_exchange/wire/exchange.py",
+        "docs/measure.md",
+    }
     assert f"Ending.{ending.name}" in (ROOT / "check_ssh_exchange/wire/exchange.py").read_text(encoding="utf-8")
-    assert f"`{ending}`" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"`{ending}`" in (ROOT / "docs/measure.md").read_text(encoding="utf-8")
     assert ending in (ROOT / "exporter/ssh_exchange_exporter/pages/stylesheet.py").read_text(encoding="utf-8")
     assert ending in LETTERS.values()
     if ending in ENDING_LABELS:
@@ -78,8 +82,9 @@ def test_an_ending_stands_in_the_files_of_the_list(ending: Ending) -> None:
 
 @pytest.mark.parametrize("label", [label for label in LABELS if label not in tuple(Ending)])
 def test_a_figure_stands_in_one_module_and_the_readme(label: str) -> None:
-    assert listed("a figure of perfdata") == {f"{DIAGNOSIS}/figures.py", "README.md"}
-    assert f"`{label}`" in (ROOT / "README.md").read_text(encoding="utf-8")
+    pages = {"docs/options.md", "contrib/generators/manuals/figures.md"}
+    assert listed("a figure of perfdata") == {f"{DIAGNOSIS}/figures.py", *pages}
+    assert f"`{label}`" in (ROOT / "docs/options.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,10 @@ from .lab.front_door import ROOT, check
 
 PACKAGE = ROOT / "check_ssh_exchange"
 EXPORTER = ROOT / "exporter" / "ssh_exchange_exporter"
+PROGRAMS = ("check_ssh_exchange", "check_sshd_local", "ssh_exchange_exporter")
+DOCUMENTS = "doc/check_ssh_exchange/"
+# The others take parts of other files in when the site is built.
+PAGES = ("check_sshd_local", "costs", "decide", "measure", "options", "other_systems", "scaling")
 BUILD_SECONDS = 110.0  # pip fetches setuptools for an isolated build: seconds, and more where the network is slow
 
 
@@ -61,6 +65,15 @@ def files(built: Path, *folders: str) -> list[str]:
     tree = built / "tree"
     found = (path for folder in folders for path in (tree / folder).rglob("*") if path.is_file())
     return [str(path.relative_to(tree)) for path in found]
+
+
+def documents(built: Path) -> set[str]:
+    """Return what a wheel has beside the programs: definitions, and the pages that need no site around them."""
+    definitions = {name for name in files(built, "contrib") if not name.endswith(".py")}
+    definitions -= set(files(built, "contrib/generators"))
+    return definitions | {
+        name.removeprefix("docs/") for name in [*files(built, "docs/screens"), *(f"{page}.md" for page in PAGES)]
+    }
 
 
 def test_the_packages_of_setup_cfg_are_those_on_disk() -> None:
@@ -123,9 +136,14 @@ def test_the_wheel_holds_every_module_the_runbook_and_nothing_else(built: Path) 
     ours |= {name.removeprefix("exporter/") for name in files(built, "exporter/ssh_exchange_exporter")}
     code = {name for name in names if ".dist-info/" not in name and ".data/" not in name}
     assert code == ours
-    shipped = {name.partition("/share/doc/check_ssh_exchange/")[2] for name in names if ".data/" in name}
-    definitions = {name for name in files(built, "contrib") if not name.endswith(".py")}
-    assert shipped == {*definitions, *(name.removeprefix("docs/") for name in files(built, "docs"))}
+    shipped = {name.partition("/share/")[2] for name in names if ".data/" in name}
+    assert {name.removeprefix(DOCUMENTS) for name in shipped if name.startswith(DOCUMENTS)} == documents(built)
+    elsewhere = {name for name in shipped if not name.startswith(DOCUMENTS)}
+    assert elsewhere == {
+        *(f"man/man{name[-1]}/{Path(name).name}" for name in files(built, "docs/man")),
+        *(f"bash-completion/completions/{program}.bash" for program in PROGRAMS),
+        *(f"zsh/site-functions/_{program}" for program in PROGRAMS),
+    }
     assert any(name.endswith("/LICENSE") for name in names)
 
 

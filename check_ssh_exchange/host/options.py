@@ -70,7 +70,7 @@ def parser() -> Parser:
     )
     add = made.add_argument
     add("--monitor", type=types.ip_address, action="append", default=[], metavar="ADDRESS",
-        help="an address that monitors this host: is it banned, denied, penalised, exempt? repeatable")  # fmt: skip
+        help="an address that monitors this host: is it banned, denied, penalised or exempt; repeatable")  # fmt: skip
     add("-p", "--port", type=types.whole(1, 65535, "port"), action="append", default=[],
         help="only the sshd that listens there; repeatable (every sshd)")  # fmt: skip
     add("--only", type=types.typed(_items), action="append", default=[], metavar="ITEM",

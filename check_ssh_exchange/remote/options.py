@@ -95,7 +95,7 @@ def parser() -> Parser:
     types.add_judgement(made, LABELS, WORDS, "an ending or a cause", DEFAULT_THRESHOLDS)
     add("-r", "--remote-version", action="append", default=[], metavar="TEXT",
         help="accepted server software, with or without its comments, * and ? as in a shell; repeatable")  # fmt: skip
-    add("-P", "--remote-protocol", metavar="TEXT", help="accepted protocol (2.0)")
+    add("-P", "--remote-protocol", metavar="TEXT", help="accepted protocol, as 2.0 (any)")
     add("-S", "--source", type=types.ip_address, action="append", default=[], metavar="ADDRESS",
         help="local address to probe from; a second one tells limits per source apart")  # fmt: skip
     add("--all-addresses", action="store_true", help="probe every address the name resolves to, say which fail")

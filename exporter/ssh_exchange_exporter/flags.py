@@ -23,7 +23,7 @@ def parser() -> argparse.ArgumentParser:
         "--config.file",
         dest="config_file",
         metavar="FILE",
-        help="configuration (none: module `default`)",
+        help="configuration file (none: only the module `default`)",
     )
     add("--config.check", dest="config_check", action="store_true", help="check the configuration files and exit")
     add(
@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
         "--web.config.file",
         dest="web_config",
         metavar="FILE",
-        help="TLS, users, headers (exporter-toolkit)",
+        help="file with TLS, users and headers, as exporter-toolkit has them (none)",
     )
     add(
         "--web.systemd-socket",
@@ -67,9 +67,14 @@ def parser() -> argparse.ArgumentParser:
         metavar="I/N",
         help="probe the I-th of N shares of the background targets (the key shard, else 1/1)",
     )
-    add("--log.level", dest="log_level", choices=LEVELS, default="info", help="(info)")
-    add("--log.format", dest="log_format", choices=FORMATS, default="logfmt", help="(logfmt)")
-    add("--version", action="version", version=f"ssh_exchange_exporter {__version__}")
+    add("--log.level", dest="log_level", choices=LEVELS, default="info", help="least level to log (info)")
+    add("--log.format", dest="log_format", choices=FORMATS, default="logfmt", help="format of the log (logfmt)")
+    add(
+        "--version",
+        action="version",
+        version=f"ssh_exchange_exporter {__version__}",
+        help="show the version and exit",
+    )
     return flags
 
 

@@ -1,0 +1,14 @@
+"""What the value of an option is made of, where it is made of words."""
+
+from typing import NamedTuple
+
+
+class Words(NamedTuple):
+    """The words; whether several may stand in a list with commas; `values` stand behind a word and =.
+
+    None: nothing stands behind a word. An empty tuple: something does, and it is no word.
+    """
+
+    words: tuple[str, ...]
+    is_list: bool = False
+    values: tuple[str, ...] | None = None
