@@ -1,5 +1,5 @@
 # make demo | check | test | test-director | test-zabbix | lint | types | bench | faults | contrib |
-# dist | release-check | clean.
+# dist | rpm | image-check | release-check | clean.
 # Every target sets up what it needs in .venv.
 # check is quick: lint, types, the tests that need no root and no network. test runs every test.
 PYTHON ?= python3
@@ -10,7 +10,7 @@ PIP := $(BIN)/pip --disable-pip-version-check --quiet
 PARALLEL := --numprocesses 3 --dist loadgroup
 SOURCES := setup.cfg pyproject.toml
 
-.PHONY: demo test test-director test-zabbix lint types bench faults contrib dist release-check check clean
+.PHONY: demo test test-director test-zabbix lint types bench faults contrib dist rpm image-check release-check check clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/python -m check_ssh_exchange.demo
@@ -46,6 +46,14 @@ faults: $(VENV)/.dev
 
 dist: $(VENV)/.dev
 	@$(BIN)/python -m release.dist
+
+rpm: $(VENV)/.made
+	@sh tests/prepare.sh rpm
+	@PYTHON=$(abspath $(BIN)/python) sh packaging/rpm/build.sh
+
+image-check: $(VENV)/.dev
+	@sh tests/prepare.sh podman runc openssh-client openssl
+	$(BIN)/python -m pytest -rfEs tests/containers
 
 release-check: $(VENV)/.dev
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m release
