@@ -13,7 +13,7 @@ from ssh_exchange_exporter.probe_response import ProbeResponse
 from ..reports import run
 from .test_background_targets import result
 
-HOSTILE = Server("SSH-2.0-x", "2.0", 'a"b\\c', "{d=\\x0a} 1")
+HOSTILE = Server("SSH-2.0-x", "2.0", 'a"b\\c%s', "{d=\\x0a} 1%")
 
 
 OFFERED = Algorithms(("diffie-hellman-group14-sha1",), ("ssh-rsa",), ("aes128-ctr",), ("hmac-sha1",))

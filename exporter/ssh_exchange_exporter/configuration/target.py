@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+from functools import lru_cache
 from typing import Annotated
 
 from pydantic import AfterValidator, Strict
@@ -20,6 +21,7 @@ _SCOPE = re.compile(r"[A-Za-z0-9_.:-]{1,15}", re.ASCII)
 _NUMERIC = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII)
 
 
+@lru_cache(32_768)  # Prometheus asks for the same ones each time
 def parse_target(text: str) -> Target:
     """Return the host and port (22 without one) of a target; raises ValueError with a printable sentence."""
     if not text:

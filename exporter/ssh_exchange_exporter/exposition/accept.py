@@ -1,5 +1,6 @@
-"""Choose the exposition format by the Accept header (RFC 9110 12.5.1). Pure; never raises."""
+"""Choose format and coding by the Accept headers (RFC 9110 12.5). Pure; never raises."""
 
+import re
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
@@ -8,6 +9,8 @@ TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 MAX_RANGES = 32  # Prometheus sends four; the rest of a longer header is ignored
+
+_REFUSED = re.compile(r"q=0(\.0*)?")
 
 
 class MediaRange(NamedTuple):
@@ -66,3 +69,13 @@ def _matches(kind: str, version: str | None) -> tuple[str, ...]:
             return (TEXT, OPENMETRICS)
         case _:
             return ()
+
+
+@lru_cache(64)
+def accepts_gzip(accept_encoding: str) -> bool:
+    """Return whether a response may come in gzip's format."""
+    for part in accept_encoding.split(",")[:MAX_RANGES]:
+        coding, *parameters = (piece.strip().lower().replace(" ", "") for piece in part.split(";"))
+        if coding in ("gzip", "*") and not any(map(_REFUSED.fullmatch, parameters)):
+            return True
+    return False

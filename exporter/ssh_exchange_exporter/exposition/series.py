@@ -1,23 +1,26 @@
 """The series of one probe, for `/probe`, as text.
 
 prometheus_client needs as long for these 70 lines as five handshakes take, since it checks every character of labels
-that are the same in every response. Here it writes them once, when this module is loaded.
+that are the same in every response. Here they are written once, with gaps for what is measured anew each time.
 """
 
 from collections.abc import Iterator
 from functools import lru_cache
+from typing import NamedTuple
 
 from prometheus_client.utils import floatToGoString
 
 from check_ssh_exchange.diagnosis.cause import Cause
 from check_ssh_exchange.ending import Ending
-from check_ssh_exchange.report import PHASES, Algorithms, Report, Server, quantile
+from check_ssh_exchange.report import PHASES, Algorithms, Family, Server, quantile
 
 from ..probe_response import ProbeResponse
 from . import offer
 from .library import END, headers, label_text
 
 QUANTILES = (0.0, 0.5, 0.9, 1.0)
+# For a number below a million, as the seconds of a probe are: there Python writes it as Go does.
+GAP = "%r"
 
 # Family, type and help, in the order in which they are written.
 FAMILIES = {
@@ -42,65 +45,96 @@ FAMILIES.update(offer.FAMILIES)
 FAMILIES["ssh_exchange_algorithm"] = ("info", "Algorithms that the server offers, by kind.")
 HEADERS = {is_openmetrics: headers(FAMILIES, is_openmetrics=is_openmetrics) for is_openmetrics in (False, True)}
 
-_ENDINGS = {ending: f"ssh_exchange_handshakes{{{label_text({'ending': ending})}}}" for ending in Ending}
+_ENDINGS = [f"ssh_exchange_handshakes{{{label_text({'ending': ending})}}}" for ending in Ending]
 _CAUSES = {cause: f"ssh_exchange_cause{{{label_text({'cause': cause})}}}" for cause in Cause}
-_QUANTILES = {
-    (phase, fraction): f"ssh_exchange_phase_seconds{{{label_text({'phase': phase, 'quantile': f'{fraction:g}'})}}}"
-    for phase in PHASES
-    for fraction in QUANTILES
-}
-_OF_PHASE = {phase: label_text({"phase": phase}) for phase in PHASES}
+
+
+class Shape(NamedTuple):
+    """All that a response says but its durations: the next one of a healthy server says the same."""
+
+    is_openmetrics: bool
+    timeout: float
+    age: float
+    is_success: bool
+    is_resolved: bool
+    family: Family | None
+    counts: tuple[int, ...]
+    early_close_ratio: float | None
+    phases: tuple[str, ...]
+    cause: Cause
+    state: int
+    server: Server | None
+    offers: tuple[tuple[str, str], ...]
+    algorithms: Algorithms | None
 
 
 def probe_text(response: ProbeResponse, took: float, timeout: float, *, is_openmetrics: bool = False) -> str:
     """Return the metrics of one response; `took` and `timeout` are its duration and its limit in seconds."""
-    samples = dict(_samples(response, took, timeout))
-    written = [header + samples[name] for name, header in HEADERS[is_openmetrics].items() if name in samples]
-    return "".join(written) + (END if is_openmetrics else "")
-
-
-def _samples(response: ProbeResponse, took: float, timeout: float) -> Iterator[tuple[str, str]]:
-    """Yield the lines of each family that has a value."""
     result, report = response.result, response.result.report
+    phases = {phase: ordered for phase in PHASES if (ordered := report.durations(phase))}
+    shape = Shape(
+        is_openmetrics=is_openmetrics,
+        timeout=timeout,
+        age=response.age,
+        is_success=report.completed > 0,
+        is_resolved=report.resolve is not None,
+        family=report.family,
+        counts=tuple(report.counts.values()),
+        early_close_ratio=report.early_close_ratio,
+        phases=tuple(phases),
+        cause=result.diagnosis.cause,
+        state=int(result.verdict.state),
+        server=report.server,
+        offers=tuple(offer.offer(report)),
+        algorithms=report.algorithms,
+    )
+    measured = [took] if report.resolve is None else [took, report.resolve]
+    for ordered in phases.values():
+        measured += [quantile(ordered, fraction) for fraction in QUANTILES]
+        measured += [float(len(ordered)), sum(ordered)]
+    return _template(shape) % tuple(measured)
+
+
+@lru_cache(256)  # of 4 to 9 KB
+def _template(shape: Shape) -> str:
+    """Return the text of a response with a GAP for each duration."""
+    samples = {name: lines.replace("%", "%%") for name, lines in _known(shape)} | dict(_measured(shape))
+    written = [header + samples[name] for name, header in HEADERS[shape.is_openmetrics].items() if name in samples]
+    return "".join(written) + (END if shape.is_openmetrics else "")
+
+
+def _known(shape: Shape) -> Iterator[tuple[str, str]]:
     single = {
-        "probe_success": report.completed > 0,
-        "probe_duration_seconds": took,
-        "probe_timeout_seconds": timeout,
-        "probe_dns_lookup_time_seconds": report.resolve,
-        "probe_ip_protocol": None if report.family is None else float(report.family[-1]),
-        "ssh_exchange_early_close_ratio": report.early_close_ratio,
-        "ssh_exchange_state": int(result.verdict.state),
-        "ssh_exchange_result_age_seconds": response.age,
+        "probe_success": shape.is_success,
+        "probe_timeout_seconds": shape.timeout,
+        "probe_ip_protocol": None if shape.family is None else float(shape.family[-1]),
+        "ssh_exchange_early_close_ratio": shape.early_close_ratio,
+        "ssh_exchange_state": shape.state,
+        "ssh_exchange_result_age_seconds": shape.age,
     }
     yield from ((name, _line(name, value)) for name, value in single.items() if value is not None)
-    yield "ssh_exchange_handshakes", "".join(_ending(ending, count) for ending, count in report.counts.items())
-    yield "ssh_exchange_phase_seconds", "".join(_phases(report))
-    yield "ssh_exchange_cause", _causes(result.diagnosis.cause)
-    yield "ssh_exchange_server", _line(_server(report.server), 1) if report.server else ""
-    yield from offer.offer(report)
-    if report.algorithms is not None:
-        yield "ssh_exchange_algorithm", _algorithms(report.algorithms)
+    yield "ssh_exchange_handshakes", "".join(map(_line, _ENDINGS, shape.counts))
+    yield "ssh_exchange_cause", "".join(_line(series, cause is shape.cause) for cause, series in _CAUSES.items())
+    yield "ssh_exchange_server", _server(shape.server) if shape.server else ""
+    yield from shape.offers
+    if shape.algorithms is not None:
+        yield "ssh_exchange_algorithm", _algorithms(shape.algorithms)
 
 
-@lru_cache(1024)  # nearly always zero
-def _ending(ending: Ending, count: int) -> str:
-    return _line(_ENDINGS[ending], count)
+def _measured(shape: Shape) -> Iterator[tuple[str, str]]:
+    yield "probe_duration_seconds", f"probe_duration_seconds {GAP}\n"
+    if shape.is_resolved:
+        yield "probe_dns_lookup_time_seconds", f"probe_dns_lookup_time_seconds {GAP}\n"
+    yield "ssh_exchange_phase_seconds", "".join(map(_phase, shape.phases))
 
 
-@lru_cache(len(Cause))
-def _causes(found: Cause) -> str:
-    return "".join(_line(series, cause is found) for cause, series in _CAUSES.items())
-
-
-def _phases(report: Report) -> Iterator[str]:
-    name = "ssh_exchange_phase_seconds"
-    for phase in PHASES:
-        ordered = report.durations(phase)
-        if ordered:
-            for fraction in QUANTILES:
-                yield _line(_QUANTILES[phase, fraction], quantile(ordered, fraction))
-            yield _line(f"{name}_count{{{_OF_PHASE[phase]}}}", len(ordered))
-            yield _line(f"{name}_sum{{{_OF_PHASE[phase]}}}", sum(ordered))
+@lru_cache(len(PHASES))
+def _phase(phase: str) -> str:
+    """Return the lines of a phase: its quantiles, the number of its handshakes, their sum."""
+    name, whole = "ssh_exchange_phase_seconds", label_text({"phase": phase})
+    parts = [label_text({"phase": phase, "quantile": f"{fraction:g}"}) for fraction in QUANTILES]
+    series = [*(f"{name}{{{part}}}" for part in parts), f"{name}_count{{{whole}}}", f"{name}_sum{{{whole}}}"]
+    return "".join(f"{one} {GAP}\n" for one in series)
 
 
 @lru_cache(256)  # servers of a fleet offer the same
@@ -113,7 +147,7 @@ def _algorithms(offered: Algorithms) -> str:
 @lru_cache(1024)
 def _server(server: Server) -> str:
     info = {"software": server.software, "protocol": server.protocol, "comments": server.comments}
-    return f"ssh_exchange_server_info{{{label_text(info)}}}"
+    return _line(f"ssh_exchange_server_info{{{label_text(info)}}}", 1)
 
 
 def _line(series: str, value: float) -> str:

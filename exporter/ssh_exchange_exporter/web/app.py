@@ -20,10 +20,11 @@ from check_ssh_exchange.text import printable
 from ..configuration.module import Module
 from ..configuration.target import parse_target
 from ..configuration.validation import unknown
-from ..exposition.accept import OPENMETRICS, chosen
+from ..exposition.accept import OPENMETRICS, accepts_gzip, chosen
 from ..exposition.fleet_text import Chosen, FleetText
 from ..exposition.packed import packed
 from ..exposition.series import probe_text
+from ..exposition.small_page import packed_page
 from ..pages.html import CONTENT_SECURITY_POLICY
 from ..pages.landing import landing
 from ..pages.probe_page import probe_page
@@ -38,6 +39,7 @@ from .debug import debug_text
 TIMEOUT_HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
 LONGEST = 120.0  # seconds a probe may take where neither client nor module sets less
 LEAST = 0.5  # seconds; a shorter probe measures nothing
+_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{0,9})?", re.ASCII)
 PAGE_HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
@@ -98,7 +100,8 @@ class Endpoints:
         kind = chosen(request.headers.get("Accept"))
         wants_gzip = _wants_gzip(request)
         written = probe_text(response, took, seconds, is_openmetrics=kind == OPENMETRICS)
-        return _exposition(packed([written], wants_gzip=wants_gzip), kind, wants_gzip=wants_gzip)
+        body = packed_page(written) if wants_gzip else written.encode()
+        return _exposition(body, kind, wants_gzip=wants_gzip)
 
     def _probe_request(self, request: web.Request) -> tuple[ProbeRequest, Module]:
         query = request.query
@@ -125,7 +128,7 @@ class Endpoints:
         if text is None:
             return LONGEST
         # float() would accept more ("1_0", "inf", Arabic digits) than a client sends as a timeout.
-        if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{0,9})?", text.strip(), re.ASCII) or float(text) <= 0:
+        if not _SECONDS.fullmatch(text.strip()) or float(text) <= 0:
             raise web.HTTPBadRequest(text=f"{TIMEOUT_HEADER} must be a number of seconds above 0\n")
         seconds = float(text)
         # An offset above the timeout leaves no time: ignore it then, since a probe may still be in time.
@@ -265,8 +268,4 @@ def _rendered(registry: CollectorRegistry, kind: str) -> bytes:
 
 
 def _wants_gzip(request: web.Request) -> bool:
-    for part in request.headers.get("Accept-Encoding", "").split(",")[:32]:
-        coding, *parameters = (piece.strip().lower().replace(" ", "") for piece in part.split(";"))
-        if coding in ("gzip", "*") and not any(re.fullmatch(r"q=0(\.0*)?", one) for one in parameters):
-            return True
-    return False
+    return accepts_gzip(request.headers.get("Accept-Encoding", ""))

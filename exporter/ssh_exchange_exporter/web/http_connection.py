@@ -59,7 +59,11 @@ class HttpConnection(web.RequestHandler):
         self._connection: asyncio.Transport | None = None
         self._is_admitted = False
         self._is_busy = False
-        self._deadline: asyncio.TimerHandle | None = None
+        self._due = 0.0
+        # To set and cancel a timer at each step of a request costs more than to look now and then whether one is late.
+        # The shortest stage is the interval: no stage that begins meanwhile has to end before the next look.
+        self._interval = min(deadlines.head, deadlines.handling, deadlines.answer)
+        self._next_look: asyncio.TimerHandle | None = None
 
     @property
     def is_established(self) -> bool:
@@ -104,6 +108,7 @@ class HttpConnection(web.RequestHandler):
         self._is_admitted = True
         super().connection_made(transport)
         self._enter(Stage.HEAD, self._deadlines.head)
+        self._look()
 
     def data_received(self, data: bytes) -> None:
         """Pass data to aiohttp; the first byte after a response starts the deadline for the next head."""
@@ -114,9 +119,9 @@ class HttpConnection(web.RequestHandler):
         super().data_received(data)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Cancel the deadline and report the connection as gone."""
-        if self._deadline is not None:
-            self._deadline.cancel()
+        """End the deadlines and report the connection as gone."""
+        if self._next_look is not None:
+            self._next_look.cancel()
         if self._is_admitted:
             super().connection_lost(exc)
         if self.gone is not None:
@@ -131,10 +136,12 @@ class HttpConnection(web.RequestHandler):
 
     def _enter(self, stage: Stage, seconds: float) -> None:
         self.stage = stage
-        if self._deadline is not None:
-            self._deadline.cancel()
-        self._deadline = self._loop.call_later(seconds, self._expire)
+        self._due = self._loop.time() + seconds
 
-    def _expire(self) -> None:
-        log.debug("closed: deadline of the %s passed", self.stage.value)
-        self.abort()
+    def _look(self) -> None:
+        left = self._due - self._loop.time()
+        if left > 0:
+            self._next_look = self._loop.call_later(min(left, self._interval), self._look)
+        else:
+            log.debug("closed: deadline of the %s passed", self.stage.value)
+            self.abort()
