@@ -215,6 +215,18 @@ def test_an_exposition_comes_as_it_is_asked_for(
         assert "# EOF" not in text
 
 
+@pytest.mark.parametrize("encoding", ["gzip", "identity"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_metrics_say_how_long_they_are_and_leave_the_connection_open(
+    program: Program, method: str, encoding: str
+) -> None:
+    reply = program.get("/metrics", {"Accept-Encoding": encoding}, method)
+    assert int(reply.headers["content-length"]) > 1000
+    assert len(reply.body) == (int(reply.headers["content-length"]) if method == "GET" else 0)
+    assert "transfer-encoding" not in reply.headers
+    assert reply.headers.get("connection") != "close"
+
+
 def test_debug_has_the_log_the_report_the_metrics_and_the_module(program: Program, sshd: str) -> None:
     reply = program.get(probe_of(sshd, debug="true"))
     titles = ["Log of the probe", "Report", "Metrics", "Module default"]

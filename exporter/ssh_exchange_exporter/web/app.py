@@ -22,7 +22,7 @@ from ..configuration.target import parse_target
 from ..configuration.validation import unknown
 from ..exposition.accept import OPENMETRICS, accepts_gzip, chosen
 from ..exposition.fleet_text import Chosen, FleetText
-from ..exposition.packed import packed
+from ..exposition.packed import Packed, packed
 from ..exposition.series import probe_text
 from ..exposition.small_page import packed_page
 from ..pages.html import CONTENT_SECURITY_POLICY
@@ -98,10 +98,10 @@ class Endpoints:
         if wanted:
             return _status(aged(response), module, is_json=wanted == "json")
         kind = chosen(request.headers.get("Accept"))
-        wants_gzip = _wants_gzip(request)
         written = probe_text(response, took, seconds, is_openmetrics=kind == OPENMETRICS)
+        wants_gzip = _wants_gzip(request)
         body = packed_page(written) if wants_gzip else written.encode()
-        return _exposition(body, kind, wants_gzip=wants_gzip)
+        return web.Response(body=body, headers=_exposition(kind, is_packed=wants_gzip))
 
     def _probe_request(self, request: web.Request) -> tuple[ProbeRequest, Module]:
         query = request.query
@@ -135,24 +135,23 @@ class Endpoints:
         left = seconds - self._offset if seconds > self._offset else seconds
         return min(LONGEST, max(min(LEAST, seconds), left))
 
-    async def metrics(self, request: web.Request) -> web.Response:
+    async def metrics(self, request: web.Request) -> web.StreamResponse:
         """Return the metrics of the exporter and of the background targets."""
         kind = chosen(request.headers.get("Accept"))
-        wants_gzip = _wants_gzip(request)
         targets = tuple(self._service.fleet.targets.values())
         series = self._service.configuration.series
         series_chosen = Chosen(series.causes == "all", series.phases)
 
-        def write() -> bytes:
+        def write() -> Packed:
             own = _rendered(self._service.own.registry, kind).decode()
             end = "# EOF\n" if kind == OPENMETRICS else ""
             fleet = self._fleet_text.pieces(targets, is_openmetrics=kind == OPENMETRICS, chosen=series_chosen)
-            return packed(itertools.chain([own.removesuffix(end)], fleet, [end]), wants_gzip=wants_gzip)
+            return packed(itertools.chain([own.removesuffix(end)], fleet, [end]))
 
         # In a thread: writing a large page in the event loop would delay every probe.
         async with self._writing:
-            body = await asyncio.to_thread(write)
-        return _exposition(body, kind, wants_gzip=wants_gzip)
+            page = await asyncio.to_thread(write)
+        return await _sent(request, page, kind)
 
     async def home(self, _: web.Request) -> web.Response:
         """Return the landing page."""
@@ -253,11 +252,24 @@ def _page(body: str) -> web.Response:
     return web.Response(text=body, content_type="text/html", headers=PAGE_HEADERS)
 
 
-def _exposition(body: bytes, kind: str, *, wants_gzip: bool) -> web.Response:
+def _exposition(kind: str, *, is_packed: bool) -> dict[str, str]:
+    """Return the headers of an exposition."""
     headers = {"Content-Type": kind, "Vary": "Accept, Accept-Encoding"}
-    if wants_gzip:
-        headers["Content-Encoding"] = "gzip"
-    return web.Response(body=body, headers=headers)
+    return headers | {"Content-Encoding": "gzip"} if is_packed else headers
+
+
+async def _sent(request: web.Request, page: Packed, kind: str) -> web.StreamResponse:
+    """Send a page part by part, as it is or as its text."""
+    is_packed = _wants_gzip(request)
+    response = web.StreamResponse(headers=_exposition(kind, is_packed=is_packed))
+    response.content_length = page.size if is_packed else page.text_size
+    await response.prepare(request)
+    if request.method != "HEAD":
+        for part in page.parts if is_packed else page.text():
+            await response.write(part)
+            await asyncio.sleep(0)  # a client that reads as fast as we write would have the loop for itself
+    await response.write_eof()
+    return response
 
 
 def _rendered(registry: CollectorRegistry, kind: str) -> bytes:
