@@ -1,7 +1,9 @@
 """From a report to a diagnosis: a fault, the rules, several addresses, what can be wrong although all were served."""
 
+from functools import lru_cache
+
 from ..ending import Ending
-from ..report import FaultKind, Report, Role, quantile
+from ..report import Algorithms, FaultKind, Report, Role, quantile
 from ..text import printable
 from .cause import Cause, Confidence
 from .diagnosis import Diagnosis
@@ -118,13 +120,9 @@ def _sentence(part: Report, found: Diagnosis | None) -> str:
 
 def _explain_served(report: Report, slow_after: float) -> Diagnosis | None:
     """Return what is wrong although all handshakes completed, None when nothing is."""
-    offered = report.algorithms
-    if offered is not None:
-        for name, known in _TODAY.items():
-            names = getattr(offered, name)
-            if not any(algorithm.startswith(known) for algorithm in names):
-                words = f"its {name.replace('_', ' ')} algorithms are {', '.join(names[:6]) or 'none'}"
-                return _about_served(report, Cause.INCOMPATIBLE, Confidence.LIKELY, words)
+    foreign = _foreign(report.algorithms) if report.algorithms is not None else ""
+    if foreign:
+        return _about_served(report, Cause.INCOMPATIBLE, Confidence.LIKELY, foreign)
     banners = report.durations("banner")
     middle = quantile(banners, 0.5) if banners else 0.0
     if middle > slow_after:
@@ -140,6 +138,16 @@ def _explain_served(report: Report, slow_after: float) -> Diagnosis | None:
         slow = _about_served(report, Cause.SLOW, Confidence.CERTAIN, sentence)
         return slow._replace(alternatives=("the server waits for entropy, as devices and virtual machines do",))
     return None
+
+
+@lru_cache(256)  # servers of a fleet offer the same
+def _foreign(offered: Algorithms) -> str:
+    """Return the sentence about the algorithms of which a client of today has none, "" where there are none such."""
+    for name, known in _TODAY.items():
+        names = getattr(offered, name)
+        if not any(algorithm.startswith(known) for algorithm in names):
+            return f"its {name.replace('_', ' ')} algorithms are {', '.join(names[:6]) or 'none'}"
+    return ""
 
 
 def slow_kexinit(report: Report, slow_after: float) -> float | None:

@@ -79,13 +79,14 @@ def judge(
         is_named = report.fault.kind is FaultKind.NAME_RESOLUTION
         word = expectations.states.get(diagnosis.cause, "unknown") if is_named else "unknown"
         return Verdict(STATE_OF_WORD[word], (report.fault.sentence,))
-    excused = _excused(report, diagnosis, expectations)
-    results = list(_figures(report, diagnosis, expectations, excused, window, history))
+    results = list(_figures(report, diagnosis, expectations, window, history))
     if len(report.handshakes) < report.asked + len(report.of_role(Role.RECHECK)):
         results.append(
             Result(Unknown, shortfall_note(report.shortfalls[-1], report) if report.shortfalls else INCOMPLETE)
         )
-    results += _words(report, diagnosis, expectations, excused)
+    # Most runs find a healthy server, and then there is nothing to excuse and nothing to say.
+    if diagnosis.cause is not Cause.HEALTHY or expectations.states or not report.is_served:
+        results += _words(report, diagnosis, expectations)
     if Cause.HOST_KEY in expectations.states:
         about_keys = [Result(STATE_OF_WORD[expectations.states[Cause.HOST_KEY]], one.reason) for one in about_keys]
     results += about_keys
@@ -100,9 +101,7 @@ def judge_held_back(
         result = Result(STATE_OF_WORD[expectations.states[Cause.PENALTY]])
         return verdict_of([result])
     no_diagnosis = Diagnosis(Cause.PENALTY, Confidence.POSSIBLE)
-    outside = _figures(
-        report, no_diagnosis, expectations, _excused(report, no_diagnosis, expectations), window, history
-    )
+    outside = _figures(report, no_diagnosis, expectations, window, history)
     return verdict_of([Result(Critical, sentence), *outside])
 
 
@@ -110,21 +109,24 @@ def _figures(
     report: Report,
     diagnosis: Diagnosis,
     expectations: Expectations,
-    excused: frozenset[Ending],
     window: tuple[int, int] | None,
     history: History,
 ) -> Iterator[Result]:
     """Yield a result for each figure outside its range."""
     startups = diagnosis.startups.likeliest if diagnosis.startups else None
-    is_excused = {
-        "early_close": bool(report.early_closes) and excused >= EARLY_CLOSES,
-        "early_close_window": _is_window_excused(report, expectations, window, history),
-    }
     for figure in figures(report, startups, window, expectations.thresholds.labels):
         state = expectations.thresholds.state(figure.label, figure.value)
+        if state is Ok:
+            continue
         if state is Critical and diagnosis.self_inflicted and figure.label not in expectations.explicit:
             state = Warn  # who comes alone is served
-        if state is not Ok and not is_excused.get(figure.label):
+        if figure.label == "early_close":
+            is_excused = bool(report.early_closes) and _excused(report, diagnosis, expectations) >= EARLY_CLOSES
+        else:
+            is_excused = figure.label == "early_close_window" and _is_window_excused(
+                report, expectations, window, history
+            )
+        if not is_excused:
             yield Result(state, _violation(figure, state, expectations, report))
 
 
@@ -160,11 +162,9 @@ def _excused(report: Report, diagnosis: Diagnosis, expectations: Expectations) -
     return absent.union([ending for ending in Ending if ending in states]) if states else absent
 
 
-def _words(
-    report: Report, diagnosis: Diagnosis, expectations: Expectations, excused: frozenset[Ending]
-) -> Iterator[Result]:
+def _words(report: Report, diagnosis: Diagnosis, expectations: Expectations) -> Iterator[Result]:
     """Yield the results that come from the cause and the endings."""
-    states = expectations.states
+    states, excused = expectations.states, _excused(report, diagnosis, expectations)
     present = [Ending.COMPLETED] if report.is_served else [ending for ending, count in report.counts.items() if count]
     for word in (diagnosis.cause, *present):
         if word in states:
