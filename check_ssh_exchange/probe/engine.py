@@ -27,6 +27,19 @@ LINGER = 500_000_000  # nanoseconds; a server closes within a round trip and the
 MAX_EVENTS = 512  # a batch; what is not fetched now is reported by the next call
 
 
+class Timer:
+    """A call at some moment, unless it is cancelled before."""
+
+    __slots__ = ("callback",)
+
+    def __init__(self, callback: Callable[[], None]) -> None:
+        self.callback: Callable[[], None] | None = callback
+
+    def cancel(self) -> None:
+        """Never call, and let go of what would have been called."""
+        self.callback = None
+
+
 class Engine:
     """Drives connections and timers. The engine alone closes sockets."""
 
@@ -43,7 +56,7 @@ class Engine:
         kernel.request_stamps(self._stamping)
         self._connections: dict[int, Connection] = {}
         self._leaving: dict[int, Connection] = {}  # we have sent FIN, the server has not
-        self._timers: list[tuple[int, int, Callable[[], None] | list[int]]] = []
+        self._timers: list[tuple[int, int, Timer | list[int]]] = []
         self._last: tuple[int, list[int]] = (-1, [])  # the newest deadline and its descriptors: a burst has one
         self._sequence = itertools.count()
 
@@ -75,13 +88,18 @@ class Engine:
         self._last = deadline, descriptors
         heapq.heappush(self._timers, (deadline, next(self._sequence), descriptors))
 
-    def call_at(self, when: int, callback: Callable[[], None]) -> None:
+    def call_at(self, when: int, callback: Callable[[], None]) -> Timer:
         """Call back from `step` at or after the monotonic nanosecond `when`."""
-        heapq.heappush(self._timers, (when, next(self._sequence), callback))
+        timer = Timer(callback)
+        heapq.heappush(self._timers, (when, next(self._sequence), timer))
+        return timer
 
     def next_deadline(self) -> int | None:
         """Return the monotonic nanosecond of the next timer, None when there is none."""
-        return self._timers[0][0] if self._timers else None
+        timers = self._timers
+        while timers and isinstance(timer := timers[0][2], Timer) and timer.callback is None:
+            heapq.heappop(timers)
+        return timers[0][0] if timers else None
 
     def step(self, timeout: float | None = None) -> None:
         """Wait for at most `timeout` seconds (None: until the next timer), then handle all that has happened."""
@@ -120,8 +138,9 @@ class Engine:
         self._handle(self._epoll.poll(0, MAX_EVENTS))
         while timers and timers[0][0] <= now:
             deadline, _, due = heapq.heappop(timers)
-            if not isinstance(due, list):
-                due()
+            if isinstance(due, Timer):
+                if due.callback is not None:
+                    due.callback()
                 continue
             if deadline == self._last[0]:
                 self._last = (-1, [])  # nothing may join those that have had their time

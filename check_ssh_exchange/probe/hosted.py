@@ -18,8 +18,10 @@ class Host:
 
     def step(self) -> None:
         """Let the engine handle what has happened, then schedule its next call."""
-        self.engine.step(0)
-        self.look()
+        try:
+            self.engine.step(0)
+        finally:  # whatever one run has raised, the others have their timers
+            self.look()
 
     def look(self) -> None:
         """Take over the engine's next timer; call it after anything but `step` has opened or scheduled."""

@@ -13,7 +13,7 @@ from ..report import Fault, Report, Role, Shortfall, ShortfallKind
 from ..wire.exchange import Exchange
 from . import record
 from .connection import Address, Connection, OnEnd
-from .engine import Engine
+from .engine import Engine, Timer
 from .errors import NoDescriptors, OverBudget, ProbeError, UnusableAddress
 from .host_keys import Requests
 from .port_check import PortCheck
@@ -63,6 +63,7 @@ class Run:
         self._pause = plan.pause or 0.0
         self._stage: Callable[[], None] = self._after_baseline
         self._is_pausing = False
+        self._timers: list[Timer] = []
         self._shortfalls: list[Shortfall] = []
         self._ended_at = 0
         self.fault: Fault | None = None
@@ -78,19 +79,22 @@ class Run:
                 self._open_baseline(address)
         self._wait_patiently()
 
+    def _call_at(self, when: int, callback: Callable[[], None]) -> None:
+        self._timers.append(self._engine.call_at(when, callback))
+
     def _wait_patiently(self) -> None:
         baseline, now = self._opened[-1] if self._opened else None, time.monotonic_ns()
         if baseline is None or len(self._addresses) > 1:
-            self._engine.call_at(now + self._schedule.patience, lambda: self._lose_patience(baseline))
+            self._call_at(now + self._schedule.patience, lambda: self._lose_patience(baseline))
         else:
-            self._engine.call_at(now + self._schedule.silence, lambda: self._ask_first(baseline, now))
+            self._call_at(now + self._schedule.silence, lambda: self._ask_first(baseline, now))
 
     def _ask_first(self, baseline: Connection, begun: int) -> None:
         """Speak first in another baseline where this one is connected and silent: some servers wait for clients."""
         self._end_those_with_words()
         if self.is_done or baseline not in self._awaited:
             return
-        self._engine.call_at(begun + self._schedule.patience, lambda: self._lose_patience(baseline))
+        self._call_at(begun + self._schedule.patience, lambda: self._lose_patience(baseline))
         exchange = baseline.exchange
         is_silent = exchange.connected_at is not None and exchange.identification is None and not exchange.text
         # One handshake more than planned; a budget that has room for twice as many has room for it.
@@ -153,7 +157,7 @@ class Run:
             if not self._has_choice:
                 raise
             connection.end_as_unusable(error)
-            self._engine.call_at(0, lambda: self._ended(connection))
+            self._call_at(0, lambda: self._ended(connection))
         self._opened.append(connection)
         self._awaited.add(connection)
 
@@ -239,7 +243,7 @@ class Run:
             callback()
             return
         self._is_pausing = True
-        self._engine.call_at(self._schedule.pause_end(time.monotonic_ns(), self._pause), lambda: self._go_on(callback))
+        self._call_at(self._schedule.pause_end(time.monotonic_ns(), self._pause), lambda: self._go_on(callback))
 
     def _go_on(self, callback: Callable[[], None]) -> None:
         self._is_pausing = False
@@ -257,7 +261,7 @@ class Run:
             self._finish(None)
             return
         address, count = self._waves.next()
-        self._engine.call_at(now + self._schedule.silence, self._end_those_with_words)
+        self._call_at(now + self._schedule.silence, self._end_those_with_words)
         deadline = self._schedule.wave_deadline(now, len(self._waves))
         for opened in range(count):
             connection = self._measured(address, Role.BURST)
@@ -373,7 +377,11 @@ class Run:
     def stop(self) -> None:
         """Close what is still open. Handshakes without an ending stay out of the report."""
         self.is_done = True
-        self._stage = lambda: None  # a bound method would be a cycle, left to the garbage collector
+        # What would hold the run until a timer comes, or for the garbage collector.
+        self._stage = lambda: None
+        for timer in self._timers:
+            timer.cancel()
+        self._timers.clear()
         for connection in (*self._opened, *([self._port_check] if self._port_check else [])):
             self._engine.close(connection)
 

@@ -3,6 +3,7 @@
 import asyncio
 import ipaddress
 import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
@@ -76,7 +77,8 @@ class Prober:
         seconds = measurement.seconds_left
         done: asyncio.Future[bool] = self._loop.create_future()
         run.on_done = lambda _: _tell(done, is_ended=True)
-        late = self._loop.call_later(seconds + GRACE, lambda: _tell(done, is_ended=False))
+        end = time.monotonic_ns() + int((seconds + GRACE) * 1e9)
+        late = self._engine.call_at(end, lambda: _tell(done, is_ended=False))
         try:
             run.start(seconds)
             self._host.look()
