@@ -126,16 +126,15 @@ class ProbeBroker:
     def _record(self, attempt: Attempt, report: Report) -> ProbeResponse:
         """Number, remember and count the result of a probe."""
         request = attempt.request
-        result = self._result(attempt, report)
-        result = result._replace(number=next(self._numbers))
+        result = self._result(attempt, report, next(self._numbers))
         before = self._last_results.result(request.result_key)
         self._last_results.put(request.result_key, without_trace(result))
         self._probes[request.origin].inc()
         self._on_result(result, before)
         return ProbeResponse(result)
 
-    def _result(self, attempt: Attempt, report: Report) -> Result:
-        """Return the result of a report, with what earlier probes of the target saw; its number is 0 until recorded."""
+    def _result(self, attempt: Attempt, report: Report, number: int = 0) -> Result:
+        """Return the result of a report, with what earlier probes of the target saw."""
         request, key = attempt.request, attempt.request.history_key
         # A scheduler's own users read the plugin's words, with times of day as it writes them.
         says = moment if request.memory is None else clock
@@ -143,7 +142,7 @@ class ProbeBroker:
         if report.fault is None:
             self._last_results.remember(key, outcome.history)
         return Result(
-            number=0,
+            number=number,
             target=request.text,
             module=request.module_name,
             origin=request.origin,

@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from typing import TypeVar
 
-from check_ssh_exchange.diagnosis.history import History
+from check_ssh_exchange.diagnosis.history import NO_HISTORY, History
 
 from .result import Result
 
@@ -25,7 +25,7 @@ class LastResults:
 
     def past(self, key: Key) -> History:
         """Return the history of earlier runs, empty at first."""
-        return self._pasts.get(key, History())
+        return self._pasts.get(key, NO_HISTORY)
 
     def put(self, key: Key, result: Result) -> None:
         """Store a result as the last one."""

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from check_ssh_exchange.ending import Depth, Ending
 from check_ssh_exchange.report import PHASES, Report
 
+_COMPLETED = Ending.COMPLETED  # looked up once: Python 3.11 takes 0.1 us
+
 
 class Distribution:
     """Counts of durations (seconds) by bucket; the last count is of durations above every bound."""
@@ -15,6 +17,11 @@ class Distribution:
     def __init__(self, buckets: int) -> None:
         self.counts = [0] * (buckets + 1)
         self.total = 0.0
+
+    def add(self, duration: float, bounds: Sequence[float]) -> None:
+        """Count a duration; a bound belongs to its bucket (le: less or equal)."""
+        self.counts[bisect_left(bounds, duration)] += 1
+        self.total += duration
 
 
 class Counters:
@@ -33,11 +40,10 @@ class Counters:
         """Add a run."""
         for handshake in report.handshakes:
             self.endings[handshake.ending] += 1
-        for phase in PHASES:
-            durations = report.durations(phase)
-            if durations:
-                distribution = self.distributions.setdefault(phase, Distribution(len(self.bounds)))
-                for duration in durations:
-                    # A bound belongs to its bucket (le: less or equal).
-                    distribution.counts[bisect_left(self.bounds, duration)] += 1
-                    distribution.total += duration
+            if handshake.ending is not _COMPLETED:
+                continue
+            for phase in PHASES:
+                if (took := getattr(handshake, phase)) is not None:
+                    if phase not in self.distributions:  # of a deeper module
+                        self.distributions[phase] = Distribution(len(self.bounds))
+                    self.distributions[phase].add(took, self.bounds)
