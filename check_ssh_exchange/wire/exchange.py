@@ -124,6 +124,8 @@ GOALS: dict[Depth, Input] = {
 # Python 3.11 takes 0.1 us to look up a member of an Enum; those that every handshake needs are looked up once.
 _COMPLETED = Ending.COMPLETED
 _CONNECTING, _AWAITING_IDENTIFICATION, _ENDED = State.CONNECTING, State.AWAITING_IDENTIFICATION, State.ENDED
+_AWAITING_KEXINIT, _AWAITING_LOGIN = State.AWAITING_KEXINIT, State.AWAITING_LOGIN
+_SAYS_DISCONNECT, _SAYS_KEXINIT = int(Message.DISCONNECT), int(Message.KEXINIT)
 _IDENTIFICATION, _KEXINIT, _HOST_KEY = Input.IDENTIFICATION, Input.KEXINIT, Input.HOST_KEY
 
 
@@ -225,7 +227,7 @@ class Exchange:
             if self.identification is None:
                 self._lines.feed(data)
                 self._read_lines(at)
-            elif self.state is not State.AWAITING_LOGIN:  # from there on the bytes are encrypted, and not for us
+            elif self.state is not _AWAITING_LOGIN:  # from there on the bytes are encrypted, and not for us
                 self._packets += data
                 self._read_packets(at)
         except WireError as error:
@@ -313,7 +315,7 @@ class Exchange:
         return kexinit.lists_asking(NAMES, self.host_key_algorithms)
 
     def _read_packets(self, at: int) -> None:
-        while self.ending is None and self.state is not State.AWAITING_LOGIN:
+        while self.ending is None and self.state is not _AWAITING_LOGIN:
             try:
                 taken = take_packet(self._packets)
             except Malformed:
@@ -338,16 +340,16 @@ class Exchange:
             taken = take_packet(self._packets)
         except Malformed:
             return False
-        return taken is not None and taken[0][:1] == bytes((Message.DISCONNECT,))
+        return taken is not None and taken[0][0] == _SAYS_DISCONNECT
 
     def _message(self, payload: bytes, at: int) -> None:
         number = payload[0]
-        if number == Message.DISCONNECT:
+        if number == _SAYS_DISCONNECT:
             reason, description = parse_disconnect(payload)
             self.disconnect_reason = reason
             self._keep(description)
             self.on(Input.DISCONNECT, at, f"disconnect reason {reason}", Reason.DISCONNECT)
-        elif number == Message.KEXINIT and self.state is State.AWAITING_KEXINIT:
+        elif number == _SAYS_KEXINIT and self.state is _AWAITING_KEXINIT:
             self.kexinit = kexinit.parse(payload)
             self.kexinit_at = at
             if self._goal is _KEXINIT and self._is_disconnect_next():

@@ -57,9 +57,11 @@ class KexInit(NamedTuple):
 
 def build(lists: bytes | None = None) -> bytes:
     """Return our KEXINIT payload with a fresh cookie."""
-    return bytes((Message.KEXINIT,)) + os.urandom(_COOKIE) + (lists or _LISTS) + b"\0" + b"\0\0\0\0"
+    return _NUMBER + os.urandom(_COOKIE) + (lists or _LISTS) + _END
 
 
+_NUMBER = bytes((Message.KEXINIT,))
+_END = b"\0" + b"\0\0\0\0"  # no packet follows by guess; reserved
 _LISTS = b"".join(map(string, OFFER))
 
 

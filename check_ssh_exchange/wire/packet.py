@@ -73,6 +73,7 @@ def take_string(data: bytes, start: int) -> tuple[bytes, int]:
 
 
 @lru_cache(16)
+@lru_cache(4)  # we say the same in each handshake
 def disconnect(reason: int, description: bytes) -> bytes:
     """Return SSH_MSG_DISCONNECT (RFC 4253 11.1) as a packet."""
     return packet(bytes((Message.DISCONNECT,)) + _LENGTH.pack(reason) + string(description) + string(b""))
