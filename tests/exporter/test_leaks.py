@@ -3,11 +3,15 @@
 import asyncio
 import gc
 import os
+import weakref
 from pathlib import Path
 
-from check_ssh_exchange.plan import Target
+from check_ssh_exchange.diagnosis import budget
+from check_ssh_exchange.plan import Plan, Target
+from check_ssh_exchange.probe.measurement import Measurement
 from ssh_exchange_exporter.configuration.configuration import Configuration, load
 from ssh_exchange_exporter.probe_request import ProbeRequest
+from ssh_exchange_exporter.prober import Prober
 from ssh_exchange_exporter.service import Service
 from tests.lab.busy_server import answering
 
@@ -69,3 +73,24 @@ def test_a_day_of_probes_leaves_nothing_behind(tmp_path: Path) -> None:
     assert after[1] <= before[1]
     assert after[2] < before[2] * 1.05 + 2000, (before, after)
     assert descriptors() == at_first
+
+
+def test_a_run_that_is_over_is_let_go_at_once() -> None:
+    async def main(port: int) -> None:
+        prober = Prober()
+        plan = Plan(handshakes=3)
+        measurement = Measurement(Target("127.0.0.1", port), plan)
+        await prober.resolve(measurement)
+        assert (await prober.run(measurement, budget.policy(plan))).completed == 3
+        run = weakref.ref(measurement.run)
+        del measurement
+        # Its timers (a second, the plan's ten) have not come, and the garbage collector has not been asked.
+        assert run() is None
+        prober.close()
+
+    gc.disable()
+    try:
+        with answering() as server:
+            asyncio.run(main(server.port))
+    finally:
+        gc.enable()
