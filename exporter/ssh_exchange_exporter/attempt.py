@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Coroutine, Hashable
 from typing import Any, Generic, TypeVar
 
@@ -36,7 +36,7 @@ class InFlight(Generic[T]):
 
     def __init__(self) -> None:
         self._tasks: dict[Hashable, asyncio.Task[T]] = {}
-        self._awaited: Counter[asyncio.Task[T]] = Counter()
+        self._awaited: dict[asyncio.Task[T], int] = defaultdict(int)
 
     def join(self, key: Hashable, begin: Callable[[], Coroutine[Any, Any, T]]) -> tuple[asyncio.Task[T], bool]:
         """Return the task of this key and whether it is an earlier request's; begin one where there is none."""

@@ -1,7 +1,7 @@
 """What one run takes from the budgets of its servers, and what it puts back."""
 
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator
 from functools import lru_cache
 
@@ -45,7 +45,7 @@ class Reservation:
             plain(address.text): plain(plan.sources[0] if plan.sources else self._source(address))
             for address in addresses
         }
-        self._taken: Counter[tuple[str, str]] = Counter()
+        self._taken: dict[tuple[str, str], int] = defaultdict(int)
 
     def _source(self, address: Address) -> str:
         state, now = self._states[plain(address.text)], time.monotonic()
@@ -118,7 +118,7 @@ class Reservation:
             if (state := self._states.get(address)) is not None and source != state.source:
                 state.routed_until = 0.0  # the route has changed
         for pair in self._taken.keys() | {pair for pair in spent if pair[0] in self._states}:
-            self._budget(*pair).settle(self._taken[pair] - spent[pair], now)
+            self._budget(*pair).settle(self._taken.get(pair, 0) - spent.get(pair, 0), now)
 
     def note(self, servers: dict[str, Server]) -> None:
         """Remember the software seen at each address."""
@@ -127,19 +127,19 @@ class Reservation:
                 self._states[address].server = server
 
 
-def costs(report: Report) -> Counter[tuple[str, str]]:
+def costs(report: Report) -> dict[tuple[str, str], int]:
     """Return how many handshakes a run has cost, by server address and source address.
 
     A connection that was never accepted costs nothing, nor does a login that succeeds.
     """
-    spent: Counter[tuple[str, str]] = Counter()
+    spent: dict[tuple[str, str], int] = defaultdict(int)
     is_login = report.depth is Depth.LOGIN
     for handshake in report.handshakes:
         if handshake.ending not in NOT_ACCEPTED:
             is_free = is_login and handshake.ending is Ending.COMPLETED
             cost = 0 if is_free else FAILED_LOGIN if is_login else 1
             spent[handshake.address, handshake.source] += cost
-    plainly: Counter[tuple[str, str]] = Counter()
+    plainly: dict[tuple[str, str], int] = defaultdict(int)
     for (address, source), cost in spent.items():
         plainly[plain(address), plain(source)] += cost
     return plainly
