@@ -151,6 +151,8 @@ class Endpoints:
         # In a thread: writing a large page in the event loop would delay every probe.
         async with self._writing:
             page = await asyncio.to_thread(write)
+        if _wants_gzip(request):
+            return web.Response(body=page.body, headers=_exposition(kind, is_packed=True))
         return await _sent(request, page, kind)
 
     async def home(self, _: web.Request) -> web.Response:
@@ -259,13 +261,12 @@ def _exposition(kind: str, *, is_packed: bool) -> dict[str, str]:
 
 
 async def _sent(request: web.Request, page: Packed, kind: str) -> web.StreamResponse:
-    """Send a page part by part, as it is or as its text."""
-    is_packed = _wants_gzip(request)
-    response = web.StreamResponse(headers=_exposition(kind, is_packed=is_packed))
-    response.content_length = page.size if is_packed else page.text_size
+    """Send the text of a page, part by part."""
+    response = web.StreamResponse(headers=_exposition(kind, is_packed=False))
+    response.content_length = page.text_size
     await response.prepare(request)
     if request.method != "HEAD":
-        for part in page.parts if is_packed else page.text():
+        for part in page.text():
             await response.write(part)
             await asyncio.sleep(0)  # a client that reads as fast as we write would have the loop for itself
     await response.write_eof()
