@@ -194,6 +194,13 @@ def test_a_kexinit_whose_length_lies_is_malformed_or_shifted_but_never_an_except
         assert exchange.detail == "a string longer than its message"
 
 
+def test_of_endless_lists_of_algorithms_a_bounded_part_is_kept() -> None:
+    names = b",".join(b"%05d" % number for number in range(5000))
+    found = own_kexinit.parse(kexinit(names, b"x" * 30_000, *LISTS[2:], b"", b""))
+    assert found.kex == tuple(b"%05d" % number for number in range(128))
+    assert found.host_key == (b"x" * 64,)
+
+
 @pytest.mark.parametrize("length", range(len(kexinit(*LISTS, b"", b""))))
 def test_a_kexinit_cut_at_any_byte_is_malformed(length: int) -> None:
     with pytest.raises(Malformed):

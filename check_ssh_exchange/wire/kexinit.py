@@ -73,6 +73,11 @@ def lists_asking(kex: Sequence[bytes], host_key: Sequence[bytes]) -> bytes:
     return b"".join(map(string, (b",".join(kex), b",".join(host_key), *OFFER[2:])))
 
 
+# What is kept of a list: real servers have some dozens of names, a hostile one as many as 35,000 bytes hold.
+MOST_NAMES = 128
+LONGEST_NAME = 64  # RFC 4251 6
+
+
 def parse(payload: bytes) -> KexInit:
     """Return the lists of a KEXINIT payload; raises Malformed when a length lies or the message is short."""
     return _parse_lists(payload[1 + _COOKIE :])
@@ -84,7 +89,7 @@ def _parse_lists(rest: bytes) -> KexInit:
     lists = []
     for _ in range(10):
         names, position = take_string(rest, position)
-        lists.append(tuple(names.split(b",")) if names else ())
+        lists.append(tuple(name[:LONGEST_NAME] for name in names.split(b",", MOST_NAMES)[:MOST_NAMES]) if names else ())
     if len(rest) < position + 5:
         raise Malformed(Reason.BAD_PACKET, "a KEXINIT that ends before its last fields")
     return KexInit(kex=lists[0], host_key=lists[1], cipher=lists[2], mac=lists[4], compression=lists[6])

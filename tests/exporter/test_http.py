@@ -191,6 +191,13 @@ def test_targets_that_are_not_allowed_are_answered_with_403(sshd: str, tmp_path:
         assert program.metrics().value("ssh_exchange_exporter_target_forbidden_total") == refused
 
 
+@pytest.mark.parametrize(
+    ("site", "status"), [("cross-site", 403), ("same-site", 403), ("same-origin", 200), ("none", 200)]
+)
+def test_a_page_of_another_site_cannot_reload(program: Program, site: str, status: int) -> None:
+    assert program.get("/-/reload", {"Sec-Fetch-Site": site}, method="POST").status == status
+
+
 # --- formats
 
 

@@ -4,6 +4,7 @@ import glob
 import json
 import os
 import stat
+from collections import Counter
 from collections.abc import Sequence
 from typing import Annotated, NamedTuple
 
@@ -68,9 +69,8 @@ def _parse_json(path: str, text: str) -> Document:
     def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
         made = dict(pairs)
         if len(made) < len(pairs):
-            names = [name for name, _ in pairs]
-            for name in made:
-                if names.count(name) > 1:
+            for name, times in Counter(name for name, _ in pairs).items():
+                if times > 1:
                     document.add((), f'duplicate key "{name}"')
         return made
 

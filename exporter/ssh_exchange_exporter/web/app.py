@@ -205,8 +205,10 @@ class Endpoints:
             raise web.HTTPServiceUnavailable(text="Not ready\n")
         return _plain("Ready\n")
 
-    async def reload(self, _: web.Request) -> web.Response:
-        """Reload the configuration."""
+    async def reload(self, request: web.Request) -> web.Response:
+        """Reload the configuration, but not for a page of another site that a browser shows."""
+        if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+            raise web.HTTPForbidden(text="a page of another site must not reload the configuration\n")
         errors = await self._service.reload(await asyncio.to_thread(self._also_reload))
         if errors:
             raise web.HTTPInternalServerError(text="".join(f"{error}\n" for error in errors))
