@@ -1,5 +1,5 @@
 # make demo | check | test | test-director | test-zabbix | lint | types | bench | faults | contrib |
-# dist | rpm | image-check | release-check | clean.
+# docs | dist | deb | rpm | image-check | release-check | clean.
 # Every target sets up what it needs in .venv.
 # check is quick: lint, types, the tests that need no root and no network. test runs every test.
 PYTHON ?= python3
@@ -10,7 +10,7 @@ PIP := $(BIN)/pip --disable-pip-version-check --quiet
 PARALLEL := --numprocesses 3 --dist loadgroup
 SOURCES := setup.cfg pyproject.toml
 
-.PHONY: demo test test-director test-zabbix lint types bench faults contrib dist rpm image-check release-check check clean
+.PHONY: demo test test-director test-zabbix lint types bench faults contrib docs dist deb rpm image-check release-check check clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/python -m check_ssh_exchange.demo
@@ -43,6 +43,10 @@ bench: $(VENV)/.dev
 faults: $(VENV)/.dev
 	@sh tests/prepare.sh
 	@$(BIN)/python -m faults
+
+docs: $(VENV)/.dev
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+	@echo build/site/index.html
 
 dist: $(VENV)/.dev
 	@$(BIN)/python -m release.dist

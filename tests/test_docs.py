@@ -1,4 +1,4 @@
-"""README says what the code does: options, endings, causes, labels, thresholds; and no file names a private place."""
+"""The pages on the plugin say what the code does: options, endings, causes, labels, thresholds; and no file names a private place."""
 
 import argparse
 import os
@@ -21,14 +21,15 @@ ACTIONS = [action for action in parser()._actions if action.option_strings]
 
 
 @cache
-def readme() -> str:
-    return (ROOT / "README.md").read_text("utf-8")
+def pages() -> str:
+    """Return the pages that hold the plugin's tables, one behind the other."""
+    return "".join((ROOT / "docs" / f"{name}.md").read_text("utf-8") for name in ("options", "measure", "decide"))
 
 
 def rows(first: str) -> list[list[str]]:
     """Return the rows of the table whose first heading is `first`, cell by cell."""
-    table = re.search(rf"^\| {first} \|.*\n\|-[-|]*\|\n((?:\|.*\n)+)", readme(), re.MULTILINE)
-    assert table, f"README has no table of {first}s"
+    table = re.search(rf"^\| {first} \|.*\n\|-[-|]*\|\n((?:\|.*\n)+)", pages(), re.MULTILINE)
+    assert table, f"there is no table of {first}s"
     return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in table[1].splitlines()]
 
 
@@ -81,7 +82,7 @@ def test_the_table_of_causes_is_that_of_the_code() -> None:
 
 
 def test_every_perfdata_label_is_listed_in_its_order() -> None:
-    section = readme().split("\n## Perfdata\n")[1].split("\n## ")[0]
+    section = pages().split("\n## Perfdata\n")[1].split("\n## ")[0]
     listed = [word for word in re.findall(r"`([a-z0-9_]+)`", section) if word in LABELS]
     assert list(dict.fromkeys(listed)) == list(LABELS)
 
@@ -91,7 +92,7 @@ def test_the_default_thresholds_are_stated() -> None:
         f"{option} {','.join(f'{label}={spec}' for label, spec in specs.items())}"
         for option, specs in (("-w", DEFAULT_WARNING), ("-c", DEFAULT_CRITICAL))
     )
-    assert f"`{stated}`" in readme()
+    assert f"`{stated}`" in pages()
 
 
 # Written in pieces, so that this file does not name them itself.

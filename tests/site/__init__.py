@@ -1,0 +1,1 @@
+"""What the pages of the site show: blocks of commands and output, run for real (`python -m tests.site` writes them)."""
