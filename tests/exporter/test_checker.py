@@ -14,7 +14,7 @@ import pytest
 
 from check_ssh_exchange.demo import ThrottlingServer
 from check_ssh_exchange.remote.cli import main
-from tests.lab.fake_sshd import FIN, HEALTHY, KEXINIT, FakeSshd, Script, send
+from tests.lab.fake_sshd import FIN, HEALTHY, KEXINIT, FakeSshd, Script, pause, send
 
 from .program import Program, running, wait_for
 
@@ -68,7 +68,8 @@ def as_process(*words: str) -> Said:
 
 SERVERS: dict[str, tuple[Script, int]] = {
     "healthy": (HEALTHY, 0),
-    "closing": ([FIN], 2),
+    # Not at once: about a millisecond decides whether hosts.deny could be the cause as well.
+    "closing": ([pause(0.05), FIN], 2),
     "not ssh": ([send(b"220 mail.example ESMTP\r\n"), FIN], 2),
     "hostile": ([send(b"SSH-2.0-<b>|a=1 '$(id)\r\n"), send(KEXINIT)], 0),
 }
