@@ -7,7 +7,10 @@ import threading
 from pathlib import Path
 
 import asyncssh
+import pytest
 
+from check_ssh_exchange.remote.cli import main
+from tests.lab.fake_sshd import HEALTHY, FakeSshd
 from tests.lab.front_door import check
 
 
@@ -46,3 +49,25 @@ def test_a_disconnect_of_the_server_is_not_taken_for_a_fault_that_the_client_fou
     told = json.loads(answer.out)
     assert {h["ending"] for h in told["handshakes"]} == {"closed_after_banner"}, told["handshakes"]
     assert {h["detail"] for h in told["handshakes"]} == {"Too many authentication failures"}
+
+
+def broken(*_: object) -> None:
+    raise LookupError("a fault of ours")
+
+
+# Under asyncio the exceptions of callbacks and tasks are lost, and the server would be said to be silent.
+@pytest.mark.parametrize(
+    ("where", "code", "said"),
+    [
+        ("login.LoginConnection._received", 3, "SSH UNKNOWN - internal error, please report it: LookupError"),
+        ("login.Client.connect", 2, "SSH CRITICAL - 5 of 5 handshakes"),
+    ],
+)
+def test_a_fault_of_ours_is_not_taken_for_the_servers_silence(
+    monkeypatch: pytest.MonkeyPatch, where: str, code: int, said: str
+) -> None:
+    monkeypatch.setattr(f"check_ssh_exchange.probe.{where}", broken)
+    with FakeSshd(HEALTHY) as server:
+        told, output = main(["-H", server.address, "-p", str(server.port), "--depth", "kex", "-vv"])
+    assert (told, output[: len(said)]) == (code, said)
+    assert "LookupError" in output

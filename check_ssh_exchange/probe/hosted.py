@@ -2,20 +2,30 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 
 from .engine import Engine
 
 # Nanoseconds. Timers wait for the next multiple of this: the pauses of many runs then end together, and their bursts
-# find the processor's caches filled (a fourteenth of an exporter's CPU). No latency is measured by a timer.
+# find the processor's caches filled. No latency is measured by a timer.
 GRID = 20_000_000
 
 
 class Host:
-    """Steps an engine whenever its descriptor is readable or its next timer is due."""
+    """Steps an engine whenever its descriptor is readable or its next timer is due.
 
-    def __init__(self, engine: Engine, loop: asyncio.AbstractEventLoop) -> None:
+    An error of the engine goes to `on_error`, or to the loop where there is none.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        loop: asyncio.AbstractEventLoop,
+        on_error: Callable[[Exception], None] | None = None,
+    ) -> None:
         self.engine = engine
         self.loop = loop
+        self._on_error = on_error
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0
         loop.add_reader(engine.fileno(), self.step)
@@ -24,6 +34,10 @@ class Host:
         """Let the engine handle what has happened, then schedule its next call."""
         try:
             self.engine.step(0)
+        except Exception as error:
+            if self._on_error is None:
+                raise
+            self._on_error(error)
         finally:  # whatever one run has raised, the others have their timers
             self.look()
 

@@ -380,6 +380,8 @@ class LoginConnection(Connection):
             ending = what[0], error.reason, what[1]
         except (OSError, ValueError) as error:
             ending = Input.MALFORMED, str(error), Reason.KEY_EXCHANGE
+        except Exception as error:  # noqa: BLE001 - a task's exception would be lost, and the run would wait in vain
+            ending = Input.MALFORMED, f"asyncssh failed: {type(error).__name__}: {error}", Reason.KEY_EXCHANGE
         if self.is_ended:
             return
         if fault is not None:
@@ -399,7 +401,7 @@ def drive(engine: Engine, measurement: Measurement, policy: Policy) -> None:
 
     async def whole() -> None:
         loop = asyncio.get_running_loop()
-        # What asyncssh's connections say after we have left them is of no interest.
+        # What asyncssh's connections say after we have left them is of no interest. The engine's errors go to `end`.
         loop.set_exception_handler(lambda *_: None)
         done = loop.create_future()
 
@@ -410,7 +412,7 @@ def drive(engine: Engine, measurement: Measurement, policy: Policy) -> None:
 
         for number in SIGNALS:
             loop.add_signal_handler(number, end, Interrupted(signal.Signals(number).name))
-        host = Host(engine, loop)
+        host = Host(engine, loop, end)
         client = Client(measurement.target, measurement.plan, credentials, host)
         run = measurement.make_run(engine, policy, client.connection)
         run.on_done = lambda _: end()
