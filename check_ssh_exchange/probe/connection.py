@@ -165,8 +165,8 @@ class Connection:
     def _was_established(self) -> bool:
         # A loop that is late may learn of SYN-ACK and RST at once. SO_ERROR would tell, and by telling take the error
         # away from the read that must find it behind the server's last words; the kernel's counts tell without that.
-        info = kernel.parse_tcp_info(kernel.read_tcp_info(self.socket))
-        return info.rtt > 0 or (info.segments_in or 0) > 1
+        raw = kernel.read_tcp_info(self.socket)
+        return kernel.round_trip(raw)[0] > 0 or (kernel.segments_in(raw) or 0) > 1
 
     def _established(self) -> None:
         self._tcp_info = raw = kernel.read_tcp_info(self.socket)
@@ -285,7 +285,6 @@ class Connection:
 
     def _connect_failed(self, error: int) -> None:
         self._tcp_info = kernel.read_tcp_info(self.socket)
-        info = kernel.parse_tcp_info(self._tcp_info)
         self.icmp = icmp = icmp_answer(self.socket)
         now = time.monotonic_ns()
         on = self.exchange.on
@@ -295,7 +294,7 @@ class Connection:
             on(Input.REJECTED, now, str(icmp), Reason.ICMP)
         elif error in (errno.ECONNREFUSED, errno.ECONNRESET):
             # A RST is a segment that came in; an ICMP message is not. Without an error queue this still tells them.
-            if info.segments_in == 0:
+            if self.segments_in == 0:
                 on(Input.REJECTED, now, f"ICMP ({kernel.error_name(error)})", Reason.ICMP)
             else:
                 on(Input.REFUSED, now, "the port answered with RST", Reason.RST)

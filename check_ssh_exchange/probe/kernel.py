@@ -12,7 +12,6 @@ _TCP_INFO_LENGTH = 144
 _TCP, _TCP_INFO = socket.IPPROTO_TCP, socket.TCP_INFO
 _RTT = struct.Struct("=68xI28xI")
 _SEGMENTS_IN = struct.Struct("=140xI")
-_INFO = struct.Struct("=68xI28xI32xII")
 
 # asm-generic/socket.h and linux/net_tstamp.h; the socket module does not name them.
 SO_TIMESTAMPING = 37
@@ -26,15 +25,6 @@ _EXTENDED_ERROR = struct.Struct("=IBBBBII")  # linux/errqueue.h, struct sock_ext
 _ORIGIN_ICMP, _ORIGIN_ICMP6 = 2, 3
 
 _NANOSECONDS = 1_000_000_000
-
-
-class TcpInfo(NamedTuple):
-    """`rtt` in nanoseconds, 0 when unknown; segment counts None where the kernel does not tell."""
-
-    rtt: int
-    retransmits: int
-    segments_out: int | None
-    segments_in: int | None
 
 
 class Icmp(NamedTuple):
@@ -76,14 +66,6 @@ def round_trip(raw: bytes) -> tuple[int, int]:
     """Return the round trip in nanoseconds, 0 when unknown, and the number of retransmitted segments."""
     rtt, retransmits = _RTT.unpack_from(raw)
     return rtt * 1000, retransmits
-
-
-def parse_tcp_info(raw: bytes) -> TcpInfo:
-    """Return what we use of TCP_INFO."""
-    if len(raw) < _TCP_INFO_LENGTH:
-        return TcpInfo(*round_trip(raw), None, None)
-    rtt, retransmits, out, back = _INFO.unpack_from(raw)
-    return TcpInfo(rtt * 1000, retransmits, out, back)
 
 
 def segments_in(raw: bytes) -> int | None:

@@ -35,7 +35,7 @@ BAD = {
     '{"-p": ' + "1" * 5000 + "}": "the body of the request is not valid JSON",
     "[]": 'the body of the request must be a JSON object of options, as {"-H": "host"}',
     '"-H"': 'the body of the request must be a JSON object of options, as {"-H": "host"}',
-    '{"-H": {"a": 1}}': "'-H' has a value that is no text, number, true or list",
+    '{"-H": {"a": 1}}': "'-H' must be a string, a number, true or a list of these",
     '{"-w": [["a=1"]]}': "'-w' has a list in a list",
     '{"-t": NaN}': "NaN is not a number",
     '{"-t": -Infinity}': "-Infinity is not a number",

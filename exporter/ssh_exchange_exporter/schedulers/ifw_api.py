@@ -58,7 +58,7 @@ def _option(key: str, value: object) -> Iterator[str]:
         text = value if isinstance(value, str) else _number(value)
         yield from (key, text) if text else ()
     elif value is not None and value is not False:
-        raise BadBodyError(f"{key[:80]!r} has a value that is no text, number, true or list")
+        raise BadBodyError(f"{key[:80]!r} must be a string, a number, true or a list of these")
 
 
 def _number(value: float) -> str:
