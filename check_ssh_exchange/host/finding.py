@@ -22,11 +22,11 @@ class Finding(NamedTuple):
     """What an item says.
 
     `summary` is what it says where nothing is wrong. `remedies` are commands for this host, with their reasons behind
-    `   # `. `lacks` names rights that would show more, each in one sentence. `counters` are what happened since the
-    last run, by the names of figures. `remember` is what the item wants to find in `About.memory`, under its own name,
-    at the next run (a JSON value). `sentences` say more than "label is N" of a figure out of its range, by its label:
-    `pids of ssh.service: 98 of 100`. `keys` are host keys, (type, fingerprint). `is_skipped`: nothing of this kind is
-    here, or we may not see it; `summary` says which.
+    `   # `; none has a pipe, which would begin perfdata. `lacks` names rights that would show more, each in one
+    sentence. `counters` are what happened since the last run, by the names of figures. `remember` is what the item
+    wants to find in `About.memory`, under its own name, at the next run (a JSON value). `sentences` say more than
+    "label is N" of a figure out of its range, by its label: `pids of ssh.service: 98 of 100`. `keys` are host keys,
+    (type, fingerprint). `is_skipped`: nothing of this kind is here, or we may not see it; `summary` says which.
     """
 
     item: str

@@ -18,8 +18,8 @@ _SERVER = {
     "arch": "pacman -S openssh",
 }
 _LIBRARY = {
-    "debian": "apt-get install --reinstall $(dpkg -S '*/{name}' | cut -d: -f1)",
-    "ubuntu": "apt-get install --reinstall $(dpkg -S '*/{name}' | cut -d: -f1)",
+    "debian": "found=$(dpkg -S '*/{name}') && apt-get install --reinstall ${{found%%:*}}",
+    "ubuntu": "found=$(dpkg -S '*/{name}') && apt-get install --reinstall ${{found%%:*}}",
     "fedora": "dnf reinstall $(rpm -qf {path})",
     "rhel": "dnf reinstall $(rpm -qf {path})",
 }

@@ -2,10 +2,17 @@
 
 import os
 import re
+import sys
+from collections.abc import Callable, Iterator
 
 import pytest
 
+from check_ssh_exchange.host import judge as judging
+from check_ssh_exchange.host.about import About
 from check_ssh_exchange.host.door import Door
+from check_ssh_exchange.host.finding import Finding
+from check_ssh_exchange.host.items import ITEMS
+from check_ssh_exchange.host.snapshot import Snapshot
 from check_ssh_exchange.host.sources.processes import NAMES
 
 
@@ -19,6 +26,26 @@ def _no_sshd_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
         return [name for name in names if not is_sshd_of_others(name, us)] if path == "/proc" else names
 
     monkeypatch.setattr(Door, "list", without)
+
+
+@pytest.fixture(autouse=True)
+def _no_pipe_in_a_remedy(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Require of every item, whatever a test has it look at, remedies that the long output prints as they are."""
+    told: list[str] = []
+
+    def noted(find: Callable[[Snapshot, About], Finding]) -> Callable[[Snapshot, About], Finding]:
+        def find_and_note(seen: Snapshot, about: About) -> Finding:
+            found = find(seen, about)
+            told.extend(found.remedies)
+            return found
+
+        return find_and_note
+
+    for item in ITEMS:
+        monkeypatch.setattr(sys.modules[item.find.__module__], "find", noted(item.find))
+    monkeypatch.setattr(judging, "ITEMS", tuple(item._replace(find=noted(item.find)) for item in ITEMS))
+    yield
+    assert [remedy for remedy in told if "|" in remedy] == []
 
 
 def is_sshd_of_others(pid: str, us: int) -> bool:

@@ -409,7 +409,10 @@ def test_a_library_comes_back_with_its_package() -> None:
     maps = f"7f0000000000-7f0000001000 r--p 00000000 00:01 9 {path} (deleted)\n"
     stats = {"/proc/700/exe": file(1), "/usr/sbin/sshd": file(1)}
     for name, start in (
-        ("debian", "apt-get install --reinstall $(dpkg -S '*/libcrypto.so.3' | cut -d: -f1) && service ssh restart "),
+        (
+            "debian",
+            "found=$(dpkg -S '*/libcrypto.so.3') && apt-get install --reinstall ${found%%:*} && service ssh restart ",
+        ),
         ("fedora", f"dnf reinstall $(rpm -qf {path}) && service sshd restart "),
         ("other", "do not restart sshd: the new one would not start; install libcrypto.so.3 again first"),
     ):

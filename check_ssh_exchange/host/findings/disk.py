@@ -27,7 +27,7 @@ def find(seen: Snapshot, about: About) -> Finding:
     shares = [share for name, space in told.values() for share in _shares(name, space)]
     finding = finding_of("disk", "disk_used", shares, "no file system that can be written was seen")
     journal = ("journalctl --vacuum-size=200M   # where the journal fills it",) if has_systemd(seen) else ()
-    largest = "du -xh /var/log / sort -h / tail".replace(" / ", " | ")
+    largest = "du -xh --max-depth=2 /var/log   # what is large there"
     return finding._replace(remedies=("df -h / /var/log /run", "df -i / /var/log /run", largest, *journal))
 
 

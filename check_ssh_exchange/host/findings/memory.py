@@ -36,7 +36,7 @@ def find(seen: Snapshot, about: About) -> Finding:
         figures=tuple(Figure(figure.label, _available(finding)) for figure in finding.figures),
         problems=tuple(_killed(seen, about, own, kills)),
         evidence=(*finding.evidence, *_swap(seen), *_pressure(seen)),
-        remedies=("ps -eo rss,comm --sort=-rss | head   # who has it",),
+        remedies=("ps -eo rss,comm --sort=-rss   # the first lines: who has it",),
         lacks=("root would show which processes the kernel has killed for lack of memory",) if refused else (),
         remember=kills or None,
     )

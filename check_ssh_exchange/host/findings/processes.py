@@ -20,7 +20,7 @@ def find(seen: Snapshot, about: About) -> Finding:
         for directory, share in told.items()
         if (count := named_number(seen, f"{directory}/pids.events", "max"))
     ]
-    who = "ps -eo user,comm --no-headers | sort | uniq -c | sort -n | tail -n 5   # who has them"
+    who = "ps -eo user,comm --sort=user   # who has them"
     return finding._replace(evidence=(*finding.evidence, *refused), remedies=(*_units(seen, told.values()), who))
 
 
