@@ -31,6 +31,14 @@ def container_of(seen: Snapshot) -> str | None:
     return "systemd-nspawn" if seen.stat("/run/systemd/container") else None
 
 
+def hides_processes(seen: Snapshot) -> bool:
+    """Return whether /proc shows each user but root his own processes alone (proc(5), hidepid); 0 and off hide none."""
+    mounts = (line.split() for line in seen.lines("/proc/mounts"))
+    options = [option for fields in mounts if fields[2:3] == ["proc"] for option in ",".join(fields[3:4]).split(",")]
+    values = [value for name, _, value in (option.partition("=") for option in options) if name == "hidepid"]
+    return not seen.is_root and any(value not in ("0", "off") for value in values)
+
+
 def has_systemd(seen: Snapshot) -> bool:
     """Return whether systemd is the init here: only then its units mean anything."""
     return seen.stat("/run/systemd/system") is not None

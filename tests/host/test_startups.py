@@ -19,6 +19,7 @@ from check_ssh_exchange.host.about import About
 from check_ssh_exchange.host.collect import collect
 from check_ssh_exchange.host.finding import Finding
 from check_ssh_exchange.host.findings import startups
+from check_ssh_exchange.host.host import hides_processes
 from check_ssh_exchange.host.snapshot import Snapshot
 from check_ssh_exchange.plugin.nagios import Critical, Warn
 from faults.holding import held
@@ -122,6 +123,17 @@ def test_hidepid_is_named_with_the_right_that_helps() -> None:
     finding = startups.find(host.seen, About())
     assert finding.is_skipped
     assert finding.lacks == ("root would show the processes of sshd: /proc is mounted with hidepid",)
+
+
+@pytest.mark.parametrize("mounts", [
+    "proc /proc proc rw,nosuid,hidepid=0 0 0\n", "proc /proc proc rw,nosuid,hidepid=off 0 0\n", "proc /proc proc\n",
+    "proc /proc proc rw,nosuid 0 0\ntmpfs /mnt/hidepid=2 tmpfs rw 0 0\n", "\n \n",
+])  # fmt: skip
+def test_a_proc_that_hides_nothing_is_not_blamed(mounts: str) -> None:
+    host = Host(uid=1000)
+    host.file("/proc/mounts", mounts)
+    assert startups.find(host.seen, About()).lacks == ()
+    assert not hides_processes(host.seen)
 
 
 def test_an_sshd_before_8_2_has_no_title() -> None:

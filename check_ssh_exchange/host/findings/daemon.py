@@ -9,7 +9,7 @@ from ...text import join, printable
 from ..about import About
 from ..configuration_files import changed, read_at
 from ..finding import Finding, Problem, skipped
-from ..host import has_systemd, restart, service
+from ..host import has_systemd, hides_processes, restart, service
 from ..settings import shell_line
 from ..snapshot import Snapshot
 from ..sshd import LISTEN, Daemon, daemons, place, processes, sockets
@@ -89,10 +89,7 @@ def _cannot_see(seen: Snapshot, about: About) -> str:
     """Return which right is missing where sshd may well be there; "" where we would have seen it."""
     if seen.is_root:
         return ""
-    hidden = any(
-        " proc " in line and "hidepid=" in line and "hidepid=0" not in line for line in seen.lines("/proc/mounts")
-    )
-    if hidden:
+    if hides_processes(seen):
         return "root, or the group of /proc's mount option gid=, would show sshd (/proc has hidepid)"
     if not processes(seen) and _open_ports(seen) & set(about.ports or (22,)):
         return "root would show which program listens there: no process of sshd is to be seen"

@@ -10,7 +10,7 @@ from ...text import printable
 from ...values import NamedTuple
 from ..about import About
 from ..finding import Finding, Problem, skipped
-from ..host import restart
+from ..host import hides_processes, restart
 from ..peaks import Peak, after, peak_of, proposal
 from ..slots import Held, held, leaked, sources_of
 from ..snapshot import Snapshot
@@ -70,8 +70,8 @@ def find(seen: Snapshot, about: About) -> Finding:
 
 
 def _nothing(seen: Snapshot) -> Finding:
-    hidden = not seen.is_root and "hidepid=" in (seen.text("/proc/mounts") or "")
-    lacks = ("root would show the processes of sshd: /proc is mounted with hidepid",) if hidden else ()
+    hidden = "root would show the processes of sshd: /proc is mounted with hidepid"
+    lacks = (hidden,) if hides_processes(seen) else ()
     return Finding(ITEM, "no sshd that listens was seen", is_skipped=True, lacks=lacks)
 
 
