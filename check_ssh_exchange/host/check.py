@@ -113,7 +113,7 @@ def _parsed(data: bytes) -> Snapshot:
     except SnapshotError as error:
         raise CannotCheck(str(error)) from None
     except (ValueError, RecursionError):
-        raise CannotCheck("the snapshot is no JSON object") from None
+        raise CannotCheck("the snapshot is not a JSON object") from None
 
 
 def _by_sudo(options: Options) -> Snapshot:

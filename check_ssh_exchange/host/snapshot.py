@@ -69,16 +69,18 @@ class Snapshot:
         if not isinstance(document, dict) or document.get("program") != "check_sshd_local":
             raise SnapshotError("this is not a snapshot of check_sshd_local --collect")
         if document.get("schema") != SCHEMA:
-            raise SnapshotError(f"a snapshot of schema {str(document.get('schema'))[:20]}; this release reads {SCHEMA}")
+            raise SnapshotError(
+                f"the snapshot has schema {str(document.get('schema'))[:20]}; this release reads {SCHEMA}"
+            )
         if not all(isinstance(document.get(part), dict) for part in PARTS):
-            raise SnapshotError("a snapshot that is not whole")
+            raise SnapshotError("the snapshot is not complete")
         records = [record for part in PARTS for record in document[part].values()]
         numbers = [document.get(name, 0) for name in ("at", "uid", "zone", "since")]
         is_right = all(isinstance(record, dict) for record in records) and all(map(_is_number, numbers))
         if not is_right or not isinstance(document.get("host", {}), dict):
-            raise SnapshotError("a snapshot with values of another kind than this release writes")
+            raise SnapshotError("the snapshot has values of another kind than this release writes")
         if not all(_are_names(record.get("names", [])) for record in document["lists"].values()):
-            raise SnapshotError("a snapshot with values of another kind than this release writes")
+            raise SnapshotError("the snapshot has values of another kind than this release writes")
         return cls(document)
 
     @property

@@ -96,11 +96,11 @@ def test_a_snapshot_holds_no_secret(snapshot: str) -> None:
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        ("", "the snapshot is no JSON object"),
+        ("", "the snapshot is not a JSON object"),
         ("[]", "this is not a snapshot of check_sshd_local --collect"),
-        ('{"program": "check_sshd_local", "schema": 99}', "a snapshot of schema 99; this release reads 1"),
-        ('{"program": "check_sshd_local", "schema": 1}', "a snapshot that is not whole"),
-        ("[" * 100_000, "the snapshot is no JSON object"),
+        ('{"program": "check_sshd_local", "schema": 99}', "the snapshot has schema 99; this release reads 1"),
+        ('{"program": "check_sshd_local", "schema": 1}', "the snapshot is not complete"),
+        ("[" * 100_000, "the snapshot is not a JSON object"),
     ],
 )
 def test_what_is_no_snapshot_is_unknown(given: str, sentence: str) -> None:

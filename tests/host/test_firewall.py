@@ -440,6 +440,12 @@ def test_a_firewall_that_lets_nobody_in_is_a_warning() -> None:
     )
 
 
+def test_one_family_that_is_closed_is_told() -> None:
+    rules = ruleset([match({"meta": {"key": "nfproto"}}, "ipv6"), {"drop": None}])
+    found = said(snapshot(nft=rules))
+    assert (found.problems, found.summary) == ((), "IPv6 is closed to everyone")
+
+
 def test_nobody_is_no_monitor_either() -> None:
     closed = snapshot(nft=ruleset(policy="drop"))
     found = said(closed, "192.0.2.7")

@@ -68,7 +68,7 @@ def test_an_address_without_a_name_is_as_good() -> None:
 @pytest.mark.parametrize("configuration", ["usedns no\n", "", "x usedns yes\n", "usedns yes please\n"])
 def test_an_sshd_that_looks_nothing_up_is_left_out(configuration: str) -> None:
     finding = name_service.find(host(9.0, configuration).seen, ABOUT)
-    assert (finding.is_skipped, finding.summary) == (True, "sshd looks no names up")
+    assert (finding.is_skipped, finding.summary) == (True, "sshd does not look up names")
 
 
 def test_without_a_monitor_or_getent_there_is_nothing_to_say() -> None:

@@ -210,7 +210,7 @@ def test_monitors_that_are_served_or_not_known() -> None:
     assert find(made).summary == "every monitor is served"
     finding = find(made, About())
     assert not finding.problems
-    assert f"{DENY} line 1 denies whoever no rule before it admits" in finding.evidence
+    assert f"{DENY} line 1 denies every client that no earlier rule admits" in finding.evidence
     assert not find(wrapped()).problems
 
 

@@ -277,7 +277,7 @@ def _summary(looked: list[Looked]) -> str:
     if some:
         said.append(f"{_rules(some)} drop{_s(some)} or reject{_s(some)} some addresses")
     if families:
-        said.append(f"nobody comes in by {join(families)}")
+        said.append(f"{join(families)} {'are' if len(families) > 1 else 'is'} closed to everyone")
     return ", ".join(said) or f"no rule on {ports} limits or drops"
 
 

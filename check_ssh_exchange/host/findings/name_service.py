@@ -17,7 +17,7 @@ def find(seen: Snapshot, about: About) -> Finding:
     found = [daemon for daemon in daemons(seen, about.ports) if not daemon.is_foreign]
     why = {daemon.root: words for daemon in found if (words := reason(seen, daemon))}
     if not why:
-        return skipped(ITEM, "sshd looks no names up")
+        return skipped(ITEM, "sshd does not look up names")
     monitors = about.monitors or tuple(map(str, seen.document.get("monitors", ())))
     told = []
     for daemon in found:

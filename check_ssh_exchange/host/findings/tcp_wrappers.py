@@ -145,8 +145,8 @@ def _evidence(
     denied = {one.rule for _, one in said if one.is_served is False}
     for rule in (*allow, *deny):
         if rule.fault and rule not in denied:
-            consequence = "denies all that no rule admits" if rule.file == DENY else "reads no further there"
+            consequence = "denies every client that no rule admits" if rule.file == DENY else "reads no further there"
             yield f"{rule.place} {rule.fault}: libwrap {consequence}"
     stranger = _verdict(allow, deny, daemon, _STRANGER)
     if stranger.is_served is False and stranger.rule is not None and "ALL" in map(str.upper, stranger.rule.clients):
-        yield f"{stranger.rule.place} denies whoever no rule before it admits"
+        yield f"{stranger.rule.place} denies every client that no earlier rule admits"
