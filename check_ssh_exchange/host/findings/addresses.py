@@ -15,6 +15,8 @@ from ..about import About
 from ..configuration_files import USUAL, named
 from ..finding import Finding, Problem, skipped
 from ..host import restart
+from ..ip_address import is_address
+from ..own_addresses import own_addresses
 from ..settings import Settings, settings_of
 from ..snapshot import Snapshot
 from ..sshd import Daemon, daemons, place
@@ -70,22 +72,6 @@ def configured(settings: Settings) -> tuple[Place, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def own_addresses(seen: Snapshot, pid: int) -> set[str]:
-    """Return the addresses of the network that a process is in, those of loopback too."""
-    found = set()
-    before = ""
-    for line in seen.lines(f"/proc/{pid}/net/fib_trie"):
-        if line.strip().startswith("|-- "):
-            before = line.strip()[4:]
-        elif line.strip() == "/32 host LOCAL":
-            found.add(before)
-    for line in seen.lines(f"/proc/{pid}/net/if_inet6"):
-        digits = line.split(" ")[0]
-        if re.fullmatch(r"[0-9a-f]{32}", digits):
-            found.add(str(ipaddress.IPv6Address(int(digits, 16))))
-    return found
-
-
 def given_by(seen: Snapshot, daemon: Daemon) -> Unit | None:
     """Return the socket unit that gave a listener its sockets, None for a listener that made its own."""
     if daemon.is_foreign:
@@ -127,7 +113,7 @@ def _unreached(seen: Snapshot, about: About, found: list[Daemon]) -> list[Proble
     if not all(map(_is_loopback, [*sockets, *held])):
         return []
     own = {address for daemon in found for address in own_addresses(seen, daemon.pid)}
-    remote = [one for one in about.monitors if _is_address(one) and not _is_loopback(one) and one not in own]
+    remote = [one for one in about.monitors if is_address(one) and not _is_loopback(one) and one not in own]
     if not remote:
         return []
     who = f"the monitor {remote[0]}" if len(remote) == 1 else f"the monitors {join(remote[:NAMED])}"
@@ -135,16 +121,8 @@ def _unreached(seen: Snapshot, about: About, found: list[Daemon]) -> list[Proble
     return [Problem(Warn, sentence, Cause.NOT_LISTENING, Confidence.LIKELY)]
 
 
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
 def _is_loopback(address: str) -> bool:
-    return _is_address(address) and ipaddress.ip_address(address).is_loopback
+    return is_address(address) and ipaddress.ip_address(address).is_loopback
 
 
 def _is_served(wanted_place: Place, daemon: Daemon, unit: Unit | None) -> bool:

@@ -13,9 +13,9 @@ from ..banning.fail2ban import Jail
 from ..banning.installed import CLIENTS, CSCLI, SOCKETS, is_enabled, may_write
 from ..finding import Finding, Problem, skipped
 from ..host import has_systemd
-from ..netfilter.listings import own_addresses
 from ..netfilter.model import canonical
 from ..new_lines import new_lines
+from ..own_addresses import own_addresses
 from ..snapshot import Snapshot
 from ..sshd import daemons
 
@@ -88,7 +88,7 @@ def _blind(seen: Snapshot, about: About, jails: Sequence[Jail]) -> Iterator[Prob
     lines = new_lines(seen, about._replace(memory={})).lines
     started = max((float(told["mtime"]) for path in SOCKETS if (told := seen.stat(path))), default=0.0)
     found = daemons(seen)
-    own = own_addresses(seen, seen.link("/proc/self/ns/net"))
+    own = {"::1", *own_addresses(seen)}
     for jail in watching:
         count = blind.missed(jail, lines, seen.at, started, own)
         if count:

@@ -8,11 +8,12 @@ from ...text import join, printable
 from ...values import NamedTuple
 from ..about import About
 from ..finding import Finding, Problem, skipped
-from ..netfilter.listings import interface, is_installed, is_permitted, lists, own_addresses, tables, trouble
+from ..netfilter.listings import interface, is_installed, is_permitted, lists, tables, trouble
 from ..netfilter.model import Packet, Table, canonical
 from ..netfilter.recent import Lists
 from ..netfilter.remedies import opening, remedies
 from ..netfilter.walk import Because, Walk
+from ..own_addresses import own_addresses
 from ..snapshot import Snapshot
 from ..sshd import Daemon, daemons
 
@@ -97,7 +98,8 @@ def _look(seen: Snapshot, about: About, daemon: Daemon, rules: list[Table], rece
     network = seen.link(f"/proc/{daemon.pid}/ns/net")
     ours = seen.link("/proc/self/ns/net")
     is_forwarded = network is not None and ours is not None and network != ours
-    local = own_addresses(seen, network)
+    # Their packets come in by lo.
+    local = {*LOOPBACK.values(), *(own_addresses(seen) if network == ours else ())}
     one_interface = None if is_forwarded else interface(seen)
     limits: list[Because] = []
     doubts: list[Because] = []

@@ -3,7 +3,7 @@
 from ...text import printable
 from ..snapshot import Output, Snapshot
 from . import iptables, nft
-from .model import Table, Tests, canonical
+from .model import Table, Tests
 from .recent import Lists, clock
 
 NFT = ("nft", "-j", "list", "ruleset")
@@ -94,22 +94,6 @@ def is_installed(seen: Snapshot) -> bool:
     """Return whether any of the tools is there, as far as they were asked."""
     tools = (" ".join(NFT), *SAVE.values(), *SAVE_NFT.values(), *LEGACY.values())
     return any(name in seen.document["commands"] and not seen.command(name).is_absent for name in tools)
-
-
-def own_addresses(seen: Snapshot, network: str | None) -> set[str]:
-    """Return the addresses of the network namespace that we are in; their packets come in by lo."""
-    found = {"127.0.0.1", "::1"}
-    if network != seen.link("/proc/self/ns/net"):
-        return found
-    before = ""
-    for line in seen.lines("/proc/self/net/fib_trie"):
-        if "/32 host LOCAL" in line:
-            found.add(before.strip().lstrip("|+- "))
-        before = line
-    for line in seen.lines("/proc/self/net/if_inet6"):
-        digits = line.split(" ", 1)[0]
-        found.add(canonical(":".join(digits[at : at + 4] for at in range(0, len(digits), 4))))
-    return found
 
 
 def interface(seen: Snapshot) -> str | None:
