@@ -13,8 +13,9 @@ DEFAULT_SINCE = 600.0  # seconds
 class About(NamedTuple):
     """What to look for.
 
-    `monitors` are the addresses that monitor this host; `ports` limits the sshds to those that listen there, () for
-    all. `since` is how far back the log counts (seconds). `memory` is what the state file holds of earlier runs.
+    `monitors` are the addresses that monitor this host, as `ip_address.plain` writes them; `ports` limits the sshds to
+    those that listen there, () for all. `since` is how far back the log counts (seconds). `memory` is what the state
+    file holds of earlier runs.
     """
 
     monitors: tuple[str, ...] = ()

@@ -9,6 +9,7 @@ from ..plugin.arguments import Parser, UsageError
 from ..plugin.thresholds import Thresholds
 from ..values import NamedTuple
 from .about import DEFAULT_SINCE, About
+from .ip_address import plain
 from .items import DEFAULT_THRESHOLDS, LABELS, NAMES
 from .judge import Wishes
 
@@ -117,7 +118,7 @@ def parse(arguments: "Sequence[str]", environment: "Callable[[str], str | None]"
         if is_given and item not in items:
             raise UsageError(f"what {option} finds is said by the item {item}, which --only or --skip leaves out")
     return Options(
-        about=About(tuple(dict.fromkeys(given.monitor)), tuple(given.port), given.since, given.login_user),
+        about=About(tuple(dict.fromkeys(map(plain, given.monitor))), tuple(given.port), given.since, given.login_user),
         wishes=Wishes(items, thresholds, states),
         thresholds=thresholds,
         verbosity=given.verbose,

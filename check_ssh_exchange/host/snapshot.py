@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from ..values import NamedTuple
+from .ip_address import plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -97,6 +98,12 @@ class Snapshot:
     def is_root(self) -> bool:
         """Whether root took it."""
         return self.uid == 0
+
+    @property
+    def monitors(self) -> tuple[str, ...]:
+        """The monitors that it was taken for, each once, as `plain` writes them."""
+        found = self.document.get("monitors")
+        return tuple(dict.fromkeys(plain(str(one)) for one in found)) if isinstance(found, list | tuple) else ()
 
     def text(self, path: str) -> str | None:
         """Return what was read of a file, None where it was not."""

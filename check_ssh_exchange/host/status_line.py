@@ -57,7 +57,7 @@ def rights(outcome: Outcome) -> list[str]:
     lacks = list(dict.fromkeys(lack for one in outcome.judged for lack in one.finding.lacks))
     by_root = [lack.removeprefix(_ROOT) for lack in lacks if lack.startswith(_ROOT)]
     words = [f"{_ROOT}{'; '.join(by_root)}"] if by_root else []
-    unasked = [one for one in outcome.about.monitors if one not in outcome.seen.document.get("monitors", ())]
+    unasked = [one for one in outcome.about.monitors if one not in outcome.seen.monitors]
     if unasked:
         late = "was not known when this was collected, so no Match block was tried for it"
         words.append(f"--monitor {', '.join(unasked)} {late}")

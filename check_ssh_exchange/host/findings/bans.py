@@ -13,7 +13,6 @@ from ..banning.fail2ban import Jail
 from ..banning.installed import CLIENTS, CSCLI, SOCKETS, is_enabled, may_write
 from ..finding import Finding, Problem, skipped
 from ..host import has_systemd
-from ..netfilter.model import canonical
 from ..new_lines import new_lines
 from ..own_addresses import own_addresses
 from ..snapshot import Snapshot
@@ -30,9 +29,8 @@ def find(seen: Snapshot, about: About) -> Finding:
     bans = [*_of_jails(jails), *crowdsec.bans(seen), *sshguard.bans(seen), *denyhosts.bans(seen)]
     if not has_fail2ban and not jails and not bans and seen.stat(CSCLI) is None:
         return skipped(ITEM, "no fail2ban, CrowdSec, sshguard or DenyHosts")
-    monitors = [canonical(one) for one in about.monitors]
-    hits = of_monitors(bans, monitors)
-    elsewhere = [(one, jail) for one in monitors for jail in jails if not _matters(jail) and _in_jail(jail, one)]
+    hits = of_monitors(bans, about.monitors)
+    elsewhere = [(one, jail) for one in about.monitors for jail in jails if not _matters(jail) and _in_jail(jail, one)]
     lacks = tuple(_lacks(seen, is_installed=has_fail2ban))
     blinded = tuple(_blind(seen, about, jails))
     problems = (
@@ -44,9 +42,9 @@ def find(seen: Snapshot, about: About) -> Finding:
     is_known = bool(bans or jails or not lacks)
     made = Finding(
         ITEM,
-        _summary(jails, bans, count, monitors) if is_known else "the bans may not be seen",
+        _summary(jails, bans, count, about.monitors) if is_known else "the bans may not be seen",
         problems,
-        (*_evidence(seen, jails, hits, monitors), *_elsewhere(elsewhere)),
+        (*_evidence(seen, jails, hits, about.monitors), *_elsewhere(elsewhere)),
         tuple(_remedies(seen, jails, hits, blinded)),
         (Figure("banned", float(count)),) if is_known else (),
         lacks,

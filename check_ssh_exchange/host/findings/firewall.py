@@ -9,7 +9,7 @@ from ...values import NamedTuple
 from ..about import About
 from ..finding import Finding, Problem, skipped
 from ..netfilter.listings import interface, is_installed, is_permitted, lists, tables, trouble
-from ..netfilter.model import Packet, Table, canonical
+from ..netfilter.model import Packet, Table
 from ..netfilter.recent import Lists
 from ..netfilter.remedies import opening, remedies
 from ..netfilter.walk import Because, Walk
@@ -121,10 +121,9 @@ def _look(seen: Snapshot, about: About, daemon: Daemon, rules: list[Table], rece
             some.extend(one for one in walk.doubts if source is None and _names_some(one))
         return reasons[0] if reasons and None not in reasons else None
 
-    monitors = [canonical(one) for one in about.monitors]
     refused = [
         (one, why)
-        for one in monitors
+        for one in about.monitors
         if _family(one) in _families(daemon, local=one in local) and (why := walked(one, _family(one)))
     ]
     families = _families(daemon, local=False)
@@ -134,8 +133,8 @@ def _look(seen: Snapshot, about: About, daemon: Daemon, rules: list[Table], rece
         some += [why for family in families if (why := walked(None, family)) and why.is_on_port]
         closed = [(family, why) for family in families if (why := walked(LOOPBACK[family], family))]
     is_closed = bool(families) and len(closed) == len(families) and not is_forwarded
-    outside = tuple(one for one in monitors if one not in local)
-    inside = tuple(one for one in monitors if one in local)
+    outside = tuple(one for one in about.monitors if one not in local)
+    inside = tuple(one for one in about.monitors if one in local)
     rules_met = (_once(limits), _once(doubts), _once(some))
     return Looked(daemon, is_forwarded, *rules_met, outside, inside, tuple(refused), tuple(closed), is_closed)
 
@@ -243,7 +242,7 @@ def _evidence(looked: Looked) -> Iterator[str]:
 def _in_lists(recents: Lists, about: About) -> Iterator[str]:
     for name, entries in sorted(recents.ages.items()):
         for address in about.monitors:
-            ages = entries.get(canonical(address))
+            ages = entries.get(address)
             if not ages:
                 continue
             timed = [age for age in ages if age is not None]

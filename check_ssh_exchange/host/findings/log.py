@@ -141,10 +141,9 @@ def contains(source: str, address: str) -> bool:
     from ipaddress import ip_address, ip_network
 
     try:
-        block, one = ip_network(source, strict=False), ip_address(address.partition("%")[0])
+        return ip_address(address) in ip_network(source, strict=False)
     except ValueError:
         return False
-    return (getattr(one, "ipv4_mapped", None) or one) in block
 
 
 def _of_monitors(penalties: list[Penalty], about: About) -> list[Penalty]:

@@ -18,7 +18,7 @@ def find(seen: Snapshot, about: About) -> Finding:
     why = {daemon.root: words for daemon in found if (words := reason(seen, daemon))}
     if not why:
         return skipped(ITEM, "sshd does not look up names")
-    monitors = about.monitors or tuple(map(str, seen.document.get("monitors", ())))
+    monitors = about.monitors or seen.monitors
     told = []
     for daemon in found:
         for monitor in monitors if daemon.root in why else ():

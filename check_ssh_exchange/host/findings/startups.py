@@ -128,7 +128,7 @@ def _culprit(load: Load, about: About) -> str:
     most = next(iter(sources_of(load.held.slots)), None) if load.held.shows_peers and total else None
     if most is None or 2 * most[1] < total or 2 * total < load.now:  # a peak is over when we look who holds them
         return ""
-    is_monitor = most[0] in set(map(_canonical, about.monitors))
+    is_monitor = most[0] in about.monitors
     name = f"the monitor {most[0]}" if is_monitor else most[0]
     return f", all from {name}" if most[1] == total else f", {most[1]} of them from {name}"
 
@@ -144,7 +144,7 @@ def _evidence(load: Load, about: About) -> "list[str]":
 
 def _who(load: Load, about: About) -> str:
     """Return who holds the startups: `96 of 100 from 198.51.100.9 (oldest 117 s), 2 from the monitor 192.0.2.7`."""
-    monitors = {address: f"the monitor {address}" for address in map(_canonical, about.monitors)}
+    monitors = {address: f"the monitor {address}" for address in about.monitors}
     if not load.held.shows_peers:
         return _connected(load, monitors)
     total = len(load.held.slots)
@@ -173,16 +173,6 @@ def _connected(load: Load, monitors: "dict[str, str]") -> str:
              if at < SHOWN or peer in monitors]  # fmt: skip
     total = len(load.held.peers)
     return f"{total} connections, logged in or not: {', '.join(shown)}" if shown else ""
-
-
-def _canonical(address: str) -> str:
-    import ipaddress
-
-    try:
-        found = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return printable(address, 60)
-    return str(getattr(found, "ipv4_mapped", None) or found)
 
 
 def _remedies(seen: Snapshot, load: Load) -> "list[str]":

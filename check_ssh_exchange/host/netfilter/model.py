@@ -228,11 +228,3 @@ def network(text: str) -> Pattern:
     except ValueError:
         return text
     return Span(str(found[0]), str(found[-1]))
-
-
-def canonical(text: str) -> str:
-    """Return an address as the kernel's tools write it."""
-    try:
-        return str(ipaddress.ip_address(text.partition("%")[0]))
-    except ValueError:
-        return text

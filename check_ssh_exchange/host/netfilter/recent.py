@@ -3,7 +3,7 @@
 import re
 
 from ...values import NamedTuple
-from .model import canonical
+from ..ip_address import plain
 
 WRAP = 1 << 32
 BEFORE_BOOT = 300  # seconds: jiffies begin so far below 2^32 (include/linux/jiffies.h, INITIAL_JIFFIES)
@@ -46,7 +46,7 @@ class Lists:
             for line in text.splitlines():
                 if found := _ENTRY.match(line):
                     stamps = [int(one) for one in re.findall(r"\d{1,20}", found[2])]
-                    entries[canonical(found[1])] = [_age(stamp, at) for stamp in stamps]
+                    entries[plain(found[1])] = [_age(stamp, at) for stamp in stamps]
 
     def hits(self, name: str, address: str, seconds: float | None) -> int | None:
         """Return how often an address connected within so many seconds (None: ever); None where that is not known."""

@@ -53,5 +53,5 @@ def _one_by_one(door: Door, seen: Snapshot) -> Iterator[None]:
 
 def _crowdsec(door: Door, seen: Snapshot) -> None:
     door.want(*crowdsec.LIST, seconds=SECONDS, limit=OUTPUT)
-    for monitor in seen.document.get("monitors", ())[:MOST_MONITORS]:
-        door.want(*crowdsec.OF_AN_ADDRESS, str(monitor), seconds=SECONDS)
+    for monitor in seen.monitors[:MOST_MONITORS]:
+        door.want(*crowdsec.OF_AN_ADDRESS, monitor, seconds=SECONDS)

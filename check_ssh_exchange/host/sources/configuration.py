@@ -61,7 +61,7 @@ def _dump(door: Door, daemon: Daemon, key: str, *more: str, with_key: bool) -> N
 
 def _ask_for_monitors(door: Door, seen: Snapshot, daemon: Daemon) -> None:
     with_key = not seen.is_root or seen.command(key_of(daemon.pid) + WITHOUT_KEYS).is_good
-    for monitor in seen.document.get("monitors", ())[:MOST_MONITORS]:
+    for monitor in seen.monitors[:MOST_MONITORS]:
         _dump(door, daemon, key_of(daemon.pid, monitor), "-C", client(seen, daemon, monitor), with_key=with_key)
 
 

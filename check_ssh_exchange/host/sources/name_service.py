@@ -16,7 +16,7 @@ ROUNDS = 4  # in which the configuration may come
 
 def read(door: Door, seen: Snapshot) -> Iterator[None]:
     """Record the lookups, once the configuration of every listener is known."""
-    monitors = [str(monitor) for monitor in seen.document.get("monitors", ())][:MOST]
+    monitors = seen.monitors[:MOST]
     found = [daemon for daemon in daemons(seen) if is_trusted(seen, daemon)] if monitors else []
     for daemon in found:
         for path in RULES:
