@@ -4,11 +4,11 @@ import re
 from collections.abc import Iterator
 
 from .host import service
+from .settings import settings_of
 from .snapshot import Snapshot
 from .sshd import Daemon
 
 RULES = ("/etc/hosts.allow", "/etc/hosts.deny")
-_USE_DNS = re.compile(r"^usedns\s+yes\s*$", re.IGNORECASE | re.MULTILINE)
 # hosts_access(5): these ask for the client's name.
 _NEED_A_NAME = ("LOCAL", "KNOWN", "UNKNOWN", "PARANOID")
 _NO_NAMES = ("ALL", "EXCEPT")
@@ -21,7 +21,8 @@ def key_of(daemon: Daemon, monitor: str) -> str:
 
 def reason(seen: Snapshot, daemon: Daemon) -> str:
     """Return why this sshd looks addresses up, "" where it does not (UseDNS is `no` since OpenSSH 6.8)."""
-    if _USE_DNS.search(seen.command(f"configuration of {daemon.pid}").out):
+    settings = settings_of(seen, daemon)
+    if settings is not None and settings.yes("UseDNS"):
         return "UseDNS yes"
     prefix = "" if daemon.root == "/" else f"/proc/{daemon.pid}/root"
     for path in RULES:

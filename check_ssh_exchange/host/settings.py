@@ -23,11 +23,11 @@ from itertools import pairwise
 from ..diagnosis.maxstartups import MaxStartups
 from ..text import printable
 from ..values import NamedTuple
+from .answers import answer_of
 from .snapshot import Snapshot
 from .sshd import Daemon
 
 MOST_LINES = 4096  # `sshd -T` prints about a hundred, one more for each AllowUsers, AcceptEnv or ListenAddress
-WITHOUT_KEYS = ", without host keys"  # ends what a second asking is recorded as, where sshd has no key that it can read
 LENT_KEY = "/dev/stdin"  # the key that it was lent then
 # sshd.c, the letters that take a word, and those that choose what is configured: -4 -6 and, with a word, the others.
 _WITH_WORD = "CEbcfghkoup"
@@ -73,7 +73,7 @@ class Settings(NamedTuple):
         One number N is printed as N:30:N up to 10.0 and from 10.3 on; 10.1 and 10.2 make 10:30:N of it (servconf.c).
         """
         found = _STARTUPS.fullmatch(self.get("MaxStartups"))
-        return MaxStartups(int(found[1]), int(found[2]), int(found[3])) if found else None
+        return MaxStartups(*map(int, found.groups())) if found and 1 <= int(found[2]) <= 100 else None
 
     def penalties(self) -> "Mapping[str, float | str] | None":
         """Return PerSourcePenalties by their names, None where they are off or sshd has none (before 9.8).
@@ -94,14 +94,8 @@ def settings_of(seen: Snapshot, daemon: Daemon, monitor: str = "") -> Settings |
 
 def settings_of_pid(seen: Snapshot, pid: int, monitor: str = "") -> Settings | None:
     """Return the settings of the listener with this process id."""
-    key = key_of(pid, monitor)
-    outputs = (seen.command(key), seen.command(key + WITHOUT_KEYS))
-    return next((parse(output.out) for output in outputs if output.is_good), None)
-
-
-def key_of(pid: int, monitor: str = "") -> str:
-    """Return what the command that asks a listener's binary is recorded as."""
-    return f"configuration of {pid}" + (f" for {monitor}" if monitor else "")
+    answer = answer_of(seen, pid, monitor)
+    return None if answer is None else parse(answer)
 
 
 @lru_cache(64)

@@ -6,6 +6,7 @@ from functools import lru_cache
 
 from ..diagnosis.maxstartups import MaxStartups
 from ..values import NamedTuple
+from .answers import answer_of
 from .snapshot import Snapshot
 
 LISTEN, ESTABLISHED = "0A", "01"
@@ -269,7 +270,7 @@ def _listening(seen: Snapshot, pid: int) -> tuple[Socket, ...]:
         return tuple(one for one in rows if one.inode in own)
     # Without the right to see descriptors: what listens on the ports that its words or its settings name, or on 22.
     words = (seen.text(f"/proc/{pid}/cmdline") or "").replace("\0", " ")
-    settings = seen.command(f"configuration of {pid}").out
+    settings = answer_of(seen, pid) or ""
     found = [port for pair in _PORT_IN_WORDS.findall(words) for port in pair if port]
     named = {int(port) for port in [*found, *_PORT_IN_SETTINGS.findall(settings)]}
     return tuple(one for one in rows if one.port in (named or {22}))

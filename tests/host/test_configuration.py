@@ -15,6 +15,7 @@ from check_ssh_exchange.diagnosis.cause import Cause
 from check_ssh_exchange.diagnosis.maxstartups import MaxStartups
 from check_ssh_exchange.host.about import About
 from check_ssh_exchange.host.account import Account
+from check_ssh_exchange.host.answers import WITHOUT_KEYS, key_of
 from check_ssh_exchange.host.finding import Finding
 from check_ssh_exchange.host.findings import configuration
 from check_ssh_exchange.host.settings import chosen, parse, settings_of
@@ -23,7 +24,7 @@ from check_ssh_exchange.host.sshd import daemons
 from check_ssh_exchange.host.trusted import is_trusted
 from check_ssh_exchange.plugin.nagios import Critical, Warn
 from tests.host.asked import DUMP, MIXED, collected, host, hostile, is_printable, missing, stat, trust
-from tests.host.by_hand import Host
+from tests.host.by_hand import LISTEN, Host
 from tests.lab import zoo
 
 MONITOR = "198.51.100.9"
@@ -76,8 +77,17 @@ def test_a_second_asking_counts_where_sshd_had_no_host_key() -> None:
     made.command("configuration of 10", code=1, err="sshd: no hostkeys available -- exiting.\r\n")
     daemon = daemons(made.seen)[0]
     assert settings_of(made.seen, daemon) is None
-    made.command("configuration of 10, without host keys", DUMP)
+    made.command("configuration of 10" + WITHOUT_KEYS, DUMP)
     assert settings_of(made.seen, daemon) is not None
+
+
+def test_its_ports_are_known_from_the_second_asking_too() -> None:
+    made = host(uid=1000)
+    made.connection(10, 2222, state=LISTEN)
+    assert daemons(made.seen)[0].ports == (22,)
+    made.command("configuration of 10", code=1, err="sshd: no hostkeys available -- exiting.\r\n")
+    made.command("configuration of 10" + WITHOUT_KEYS, "port 2222\n")
+    assert daemons(made.seen)[0].ports == (2222,)
 
 
 # --- the listener's own words
@@ -568,6 +578,24 @@ def test_without_rights_a_lent_key_shows_the_settings(own_listener: int, monkeyp
         told = said.read()
     os.waitpid(child, 0)
     assert told == "MaxStartups 9:30:90, LoginGraceTime 120 s;();()"
+
+
+@real
+def test_a_real_server_that_has_lost_its_key_tells_its_settings_with_a_lent_one(
+    own_listener: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "key").unlink()
+    seen = collected(monkeypatch, monitors=(MONITOR,))
+    daemon = daemons(seen, (own_listener,))[0]
+    if daemon.release is None or daemon.release >= (9, 3):
+        pytest.skip("this host's sshd needs no host key to tell its settings: it has -G")
+    assert not seen.command(key_of(daemon.pid)).is_good
+    assert seen.command(key_of(daemon.pid) + WITHOUT_KEYS).is_good
+    told, told_for_monitor = settings_of(seen, daemon), settings_of(seen, daemon, MONITOR)
+    assert told is not None
+    assert told_for_monitor is not None
+    assert told.maxstartups() == MaxStartups(9, 30, 90)
+    assert (told.yes("X11Forwarding"), told_for_monitor.yes("X11Forwarding")) == (False, True)
 
 
 @real

@@ -11,6 +11,7 @@ import pytest
 from check_ssh_exchange.diagnosis.cause import Cause
 from check_ssh_exchange.host import collect as collecting
 from check_ssh_exchange.host.about import About
+from check_ssh_exchange.host.answers import WITHOUT_KEYS
 from check_ssh_exchange.host.finding import Finding
 from check_ssh_exchange.host.findings import name_service
 from check_ssh_exchange.host.judge import Wishes, judge
@@ -47,6 +48,14 @@ def test_a_slow_lookup_delays_every_connection(key: str, took: float, state: obj
     told = [f"the name of the monitor {MONITOR} takes {took:.1f} s to be looked up (UseDNS yes)"]
     assert said(seen) == (state, told if state != Ok else [])
     assert dict(name_service.find(seen, ABOUT).figures) == {"reverse_lookup": took}
+
+
+def test_without_host_keys_the_second_asking_counts() -> None:
+    made = host(3.0)
+    made.command("configuration of 10", code=1, err="sshd: no hostkeys available -- exiting.\r\n")
+    assert name_service.find(made.seen, ABOUT).is_skipped
+    made.command("configuration of 10" + WITHOUT_KEYS, "usedns yes\n")
+    assert said(made.seen)[0] == Warn
 
 
 def test_a_lookup_that_does_not_end_is_slow() -> None:

@@ -16,6 +16,7 @@ from check_ssh_exchange.diagnosis.cause import Cause, Confidence
 from check_ssh_exchange.diagnosis.maxstartups import MaxStartups, drop_percent
 from check_ssh_exchange.host import peaks
 from check_ssh_exchange.host.about import About
+from check_ssh_exchange.host.answers import WITHOUT_KEYS
 from check_ssh_exchange.host.collect import collect
 from check_ssh_exchange.host.finding import Finding
 from check_ssh_exchange.host.findings import startups
@@ -74,6 +75,15 @@ def test_the_rate_is_that_of_the_configuration(word: str) -> None:
     host = throttled(14)
     host.command("configuration of 10", f"port 22\n{word} 10:60:100\n")
     assert figures(startups.find(host.seen, About()))["startups_drop"] == drop_percent(14, MaxStartups(10, 60, 100))
+
+
+def test_the_rate_is_known_without_host_keys_too() -> None:
+    host = throttled(50)
+    host.command("configuration of 10", code=1, err="sshd: no hostkeys available -- exiting.\r\n")
+    host.command("configuration of 10" + WITHOUT_KEYS, "maxstartups 10:60:100\n")
+    finding = startups.find(host.seen, About())
+    assert figures(finding)["startups_drop"] == drop_percent(50, MaxStartups(10, 60, 100)) == 77
+    assert sentences(finding)[0].endswith("77 % of new connections are dropped")
 
 
 def test_the_share_that_is_dropped_is_told_where_the_rate_is_known() -> None:

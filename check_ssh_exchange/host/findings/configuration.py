@@ -8,10 +8,11 @@ from ...plugin.nagios import Critical, Warn
 from ...text import printable
 from ..about import About
 from ..account import access, account_of, is_absent
+from ..answers import key_of
 from ..finding import Finding, Problem, skipped
 from ..host import release, restart
 from ..keys import HANDED_OVER, NO_KEYS
-from ..settings import Settings, client, key_of, settings_of, shell_line, unseen_file
+from ..settings import Settings, client, settings_of, shell_line, unseen_file
 from ..snapshot import Output, Snapshot
 from ..sshd import Daemon, daemons
 from ..trusted import from_here, is_trusted

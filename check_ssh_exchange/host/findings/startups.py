@@ -1,9 +1,7 @@
 """The item startups: how near sshd is to dropping clients, and who brings it there."""
 
-import re
-
 from ...diagnosis.cause import Cause, Confidence
-from ...diagnosis.maxstartups import MaxStartups, drop_percent, parse
+from ...diagnosis.maxstartups import MaxStartups, drop_percent
 from ...plugin.nagios import Critical, Warn
 from ...plugin.perfdata import Figure
 from ...text import printable
@@ -12,6 +10,7 @@ from ..about import About
 from ..finding import Finding, Problem, skipped
 from ..host import hides_processes, restart
 from ..peaks import Peak, after, peak_of, proposal
+from ..settings import settings_of
 from ..slots import Held, held, leaked, sources_of
 from ..snapshot import Snapshot
 from ..sshd import Daemon, Startups, daemons, setting_of
@@ -21,7 +20,6 @@ DEFAULT_RATE = 30
 SHOWN = 3  # sources in a sentence
 ENOUGH = 3600.0  # seconds; a peak over less time is not enough to recommend a limit
 LONG = 30.0  # seconds; a person who types a password may take that
-_RATE = re.compile(r"^maxstartups\s+(\d{1,6}:\d{1,3}:\d{1,6})\s*$", re.IGNORECASE | re.MULTILINE)
 
 
 class Load(NamedTuple):
@@ -87,25 +85,24 @@ def _load(seen: Snapshot, about: About, daemon: Daemon, startups: Startups, *, s
     titles = [titles.get(str(daemon.pid)) for _, titles in seen.samples]
     now = max([startups.now, *(title[0] for title in titles if title)])
     holders = held(seen, daemon)
+    rate = _rate(seen, daemon)
     return Load(
         daemon=daemon,
         now=now,
-        setting=setting_of(startups, _rate(seen, daemon)),
+        setting=setting_of(startups, DEFAULT_RATE if rate is None else rate),
         held=holders,
         leaked=leaked(seen, daemon, holders),
         peak=peak_of(about.memory.get(ITEM), seen.at, _place(daemon), now),
         suffix=f" ({printable(daemon.name, 200)})" if several else "",
-        is_rate_known=_RATE.search(seen.command(f"configuration of {daemon.pid}").out) is not None,
+        is_rate_known=rate is not None,
     )
 
 
-def _rate(seen: Snapshot, daemon: Daemon) -> int:
-    """Return the rate that is configured: the title does not have it."""
-    found = _RATE.search(seen.command(f"configuration of {daemon.pid}").out)
-    try:
-        return parse(found[1]).rate if found else DEFAULT_RATE
-    except ValueError:
-        return DEFAULT_RATE
+def _rate(seen: Snapshot, daemon: Daemon) -> int | None:
+    """Return the rate that is configured, None where that is not known: the title does not have it."""
+    settings = settings_of(seen, daemon)
+    setting = settings.maxstartups() if settings else None
+    return setting.rate if setting else None
 
 
 def _problems(load: Load, about: About) -> "list[Problem]":

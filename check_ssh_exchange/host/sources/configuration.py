@@ -6,8 +6,9 @@ needs a host key that it can read, any one: where it cannot read its own it is g
 
 from collections.abc import Iterator
 
+from ..answers import WITHOUT_KEYS, key_of
 from ..door import Door
-from ..settings import WITHOUT_KEYS, chosen, client, file_of, key_of, settings_of
+from ..settings import chosen, client, file_of, settings_of
 from ..snapshot import Snapshot
 from ..sshd import Daemon, looked_at
 from ..trusted import is_trusted, prefix

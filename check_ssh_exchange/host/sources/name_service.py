@@ -8,10 +8,10 @@ from ..snapshot import Snapshot
 from ..sshd import daemons
 from ..trusted import is_trusted
 from .binaries import inside
+from .configuration import answered
 
 SECONDS = 2.2  # for a lookup; more than the default of the warning threshold
 MOST = 4  # monitors
-ROUNDS = 4  # in which the configuration may come
 
 
 def read(door: Door, seen: Snapshot) -> Iterator[None]:
@@ -21,10 +21,7 @@ def read(door: Door, seen: Snapshot) -> Iterator[None]:
     for daemon in found:
         for path in RULES:
             door.read(path if daemon.root == "/" else f"/proc/{daemon.pid}/root{path}")
-    for _ in range(ROUNDS if found else 0):
-        if all(f"configuration of {daemon.pid}" in seen.document["commands"] for daemon in found):
-            break
-        yield
+    yield from answered()
     for daemon in found:
         if reason(seen, daemon):
             for monitor in monitors:
