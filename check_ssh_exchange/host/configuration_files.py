@@ -25,6 +25,16 @@ def named(seen: Snapshot, daemon: Daemon) -> str | None:
     return path if path.startswith("/") and is_trusted(seen, daemon) else ""
 
 
+def hidden_file(seen: Snapshot, daemon: Daemon) -> str:
+    """Return the file behind `-f` where it is not here, and we may not see in which root it is; "" elsewhere.
+
+    Such a listener may be in a chroot or in a container: neither the files nor the programs here say anything of it.
+    """
+    path = named(seen, daemon) if daemon.process.root is None else ""
+    is_absent = seen.document["stats"].get(path, {}).get("error") == "ENOENT"
+    return path if path and is_absent else ""
+
+
 def pid_file(seen: Snapshot, daemon: Daemon) -> str:
     """Return the path of a listener's PidFile as its root has it, "" for none."""
     settings = settings_of(seen, daemon) if is_trusted(seen, daemon) else None

@@ -6,7 +6,6 @@ sshd-session, and that from 10.0 on sshd-auth (sshd.c, sshd-session.c). The path
 
 import re
 
-from .configuration_files import named
 from .settings import settings_of
 from .snapshot import Snapshot
 from .sshd import Daemon
@@ -33,17 +32,6 @@ STRINGS, ON_DISK, HELPERS = "strings", "strings on disk", "strings of helpers"
 def is_visible(seen: Snapshot, daemon: Daemon) -> bool:
     """Return whether we had the right to see what the listener has mapped."""
     return seen.stat(f"/proc/{daemon.pid}/exe") is not None
-
-
-def is_ours(seen: Snapshot, daemon: Daemon) -> bool:
-    """Return whether the binary on this host's disk can be the listener's.
-
-    Whose root we may not see may be in a chroot or in a container: the file behind its `-f` is not here then.
-    """
-    if is_visible(seen, daemon) or daemon.process.root is not None:
-        return True
-    path = named(seen, daemon)
-    return not path or seen.stat(path) is not None or seen.is_denied(path)
 
 
 def is_replaced(seen: Snapshot, daemon: Daemon) -> bool:

@@ -145,16 +145,6 @@ def file_of(daemon: Daemon) -> str:
     return next((value for letter, value in pairwise(words) if letter == "-f"), "")
 
 
-def unseen_file(seen: Snapshot, daemon: Daemon) -> str:
-    """Return the file of -f where it is not here, and we may not see in which root it is; "" elsewhere.
-
-    What our own files say of such a listener says nothing of it.
-    """
-    file = file_of(daemon)
-    is_absent = seen.document["stats"].get(file, {}).get("error") == "ENOENT"
-    return file if daemon.process.root is None and not seen.is_root and is_absent else ""
-
-
 def shell_line(daemon: Daemon, *words: str) -> str:
     """Return a command for a person at this host that asks a listener's binary about its configuration."""
     chroot = () if daemon.root == "/" else ("chroot", daemon.root)

@@ -16,8 +16,9 @@ from check_ssh_exchange.diagnosis.maxstartups import MaxStartups
 from check_ssh_exchange.host.about import About
 from check_ssh_exchange.host.account import Account
 from check_ssh_exchange.host.answers import WITHOUT_KEYS, key_of
+from check_ssh_exchange.host.configuration_files import hidden_file
 from check_ssh_exchange.host.finding import Finding
-from check_ssh_exchange.host.findings import configuration
+from check_ssh_exchange.host.findings import binaries, configuration
 from check_ssh_exchange.host.settings import chosen, parse, settings_of
 from check_ssh_exchange.host.snapshot import Snapshot
 from check_ssh_exchange.host.sshd import daemons
@@ -238,14 +239,33 @@ def test_remedies_ask_the_binary_in_its_own_root_with_its_own_words() -> None:
     assert find(made).remedies[0].startswith("chroot '/srv/a b' /usr/sbin/sshd -t -f /etc/own   # ")
 
 
-def test_a_file_of_another_root_is_no_verdict() -> None:
-    made = host(uid=1000)
+@pytest.mark.parametrize(("uid", "right"), [(1000, "root"), (0, "CAP_SYS_PTRACE")])
+def test_a_file_of_another_root_is_no_verdict(uid: int, right: str) -> None:
+    made = host(uid=uid)
     made.file("/proc/10/cmdline", "sshd: /usr/sbin/sshd -D -f /etc/own [listener] 0 of 10-100 startups")
     made.command("configuration of 10", code=255, err="/etc/own: No such file or directory\r\n")
+    made.command("test of 10", code=255, err="/etc/own: No such file or directory\r\n")
     missing(made, "/etc/own")
     finding = find(made)
     assert not finding.problems
-    assert finding.lacks == ("root would show the configuration of sshd, /etc/own",)
+    assert finding.lacks == (f"{right} would show the configuration of sshd, /etc/own",)
+    assert hidden_file(made.seen, daemons(made.seen)[0]) == "/etc/own"
+    assert not binaries.find(made.seen, About()).evidence
+
+
+@pytest.mark.parametrize("change", ["it is here", "it may not be seen", "it was not looked for", "the root is seen"])
+def test_a_file_that_may_be_here_is_asked_for(change: str) -> None:
+    made = host(uid=1000)
+    made.file("/proc/10/cmdline", "sshd: /usr/sbin/sshd -D -f /etc/own [listener] 0 of 10-100 startups")
+    if change == "it is here":
+        stat(made, "/etc/own")
+    elif change == "it may not be seen":
+        missing(made, "/etc/own", "EACCES")
+    elif change == "the root is seen":
+        missing(made, "/etc/own")
+        made.document["links"]["/proc/10/root"] = {"target": "/"}
+    assert hidden_file(made.seen, daemons(made.seen)[0]) == ""
+    assert find(made).summary
 
 
 def test_a_healthy_configuration_is_short() -> None:

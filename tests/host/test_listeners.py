@@ -500,8 +500,8 @@ def test_who_may_not_see_what_is_mapped_compares_times() -> None:
 def test_whose_root_is_hidden_and_whose_file_is_not_here_is_not_judged_by_this_hosts_files() -> None:
     title = "sshd: /usr/sbin/sshd -D -f /etc/other.conf [listener] 0 of 10-100 startups"
     stats = {"/usr/sbin/sshd": file(BOOTED + 60_000)}
-    for more, is_older in (({}, False), ({"/etc/other.conf": file(BOOTED)}, True)):
-        seen = host(uid=1000, title=title, stats={**stats, **more})
+    for other, is_older in (({"error": "ENOENT"}, False), ({"error": "EACCES"}, True), (file(BOOTED), True)):
+        seen = host(uid=1000, title=title, stats={**stats, "/etc/other.conf": other})
         del seen.document["links"]["/proc/700/root"]
         found = binaries.find(seen, About())
         assert bool(found.problems) is is_older

@@ -8,6 +8,7 @@ from ...plugin.perfdata import Figure
 from ...text import join, printable
 from .. import release
 from ..about import About
+from ..configuration_files import hidden_file
 from ..finding import Finding, Problem, skipped
 from ..host import restart
 from ..packages import in_root, reinstall, reinstall_library
@@ -150,7 +151,7 @@ def _older(seen: Snapshot, daemon: Daemon) -> list[str]:
 
 def _newer(seen: Snapshot, daemon: Daemon) -> list[str]:
     """Return what was installed after the listener's start, for those who may not see what it has mapped."""
-    if release.running(seen, daemon) or not release.is_ours(seen, daemon):
+    if release.running(seen, daemon) or hidden_file(seen, daemon):
         return []
     started = daemon.process.started
     paths = [daemon.path, *release.helper_paths(seen, daemon)]
@@ -198,7 +199,7 @@ def _base(path: str) -> str:
 def _evidence(seen: Snapshot, daemon: Daemon) -> list[str]:
     runs, disk = release.running(seen, daemon), release.on_disk(seen, daemon)
     found = []
-    if release.is_ours(seen, daemon):
+    if not hidden_file(seen, daemon):
         path = printable(daemon.path, 200)
         found.append(f"pid {daemon.pid} runs {runs or 'what we may not see'}, {path} is {disk or 'gone'}")
     found += [

@@ -9,10 +9,11 @@ from ...text import printable
 from ..about import About
 from ..account import access, account_of, is_absent
 from ..answers import key_of
+from ..configuration_files import hidden_file
 from ..finding import Finding, Problem, skipped
 from ..host import release, restart
 from ..keys import HANDED_OVER, NO_KEYS
-from ..settings import Settings, client, settings_of, shell_line, unseen_file
+from ..settings import Settings, client, settings_of, shell_line
 from ..snapshot import Output, Snapshot
 from ..sshd import Daemon, daemons
 from ..trusted import from_here, is_trusted
@@ -58,8 +59,9 @@ def _of(seen: Snapshot, about: About, daemon: Daemon, name: str) -> Finding:
         return Finding(ITEM, evidence=(f"{name}it runs in a container, whose programs are not run from here",))
     if not is_trusted(seen, daemon):
         return Finding(ITEM, evidence=(f"{name}its binary is not root's, so it was not asked for its settings",))
-    if file := unseen_file(seen, daemon):
-        return Finding(ITEM, lacks=(f"{name}root would show the configuration of sshd, {printable(file, 200)}",))
+    if file := hidden_file(seen, daemon):
+        right = "CAP_SYS_PTRACE" if seen.is_root else "root"
+        return Finding(ITEM, lacks=(f"{name}{right} would show the configuration of sshd, {printable(file, 200)}",))
     settings = settings_of(seen, daemon)
     faults = [*_restart(seen, daemon)]
     if settings is not None:

@@ -2,9 +2,8 @@
 
 from collections.abc import Iterator
 
-from ..configuration_files import named
+from ..configuration_files import hidden_file, named
 from ..door import Door
-from ..release import is_ours
 from ..snapshot import Snapshot
 from ..sshd import Daemon, daemons
 from ..trusted import is_trusted, parents, prefix
@@ -33,7 +32,7 @@ def read(door: Door, seen: Snapshot) -> Iterator[None]:
             door.stat(prefix(daemon) + path)
         if daemon.process.root is None and (file := named(seen, daemon)):
             door.stat(file)
-        if is_trusted(seen, daemon) and is_ours(seen, daemon):
+        if is_trusted(seen, daemon) and not hidden_file(seen, daemon):
             # Only 9.3 and later have an option for this; every one prints its version with its usage.
             door.want(*inside(daemon, daemon.path, "-?"), key=f"version of {daemon.pid}")
     yield

@@ -7,8 +7,9 @@ needs a host key that it can read, any one: where it cannot read its own it is g
 from collections.abc import Iterator
 
 from ..answers import WITHOUT_KEYS, key_of
+from ..configuration_files import hidden_file
 from ..door import Door
-from ..settings import chosen, client, file_of, settings_of
+from ..settings import chosen, client, settings_of
 from ..snapshot import Snapshot
 from ..sshd import Daemon, looked_at
 from ..trusted import is_trusted, prefix
@@ -28,7 +29,8 @@ def answered() -> Iterator[None]:
 def read(door: Door, seen: Snapshot) -> Iterator[None]:
     """Record the settings of every listener that may be asked, then those for each monitor, and the user's account."""
     yield  # until the versions are known
-    asked = [daemon for daemon in looked_at(seen) if is_trusted(seen, daemon)][:MOST_LISTENERS]
+    trusted = [daemon for daemon in looked_at(seen) if is_trusted(seen, daemon)]
+    asked = [daemon for daemon in trusted if not hidden_file(seen, daemon)][:MOST_LISTENERS]
     for daemon in asked:
         _ask(door, seen, daemon)
     yield
@@ -43,8 +45,6 @@ def read(door: Door, seen: Snapshot) -> Iterator[None]:
 
 
 def _ask(door: Door, seen: Snapshot, daemon: Daemon) -> None:
-    if not seen.is_root and (file := file_of(daemon)):
-        door.stat(file)
     if (daemon.release or (0, 0)) >= (9, 3):
         words = inside(daemon, daemon.path, "-G", *chosen(daemon))
         door.want(*words, key=key_of(daemon.pid))

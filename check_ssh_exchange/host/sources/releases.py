@@ -5,7 +5,7 @@ A deleted binary has no path to be asked at, and what a container holds must not
 
 from collections.abc import Iterator
 
-from ..configuration_files import named
+from ..configuration_files import hidden_file
 from ..door import Door
 from ..release import (
     HELPERS,
@@ -14,7 +14,6 @@ from ..release import (
     STRINGS,
     deleted,
     helper_paths,
-    is_ours,
     is_replaced,
     key,
     names_of,
@@ -51,8 +50,6 @@ def _binary(door: Door, seen: Snapshot, daemon: Daemon) -> None:
         return
     is_there = _is_file(door, path)
     is_seen = door.stat(mapped) is not None
-    if not is_seen and (file := named(seen, daemon)):
-        door.stat(file)
     if is_seen:
         door.search(key(daemon, STRINGS), PATTERN, mapped)
         for gone in deleted(seen, daemon):
@@ -62,7 +59,7 @@ def _binary(door: Door, seen: Snapshot, daemon: Daemon) -> None:
         for directory in DIRECTORIES:
             for name in LIBRARIES:
                 door.stat(f"{directory}/{name}")
-    if is_there and (is_replaced(seen, daemon) if is_seen else is_ours(seen, daemon)):
+    if is_there and (is_replaced(seen, daemon) if is_seen else not hidden_file(seen, daemon)):
         door.search(key(daemon, ON_DISK), PATTERN, path)
 
 
