@@ -192,6 +192,19 @@ def closing(allow: Sequence[Rule], deny: Sequence[Rule], client: Client) -> Rule
     return None
 
 
+def needs_name(rule: Rule, client: Client) -> bool:
+    """Return whether a rule that is or may be meant for this daemon can ask for the name of a client.
+
+    Of `client` its address and the place that it connects to count. What is in another file is not known, and such
+    files have addresses.
+    """
+    if _listed(rule.daemons, client, _daemon) is False:
+        return False
+    words = (word for part in _parts(rule.clients) for word in part)
+    hosts = [word[1:].partition("@")[2] or word for word in words]
+    return any(_host(host, client.address) is None and not host.startswith("/") for host in hosts)
+
+
 def _names_everybody(words: Sequence[str]) -> bool:
     named, *rest = _parts(words)
     excepted = rest[0] if rest else []

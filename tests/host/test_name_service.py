@@ -14,10 +14,10 @@ from check_ssh_exchange.host.about import About
 from check_ssh_exchange.host.answers import WITHOUT_KEYS
 from check_ssh_exchange.host.finding import Finding
 from check_ssh_exchange.host.findings import name_service
+from check_ssh_exchange.host.hosts_access import DENY
 from check_ssh_exchange.host.judge import Wishes, judge
-from check_ssh_exchange.host.lookups import has_names
 from check_ssh_exchange.host.snapshot import Snapshot
-from check_ssh_exchange.host.sources import binaries, processes, system
+from check_ssh_exchange.host.sources import binaries, configuration, processes, system, tcp_wrappers
 from check_ssh_exchange.host.sources import name_service as source
 from check_ssh_exchange.plugin.nagios import Critical, Ok, Warn
 from tests.host.by_hand import Host
@@ -86,35 +86,52 @@ def test_without_a_monitor_or_getent_there_is_nothing_to_say() -> None:
         assert name_service.find(host(**more).seen, ABOUT).summary == "no monitor's address was looked up"
 
 
+def wrapped(deny: str, **more: object) -> Host:
+    """A host whose sshd is linked with libwrap, with rules in hosts.deny."""
+    made = host(3.0, "usedns no\n", **more)
+    made.document["stats"]["contains libwrap.so:/usr/sbin/sshd"] = {"found": True}
+    made.document["files"][DENY] = {"text": deny, "size": len(deny.encode())}
+    return made
+
+
 @pytest.mark.parametrize("rules", [
     "sshd: .example.com", "ALL: LOCAL", "sshd, vsftpd: KNOWN", "ALL: ALL EXCEPT host.example.com", "sshd: @trusted",
     "sshd@192.0.2.1: 192.0.2.0/24 user@host.example.com : allow", "sshd: 192.0.2. \\\n  host.example.com",
-    "ALL: PARANOID",
+    "ALL: PARANOID", "ALL EXCEPT vsftpd: .example.com", "22: .example.com", "sshd: user@@trusted",
 ])  # fmt: skip
 def test_rules_with_names(rules: str) -> None:
-    assert has_names(f"# comment\n{rules}\n")
+    made = wrapped(f"# comment\n{rules}\n")
+    assert said(made.seen) == (
+        Warn, [f"the name of the monitor {MONITOR} takes 3.0 s to be looked up (a host name in {DENY})"]
+    )  # fmt: skip
+    assert not [one for one in name_service.find(made.seen, ABOUT).remedies if "UseDNS" in one]
 
 
 @pytest.mark.parametrize("rules", [
     "sshd: ALL", "ALL: 192.0.2.", "sshd: 192.0.2.0/255.255.255.0", "sshd: [2001:db8::]/32 : deny",
     "vsftpd: .example.com", "sshd: ALL EXCEPT 192.0.2.7 : spawn (echo abc)", "\0\x1b:" * 100,
-    "# sshd: .example.com", "", ":", "sshd", "sshd: /etc/denied",
+    "# sshd: .example.com", "", ":", "sshd", "sshd: /etc/denied", "ALL EXCEPT sshd: .example.com", "23: .example.com",
+    "sshd: user@192.0.2.7", "x" * 3000 + ": .example.com\nsshd: .example.com",
 ])  # fmt: skip
 def test_rules_without(rules: str) -> None:
-    assert not has_names(rules)
+    assert name_service.find(wrapped(f"{rules}\n").seen, ABOUT).summary == "sshd does not look up names"
 
 
-def test_rules_count_only_where_libwrap_judges() -> None:
-    made = host(3.0, "usedns no\n")
-    made.file("/etc/hosts.deny", "sshd: .example.com\n")
-    assert name_service.find(made.seen, ABOUT).is_skipped  # nothing says that it is linked with libwrap
-    made.file("/proc/10/maps", "7f00-7f01 r-xp 0 08:01 1 /usr/lib/x86_64-linux-gnu/libwrap.so.0.7.6\n")
-    assert said(made.seen)[0] == Warn
-    made.file("/proc/10/maps", "7f00-7f01 r-xp 0 08:01 1 /usr/lib/x86_64-linux-gnu/libc.so.6\n")
-    made.file("/etc/os-release", "ID=debian\n")
-    assert name_service.find(made.seen, ABOUT).is_skipped
-    made.command("version of 10", err="OpenSSH_10.0p2 Debian-7, OpenSSL 3.5\n")  # there sshd-session has it
-    assert said(made.seen)[0] == Warn
+@pytest.mark.parametrize("distribution", ["debian", "fedora"])
+@pytest.mark.parametrize(
+    ("version", "program"),
+    [("OpenSSH_9.2p1", "/usr/sbin/sshd"), ("OpenSSH_10.0p2", "/usr/libexec/openssh/sshd-session")],
+)
+def test_rules_count_only_where_libwrap_judges(distribution: str, version: str, program: str) -> None:
+    made = wrapped("sshd: .example.com\n")
+    made.file("/etc/os-release", f"ID={distribution}\n")
+    made.command("version of 10", err=f"{version}, OpenSSL 3.5\n")
+    for found, is_looked_up in ((True, True), (False, False), (None, False)):
+        made.document["stats"]["contains libwrap.so:/usr/sbin/sshd"] = {"error": "EACCES"}
+        made.document["stats"][f"contains libwrap.so:{program}"] = (
+            {"error": "EACCES"} if found is None else {"found": found}
+        )
+        assert (said(made.seen)[0] == Warn) is is_looked_up
 
 
 @pytest.fixture
@@ -134,7 +151,8 @@ def chroot(complete_zoo: None) -> Iterator[zoo.Chroot]:
 
 
 def looked(server: zoo.Server, monkeypatch: pytest.MonkeyPatch) -> Finding:
-    monkeypatch.setattr(collecting, "SOURCES", (system.read, processes.read, binaries.read, source.read))
+    sources = (system.read, processes.read, binaries.read, configuration.read, tcp_wrappers.read, source.read)
+    monkeypatch.setattr(collecting, "SOURCES", sources)
     seen = Snapshot(json.loads(json.dumps(collecting.collect(monitors=(MONITOR,)).document)))
     return name_service.find(seen, ABOUT._replace(ports=(server.port,)))
 

@@ -15,7 +15,7 @@ ITEM = "name_service"
 def find(seen: Snapshot, about: About) -> Finding:
     """Return the slowest lookup of a monitor. One that finds no name is as good: sshd goes on with the address."""
     found = [daemon for daemon in daemons(seen, about.ports) if not daemon.is_foreign]
-    why = {daemon.root: words for daemon in found if (words := reason(seen, daemon))}
+    why = {daemon.root: one for daemon in found if (one := reason(seen, daemon))}
     if not why:
         return skipped(ITEM, "sshd does not look up names")
     monitors = about.monitors or seen.monitors
@@ -27,14 +27,14 @@ def find(seen: Snapshot, about: About) -> Finding:
                 told.append((float(record.get("took", 0.0)), printable(monitor, 60), record, why[daemon.root]))
     if not told:
         return skipped(ITEM, "no monitor's address was looked up" if monitors else "no --monitor to look up")
-    took, monitor, record, words = max(told, key=lambda one: one[0])
+    took, monitor, record, because = max(told, key=lambda one: one[0])
     longer = " or more" if record.get("error") else ""
-    sentence = f"the name of the monitor {monitor} takes {took:.1f} s{longer} to be looked up ({words})"
-    change = "set UseDNS no in sshd_config, then " if words.startswith("UseDNS") else ""
+    sentence = f"the name of the monitor {monitor} takes {took:.1f} s{longer} to be looked up ({because.words})"
+    change = "set UseDNS no in sshd_config, then " if because.is_setting else ""
     return Finding(
         ITEM,
         summary=f"the name of the monitor {monitor} takes {took:.3f} s to be looked up",
-        evidence=tuple(dict.fromkeys(f"sshd looks names up: {words}" for _, _, _, words in told)),
+        evidence=tuple(dict.fromkeys(f"sshd looks names up: {one.words}" for *_, one in told)),
         remedies=(
             *((f"{change}{restart(seen).replace('restart', 'reload')}   # no lookup, no wait",) if change else ()),
             "cat /etc/resolv.conf   # the first server there does not answer",
