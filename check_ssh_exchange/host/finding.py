@@ -1,14 +1,25 @@
 """A finding: what one item says of the host."""
 
+from enum import StrEnum
+
 from ..diagnosis.cause import Cause, Confidence
 from ..plugin.nagios import State
 from ..plugin.perfdata import Figure
 from ..values import NamedTuple
 
 
+class Kind(StrEnum):
+    """What a problem is, where an item or --trial has more to say of it than its sentence."""
+
+    CERTIFICATE = "a host certificate"
+    NO_RESTART = "sshd would not start again"
+    OLD_CONFIGURATION = "sshd has not read its configuration"
+
+
 class Problem(NamedTuple):
     """One thing that is wrong: the state it leads to, a sentence for the status line, and the cause it is evidence of.
 
+    `pid` is that of the sshd that it is about, None where it is about several or about the host.
     Sentences are printable: what a server or a log said is escaped before it comes here.
     """
 
@@ -16,6 +27,8 @@ class Problem(NamedTuple):
     sentence: str
     cause: Cause | None = None
     confidence: Confidence = Confidence.CERTAIN
+    kind: Kind | None = None
+    pid: int | None = None
 
 
 class Finding(NamedTuple):

@@ -6,6 +6,7 @@ on a command is neither true nor false but None here, and so is a verdict that h
 
 import re
 from collections.abc import Iterator, Sequence
+from enum import StrEnum
 from functools import lru_cache
 
 from ..values import NamedTuple
@@ -42,12 +43,19 @@ _VALUES = {
 _LAST = {"allow", "deny", "twist"}
 
 
+class LineFault(StrEnum):
+    """Why libwrap does not read a line, as a sentence says it of the line."""
+
+    TOO_LONG = "is too long"
+    UNENDED = "has no line end"
+
+
 class Rule(NamedTuple):
     """A rule: where it ends, its lists, its options.
 
-    `fault`: it is none, but a line that libwrap does not read: too long, or without its line end. There it stops
-    reading: in hosts.allow nothing more is granted, in hosts.deny everybody is denied. `is_cut`: here we have stopped
-    reading, and what comes after it is not known.
+    `fault`: it is none, but a line that libwrap does not read. There it stops reading: in hosts.allow nothing more is
+    granted, in hosts.deny everybody is denied. `is_cut`: here we have stopped reading, and what comes after it is not
+    known.
     """
 
     file: str
@@ -56,7 +64,7 @@ class Rule(NamedTuple):
     clients: tuple[str, ...]
     options: tuple[str, ...]
     text: str
-    fault: str = ""
+    fault: LineFault | None = None
     is_cut: bool = False
 
     @property
@@ -99,22 +107,22 @@ def rules(file: str, text: str) -> tuple[Rule, ...]:
     return tuple(found)
 
 
-def _lines(text: str) -> Iterator[tuple[int, str, str]]:
-    """Yield the number of each line, the line with those that it continues, and its fault; as misc.c, xgets."""
+def _lines(text: str) -> Iterator[tuple[int, str, LineFault | None]]:
+    """Yield the number of each line, the line with those that it continues, and its fault, if any; as misc.c, xgets."""
     lines = text.split("\n")
     kept, number = "", 0
     for number, line in enumerate(lines[:-1], 1):
         kept += line
         if len(kept) * 4 > BUFFER and len(kept.encode("utf-8", "surrogateescape")) > BUFFER:
-            yield number, kept, "is too long"
+            yield number, kept, LineFault.TOO_LONG
             return
         if kept.endswith("\\"):
             kept = kept[:-1]
             continue
-        yield number, kept, ""
+        yield number, kept, None
         kept = ""
     if kept or lines[-1]:
-        yield number + bool(lines[-1]), kept + lines[-1], "has no line end"
+        yield number + bool(lines[-1]), kept + lines[-1], LineFault.UNENDED
 
 
 def _rule(file: str, number: int, line: str) -> Rule | None:

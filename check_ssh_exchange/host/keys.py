@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from enum import StrEnum
 
 from ..text import printable
 from ..values import NamedTuple
@@ -24,14 +25,23 @@ _TYPES = {"RSA": "ssh-rsa", "DSA": "ssh-dss", "ED25519": "ssh-ed25519"}
 # What sshd says of a key that it cannot load and was told to, at -t and when it starts: sshd.c, main.
 _UNLOADABLE = re.compile(r"Unable to load host key: (.+)")
 NO_KEYS = "no hostkeys available"
-_TOO_OPEN = "may be read by others than its owner"
 # authfile.c, sshkey_perm_ok: sshd refuses any right of the group as well, but RHEL's up to 8 lets ssh_keys read.
 _OTHERS = 0o007
 _SPOKEN = re.compile(r"(?:Load key )?\"?/\S+\"?: ")  # before the reason, in ssh-keygen's words
 
 
+class KeyFault(StrEnum):
+    """Why a host key cannot be used, as a sentence says it of the file."""
+
+    MISSING = "is missing"
+    EMPTY = "is empty"
+    TOO_OPEN = "may be read by others than its owner"
+    ENCRYPTED = "has a passphrase"
+    UNLOADABLE = "cannot be loaded"
+
+
 class Key(NamedTuple):
-    """A HostKey: what it is, and what is wrong with it.
+    """A HostKey: what it is, and what is wrong with it; `reason` is what ssh-keygen said of that, "" for nothing.
 
     `is_usable` is None where it could not be told; `is_missed`: sshd is told to use it, so its absence is a fault.
     """
@@ -40,7 +50,8 @@ class Key(NamedTuple):
     type: str
     fingerprint: str
     is_usable: bool | None
-    fault: str = ""
+    fault: KeyFault | None = None
+    reason: str = ""
     is_missed: bool = True
 
 
@@ -86,9 +97,9 @@ def keys_of(seen: Snapshot, daemon: Daemon) -> tuple[Key, ...]:
     by_agent = settings is not None and settings.get("HostKeyAgent").lower() not in ("", "none")
     missed = _missed(seen, daemon)
     keys = tuple(_key(seen, daemon, path, missed, by_agent=by_agent) for path in key_files(seen, daemon))
-    if not seen.is_root and all(key.fault == "is missing" for key in keys):
+    if not seen.is_root and all(key.fault is KeyFault.MISSING for key in keys):
         # We may not see in which root it is: it serves, so it may well have others.
-        return tuple(key._replace(is_usable=None, fault="") for key in keys)
+        return tuple(key._replace(is_usable=None, fault=None) for key in keys)
     return keys
 
 
@@ -103,28 +114,29 @@ def _key(seen: Snapshot, daemon: Daemon, path: str, missed: list[str] | None, *,
         return key
     told = seen.document["stats"].get(prefix(daemon) + path, {})
     if told.get("error") == "ENOENT":
-        return key._replace(is_usable=False, fault="is missing")
+        return key._replace(is_usable=False, fault=KeyFault.MISSING)
     if not seen.is_root and told.get("uid") == 0 and told.get("mode", 0) & _OTHERS:
-        return key._replace(is_usable=False, fault=_TOO_OPEN)
+        return key._replace(is_usable=False, fault=KeyFault.TOO_OPEN)
     if not seen.is_root or private.is_absent or private.error:
         return key
-    return key._replace(is_usable=False, fault=_fault(private, told.get("size")))
+    fault = _fault(private, told.get("size"))
+    reason = _reason(private) if fault is KeyFault.UNLOADABLE else ""
+    return key._replace(is_usable=False, fault=fault, reason=reason)
 
 
-def _fault(output: Output, size: int | None) -> str:
+def _fault(output: Output, size: int | None) -> KeyFault:
     if size == 0:
-        return "is empty"
+        return KeyFault.EMPTY
     text = output.err.lower()
     if "too open" in text:
-        return _TOO_OPEN
-    if "passphrase" in text:
-        return "has a passphrase"
-    return _unread("loaded", output)
+        return KeyFault.TOO_OPEN
+    return KeyFault.ENCRYPTED if "passphrase" in text else KeyFault.UNLOADABLE
 
 
-def _unread(verb: str, output: Output) -> str:
+def _reason(output: Output) -> str:
+    """Return what ssh-keygen gave as its reason, "" for none."""
     lines = [line.strip() for line in output.err.splitlines() if line.strip()]
-    return f"cannot be {verb}: {printable(_SPOKEN.sub('', lines[-1]), 200)}" if lines else f"cannot be {verb}"
+    return printable(_SPOKEN.sub("", lines[-1]), 200) if lines else ""
 
 
 def of_plain(text: str) -> tuple[str, str]:
@@ -162,7 +174,8 @@ def certificates_of(seen: Snapshot, daemon: Daemon) -> Iterator[Certificate]:
             moments = {"from": None, "to": None, **dict(_moments(found[1], zone))}
             yield Certificate(path, moments["from"], moments["to"])
         elif "Permission denied" not in output.err:
-            yield Certificate(path, None, None, _unread("read", output))
+            reason = _reason(output)
+            yield Certificate(path, None, None, f"cannot be read{f': {reason}' if reason else ''}")
 
 
 def _moments(text: str, zone: float) -> Iterator[tuple[str, float]]:

@@ -64,6 +64,11 @@ class Penalty(NamedTuple):
     at: float
     until: float
 
+    @property
+    def is_crash(self) -> bool:
+        """Whether sshd gives it to a client for a crash."""
+        return self.why.startswith(CRASH)
+
 
 class Refused(NamedTuple):
     """A connection that met a penalty: from whom, why, when."""
@@ -71,6 +76,11 @@ class Refused(NamedTuple):
     source: str
     why: str
     at: float
+
+    @property
+    def is_crash(self) -> bool:
+        """Whether the penalty is one for a crash."""
+        return self.why.startswith(CRASH)
 
 
 class Refusals:
@@ -117,7 +127,7 @@ class Refusals:
     @property
     def crashes(self) -> list[Penalty]:
         """Penalties for clients that made a process of sshd crash."""
-        return [one for one in self.penalties if one.why.startswith(CRASH)]
+        return [one for one in self.penalties if one.is_crash]
 
     def _add(self, label: str, source: str, number: int = 1) -> None:
         self.counts[label] += number

@@ -288,6 +288,17 @@ def test_the_end_of_a_certificate(valid: str, sentence: str) -> None:
     assert sentences(found) == ([f"host certificate {CERTIFICATE} {sentence}"] if sentence else [])
 
 
+def test_a_key_in_a_directory_called_certificate_is_a_key() -> None:
+    path = "/etc/ssh/certificate/host_key"
+    made = with_keys()
+    made.command("configuration of 10", DUMP + f"hostkey {path}\n")
+    missing(made, path)
+    made.command("test of 10", err=f"Unable to load host key: {path}\r\n")
+    finding = find(made)
+    assert sentences(finding) == [f"host key {path} is missing"]
+    assert finding.remedies == (f"mv BACKUP {path}   # the key that clients know",)
+
+
 def test_a_certificate_that_cannot_be_read() -> None:
     made = with_keys()
     made.command("configuration of 10", DUMP + f"hostcertificate {CERTIFICATE}\n")

@@ -22,6 +22,7 @@ from check_ssh_exchange.diagnosis.cause import Cause, Confidence
 from check_ssh_exchange.host import log_places
 from check_ssh_exchange.host.about import About
 from check_ssh_exchange.host.door import Door
+from check_ssh_exchange.host.finding import Problem
 from check_ssh_exchange.host.judge import Judged, Wishes, judge
 from check_ssh_exchange.host.log_lines import Clock, Line, line_of, line_of_entry
 from check_ssh_exchange.host.refusals import Refusals
@@ -207,12 +208,8 @@ def test_scanners_and_penalties_of_strangers_are_healthy(host: Host) -> None:
 def test_drops_are_one_warning_with_their_number_their_time_and_the_worst_source(host: Host) -> None:
     host.write("auth.log", syslog(*[drop(10)] * 3, drop(11, "203.0.113.5")))
     (problem,) = host.run().problems
-    assert problem == (
-        Warn,
-        "4 connections dropped in 10 min (3 from 198.51.100.9)",
-        Cause.MAXSTARTUPS,
-        Confidence.CERTAIN,
-    )
+    sentence = "4 connections dropped in 10 min (3 from 198.51.100.9)"
+    assert problem == Problem(Warn, sentence, Cause.MAXSTARTUPS, Confidence.CERTAIN)
 
 
 def test_drops_below_the_begin_of_maxstartups_are_those_of_the_limit_per_source(host: Host) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from check_ssh_exchange.diagnosis.cause import Cause
 from check_ssh_exchange.host.about import About
-from check_ssh_exchange.host.finding import Finding, Problem
+from check_ssh_exchange.host.finding import Finding, Kind, Problem
 from check_ssh_exchange.host.findings.served import with_probes, with_trials
 from check_ssh_exchange.host.judge import Outcome, Wishes, judge
 from check_ssh_exchange.host.local_probe import probe
@@ -109,12 +109,15 @@ def test_a_trial_is_told_by_the_line_that_says_why(said: str, line: str) -> None
     assert finding.remedies[0].startswith("/usr/sbin/sshd -t ")
 
 
+NO_RESTART = Problem(Warn, "sshd would not start again: x", Cause.SERVER_FAULT, kind=Kind.NO_RESTART)
+
+
 @pytest.mark.parametrize(
     ("said", "item", "problem", "is_known"),
     [
-        (BAD_LINE, "configuration", Problem(Warn, "sshd would not start again: x", Cause.SERVER_FAULT), True),
+        (BAD_LINE, "configuration", NO_RESTART, True),
         (BAD_LINE, "configuration", Problem(Warn, "MaxStartups: sshd can crash", Cause.SERVER_FAULT), False),
-        (BAD_LINE, "configuration", Problem(Ok, "sshd would not start again: x", Cause.SERVER_FAULT), False),
+        (BAD_LINE, "configuration", NO_RESTART._replace(state=Ok), False),
         (NO_KEYS, "host_keys", Problem(Critical, "no host key can be used", Cause.SERVER_FAULT), True),
         (BAD_LINE, "host_keys", Problem(Critical, "no host key can be used", Cause.SERVER_FAULT), False),
         (NO_KEYS, "host_keys", Problem(Warn, "host key x is empty", Cause.SERVER_FAULT), False),
@@ -123,7 +126,7 @@ def test_a_trial_is_told_by_the_line_that_says_why(said: str, line: str) -> None
     ],
 )
 def test_a_trial_that_says_the_same_is_evidence(said: str, item: str, problem: Problem, *, is_known: bool) -> None:
-    finding = configuration_item(tried(said), (item, problem))
+    finding = configuration_item(tried(said), (item, problem._replace(pid=10)))
     assert bool(finding.problems) is not is_known
     assert any("a trial of the sshd of pid 10 failed: " in one for one in finding.evidence) is is_known
 
@@ -132,10 +135,12 @@ def test_a_trial_of_one_of_several_is_named() -> None:
     made = tried(NO_KEYS)
     made.sshd(20, port=2222)
     trust(made, 20)
-    other = Problem(Critical, "OpenSSH_9.2p1 on 0.0.0.0:2222: no host key can be used", Cause.SERVER_FAULT)
-    assert sentences(configuration_item(made, ("host_keys", other))) == [
-        "OpenSSH_9.2p1 on 0.0.0.0:22: a new sshd would not serve: sshd: no hostkeys available -- exiting"
-    ]
+    for pid, told in (
+        (20, ["OpenSSH_9.2p1 on 0.0.0.0:22: a new sshd would not serve: sshd: no hostkeys available -- exiting"]),
+        (10, []),
+    ):
+        problem = Problem(Critical, "no host key can be used", Cause.SERVER_FAULT, pid=pid)
+        assert sentences(configuration_item(made, ("host_keys", problem))) == told
 
 
 def test_a_trial_that_was_not_made_is_said() -> None:

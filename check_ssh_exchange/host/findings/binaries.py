@@ -55,7 +55,7 @@ def _problems(seen: Snapshot, daemon: Daemon, *, is_one: bool) -> list[Problem]:
         Problem(Warn, sentence, Cause.SERVER_FAULT, Confidence.LIKELY)
         for sentence in (*_of_another_release(seen, daemon), *_older(seen, daemon))
     ]
-    return [problem._replace(sentence=who + problem.sentence) for problem in found]
+    return [problem._replace(sentence=who + problem.sentence, pid=daemon.pid) for problem in found]
 
 
 # --- what the next connections die of

@@ -10,7 +10,7 @@ from ..about import About
 from ..account import access, account_of, is_absent
 from ..answers import key_of
 from ..configuration_files import hidden_file
-from ..finding import Finding, Problem, skipped
+from ..finding import Finding, Kind, Problem, skipped
 from ..host import release, restart
 from ..keys import HANDED_OVER, NO_KEYS
 from ..settings import Settings, client, settings_of, shell_line
@@ -28,8 +28,6 @@ _DIRECTORY = re.compile(r"Missing privilege separation directory: (\S+)")
 _WRITABLE = re.compile(r"^(/\S+) must be owned by root and not group or world-writable")
 _USER = re.compile(r"Privilege separation user (\S+) does not exist")
 _LINE = re.compile(r"\bline \d+:")
-_WOULD_NOT = "sshd would not start again: "
-_DEADLY = "every new connection ends at once"
 _WITHOUT_DROPS = ("silent", "quiet", "fatal", "error")  # log.c; drops are logged at INFO, QUIET is printed as SILENT
 _LIMITS = ("PerSourceMaxStartups", "PerSourceNetBlockSize")
 
@@ -73,7 +71,7 @@ def _of(seen: Snapshot, about: About, daemon: Daemon, name: str) -> Finding:
     return Finding(
         ITEM,
         f"{name}{_summary(settings)}" if settings else "",
-        tuple(one._replace(sentence=f"{name}{one.sentence}") for one in problems),
+        tuple(one._replace(sentence=f"{name}{one.sentence}", pid=daemon.pid) for one in problems),
         tuple(f"{name}{sentence}" for sentence in _evidence(seen, about, daemon, settings, problems)),
         tuple(remedy for _, remedy in faults) + (_exempting(about, settings) if settings else ()),
         lacks=unseen,
@@ -97,12 +95,14 @@ def _restart(seen: Snapshot, daemon: Daemon) -> Iterator[Fault]:
     deadly = _deadly(seen, daemon, output.err[:65536])
     if deadly:
         sentence, remedy = deadly
-        yield Problem(Critical, f"{sentence}: {_DEADLY}", Cause.SERVER_FAULT), remedy
+        sentence = f"{sentence}: every new connection ends at once"
+        yield Problem(Critical, sentence, Cause.SERVER_FAULT, kind=Kind.NO_RESTART), remedy
     else:
         remedy = f"{shell_line(daemon, '-t')}   # says what is wrong; correct it before the next restart"
         if found := _WRITABLE.search(line):
             remedy = _closing(daemon, found[1])
-        yield Problem(Warn, f"{_WOULD_NOT}{printable(line, 300).removesuffix('.')}", Cause.SERVER_FAULT), remedy
+        sentence = f"sshd would not start again: {printable(line, 300).removesuffix('.')}"
+        yield Problem(Warn, sentence, Cause.SERVER_FAULT, kind=Kind.NO_RESTART), remedy
 
 
 def _deadly(seen: Snapshot, daemon: Daemon, said: str) -> tuple[str, str] | None:
@@ -134,11 +134,6 @@ def _making(seen: Snapshot, daemon: Daemon, name: str) -> str:
         return f"adduser -S -D -H -h /var/empty -s /sbin/nologin {name}   # at once"
     root = "" if daemon.root == "/" else f"-R {from_here(daemon, '')} "
     return f"useradd {root}-r -M -d /run/sshd -s /usr/sbin/nologin {name}   # at once"
-
-
-def would_not_start(problem: Problem) -> bool:
-    """Return whether a problem of this item says what `sshd -t` fails for."""
-    return _WOULD_NOT in problem.sentence or _DEADLY in problem.sentence
 
 
 def names_line(text: str) -> bool:

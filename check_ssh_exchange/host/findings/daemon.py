@@ -8,7 +8,7 @@ from ...plugin.perfdata import Figure
 from ...text import join, printable
 from ..about import About
 from ..configuration_files import changed, read_at
-from ..finding import Finding, Problem, skipped
+from ..finding import Finding, Kind, Problem, skipped
 from ..host import has_systemd, hides_processes, restart, service
 from ..settings import shell_line
 from ..snapshot import Snapshot
@@ -192,6 +192,8 @@ def _older(seen: Snapshot, serving: list[Daemon], known: list[Unit]) -> "Iterabl
             Warn,
             f"{who} is older than its configuration: {printable(path, 200)} was changed {_span(at - read)} after it"
             " was read",
+            kind=Kind.OLD_CONFIGURATION,
+            pid=one.pid,
         )
 
 
@@ -223,9 +225,9 @@ def _remedies(
         yield f"systemctl reset-failed {service(seen)}; {restart(seen)}"
     elif Cause.NOT_LISTENING in causes:
         yield from _to_listen(seen, about, known)
-    if None in causes:
-        is_alone = len(serving) == 1 and has_systemd(seen) and not prefix(serving[0])
-        late = next(one for one in serving if _is_older(seen, one, known))
+    older = {problem.pid for problem in problems if problem.kind is Kind.OLD_CONFIGURATION}
+    if late := next((one for one in serving if one.pid in older), None):
+        is_alone = len(serving) == 1 and has_systemd(seen) and not prefix(late)
         reload = f"systemctl reload {service(seen)}" if is_alone else f"kill -HUP {late.pid}"
         yield f"{shell_line(late, '-t')} && {reload}   # reads the configuration; sessions go on"
 

@@ -7,9 +7,9 @@ from ...plugin.nagios import Critical, Warn
 from ...plugin.perfdata import Figure
 from ...text import printable
 from ..about import About
-from ..finding import Finding, Problem, skipped
+from ..finding import Finding, Kind, Problem, skipped
 from ..host import restart
-from ..keys import DEFAULTS, HANDED_OVER, Certificate, Key, certificates_of, is_told, keys_of
+from ..keys import DEFAULTS, HANDED_OVER, Certificate, Key, KeyFault, certificates_of, is_told, keys_of
 from ..snapshot import Snapshot
 from ..sshd import Daemon, daemons
 from ..trusted import from_here, is_trusted
@@ -42,7 +42,7 @@ def find(seen: Snapshot, about: About) -> Finding:
         own = keys_of(seen, daemon)
         keys += [(daemon, key) for key in own]
         found = [*_unusable(daemon, own), *_unlike(seen, daemon, own), *_out_of_time(seen, daemon)]
-        problems += [one._replace(sentence=f"{name}{one.sentence}") for one in found]
+        problems += [one._replace(sentence=f"{name}{one.sentence}", pid=daemon.pid) for one in found]
         evidence += [f"{name}{sentence}" for sentence in _evidence(seen, daemon, own)]
         if not seen.is_root and any(key.is_usable is None for key in own):
             lacks.append("root would show whether sshd can load its host keys")
@@ -81,7 +81,7 @@ def _is_shown(key: Key) -> bool:
 def _unusable(daemon: Daemon, keys: tuple[Key, ...]) -> Iterator[Problem]:
     bad = [key for key in keys if key.is_usable is False]
     if keys and len(bad) == len(keys):
-        first = next((key for key in bad if key.fault != "is missing"), bad[0])
+        first = next((key for key in bad if key.fault is not KeyFault.MISSING), bad[0])
         if daemon.release is None or daemon.release >= HANDED_OVER:
             consequence = "it serves still, do not restart"
         else:
@@ -90,12 +90,12 @@ def _unusable(daemon: Daemon, keys: tuple[Key, ...]) -> Iterator[Problem]:
         yield Problem(Critical, sentence, Cause.SERVER_FAULT)
         return
     for key in bad:
-        if key.is_missed or key.fault != "is missing":
+        if key.is_missed or key.fault is not KeyFault.MISSING:
             yield Problem(Warn, f"host key {_spoken(key)}", Cause.SERVER_FAULT)
 
 
 def _spoken(key: Key) -> str:
-    return f"{printable(key.path, 200)} {key.fault}"
+    return f"{printable(key.path, 200)} {key.fault}{f': {key.reason}' if key.reason else ''}"
 
 
 def _unlike(seen: Snapshot, daemon: Daemon, keys: tuple[Key, ...]) -> Iterator[Problem]:
@@ -112,13 +112,16 @@ def _unlike(seen: Snapshot, daemon: Daemon, keys: tuple[Key, ...]) -> Iterator[P
 
 def _out_of_time(seen: Snapshot, daemon: Daemon) -> Iterator[Problem]:
     for one in certificates_of(seen, daemon):
-        path = printable(one.path, 200)
-        if one.fault:
-            yield Problem(Warn, f"host certificate {path} {one.fault}", Cause.HOST_KEY)
-        elif one.end is not None and one.end <= seen.at:
-            yield Problem(Warn, f"host certificate {path} ended {_ago(seen.at - one.end)} ago", Cause.HOST_KEY)
-        elif one.begin is not None and one.begin > seen.at:
-            yield Problem(Warn, f"host certificate {path} begins in {_ago(one.begin - seen.at)}", Cause.HOST_KEY)
+        if fault := one.fault or _untimely(one, seen.at):
+            sentence = f"host certificate {printable(one.path, 200)} {fault}"
+            yield Problem(Warn, sentence, Cause.HOST_KEY, kind=Kind.CERTIFICATE)
+
+
+def _untimely(one: Certificate, now: float) -> str:
+    """Return that a certificate has ended or not begun, "" for neither."""
+    if one.end is not None and one.end <= now:
+        return f"ended {_ago(now - one.end)} ago"
+    return f"begins in {_ago(one.begin - now)}" if one.begin is not None and one.begin > now else ""
 
 
 def _ago(seconds: float) -> str:
@@ -131,7 +134,7 @@ def _ago(seconds: float) -> str:
 def _evidence(seen: Snapshot, daemon: Daemon, keys: tuple[Key, ...]) -> Iterator[str]:
     for key in keys:
         told = f"{printable(key.type, 64)} {key.fingerprint}"
-        if key.fingerprint and key.fault == "is missing":
+        if key.fingerprint and key.fault is KeyFault.MISSING:
             yield f"{printable(key.path, 200)}: missing; its .pub file is of {told}"
         elif key.fingerprint:
             yield f"{printable(key.path, 200)}: {told}"
@@ -149,12 +152,15 @@ def _end_of(one: Certificate, now: float) -> str:
 def _remedies(seen: Snapshot, problems: list[Problem], keys: list[tuple[Daemon, Key]]) -> Iterator[str]:
     is_any_usable = any(key.is_usable for _, key in keys)
     bad = [pair for pair in keys if pair[1].is_usable is False]
-    missed = [pair for pair in bad if pair[1].is_missed or pair[1].fault != "is missing" or not is_any_usable]
+    missed = [
+        (daemon, key) for daemon, key in bad
+        if key.is_missed or key.fault is not KeyFault.MISSING or not is_any_usable
+    ]  # fmt: skip
     for daemon, key in missed[:4]:
         path = from_here(daemon, key.path)
-        if key.fault.startswith("may be read"):
+        if key.fault is KeyFault.TOO_OPEN:
             yield f"chmod 600 {path}   # sshd takes no key that others may read"
-        elif key.fault == "has a passphrase":
+        elif key.fault is KeyFault.ENCRYPTED:
             yield f"ssh-keygen -p -N '' -f {path}   # asks for the passphrase; sshd cannot"
         else:
             yield f"mv BACKUP {path}   # the key that clients know"
@@ -164,7 +170,7 @@ def _remedies(seen: Snapshot, problems: list[Problem], keys: list[tuple[Daemon, 
         if any(_unlike(seen, daemon, tuple(key for one, key in keys if one == daemon))):
             command = restart(seen) if daemon.root == "/" else f"kill -HUP {daemon.pid}"
             yield f"{command}   # shows the key of the file; clients that know the other refuse it"
-    if any("certificate" in problem.sentence for problem in problems):
+    if any(problem.kind is Kind.CERTIFICATE for problem in problems):
         yield "ssh-keygen -s CA_KEY -h -I NAME -n HOST -V +52w KEY.pub   # signs the host key again"
 
 
@@ -172,7 +178,7 @@ def _new_ones(keys: list[tuple[Daemon, Key]]) -> Iterator[str]:
     """Yield what makes keys anew; `ssh-keygen -A` makes those by default that are missing or empty, and no others."""
     reason = "only if there is no backup: clients that know the old key refuse a new one"
     for daemon, key in keys:
-        if key.fault not in ("is missing", "is empty"):
+        if key.fault not in (KeyFault.MISSING, KeyFault.EMPTY):
             continue
         if key.path in DEFAULTS:
             chroot = "" if daemon.root == "/" else f" -f {from_here(daemon, '')}"

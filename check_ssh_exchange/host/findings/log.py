@@ -103,9 +103,7 @@ def _crashes(refusals: Refusals, found: tuple[Daemon, ...], span: str) -> Iterat
     if any(daemon.release in _MISTAKES for daemon in found):
         return
     by_source = Counter(one.source for one in refusals.crashes)
-    by_source.update(
-        {one.source: 1 for one in refusals.met if one.why.startswith("caused crash")} if not by_source else {}
-    )
+    by_source.update({one.source: 1 for one in refusals.met if one.is_crash} if not by_source else {})
     if by_source:
         source, _ = by_source.most_common(1)[0]
         number = sum(by_source.values())

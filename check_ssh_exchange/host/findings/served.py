@@ -10,12 +10,12 @@ from ...ending import TIMEOUTS, Ending
 from ...plugin.nagios import Critical, Ok
 from ...text import join, milliseconds, printable
 from ..about import About
-from ..finding import Finding, Problem
+from ..finding import Finding, Kind, Problem
 from ..keys import NO_KEYS
 from ..settings import shell_line
 from ..snapshot import Snapshot
 from ..sshd import daemons, place
-from .configuration import HARMLESS, names_line, would_not_start
+from .configuration import HARMLESS, names_line
 
 MAX_LINE = 200  # characters of a line that is quoted
 # What sshd -ddd says of every run, whatever happens.
@@ -90,11 +90,11 @@ def with_trials(finding: Finding, seen: Snapshot, about: About, others: "Others"
         line = printable(_reason(said), MAX_LINE)
         daemon = by_pid.get(pid)
         name = f"{daemon.name}: " if daemon and len(by_pid) > 1 else ""
-        if _is_known(said, name, others):
+        if _is_known(said, pid, others):
             evidence.append(f"a trial of the sshd of pid {pid} failed: {line}")
             continue
         sentence = f"{name}a new sshd would not serve: {line}"
-        problems.append(Problem(Critical, sentence, Cause.SERVER_FAULT))
+        problems.append(Problem(Critical, sentence, Cause.SERVER_FAULT, pid=pid))
         if daemon:
             remedies.append(f"{shell_line(daemon, '-t')}   # do not restart it before this says nothing")
     return finding._replace(
@@ -102,12 +102,12 @@ def with_trials(finding: Finding, seen: Snapshot, about: About, others: "Others"
     )
 
 
-def _is_known(said: str, name: str, others: "Others") -> bool:
-    """Return whether an item has said already what a trial fails for; `name` begins those of several sshds."""
+def _is_known(said: str, pid: int, others: "Others") -> bool:
+    """Return whether an item has said already what the trial of an sshd fails for."""
     for item, problem in others:
-        if problem.cause is not Cause.SERVER_FAULT or problem.state is Ok or name not in problem.sentence:
+        if problem.cause is not Cause.SERVER_FAULT or problem.state is Ok or problem.pid != pid:
             continue
-        if item == "configuration" and would_not_start(problem):
+        if problem.kind is Kind.NO_RESTART:
             return True
         if problem.state is Critical and (item == "binaries" or (item == "host_keys" and NO_KEYS in said)):
             return True

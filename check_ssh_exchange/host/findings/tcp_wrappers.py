@@ -7,7 +7,7 @@ from ...plugin.nagios import Critical
 from ...text import printable
 from ..about import About
 from ..finding import Finding, Problem, skipped
-from ..hosts_access import ALLOW, DENY, Client, Rule, Verdict, closing, verdict
+from ..hosts_access import ALLOW, DENY, Client, LineFault, Rule, Verdict, closing, verdict
 from ..snapshot import Snapshot
 from ..sshd import Daemon, daemons
 from ..trusted import prefix
@@ -115,7 +115,7 @@ def _problem(monitor: str, said: Verdict, name: str) -> Problem:
 
 def _remedies(allow: tuple[Rule, ...], monitor: str, said: Verdict) -> Iterator[str]:
     """Yield what lets a monitor in, "" for everybody."""
-    unended = next((one for one in (said.rule, *allow) if one is not None and one.fault == "has no line end"), None)
+    unended = next((one for one in (said.rule, *allow) if one is not None and one.fault is LineFault.UNENDED), None)
     if unended is not None:
         yield f"echo >> {unended.file}   # ends its last line"
     rule = said.rule
@@ -129,7 +129,7 @@ def _remedies(allow: tuple[Rule, ...], monitor: str, said: Verdict) -> Iterator[
     whom = "" if monitor else "lets everybody in; "
     line = f"sshd: {host or 'ALL'}"
     # Below a line that is too long nothing is read.
-    is_stopped = any(one.fault == "is too long" for one in allow)
+    is_stopped = any(one.fault is LineFault.TOO_LONG for one in allow)
     command = f"sed -i '1i {line}' {ALLOW}" if is_stopped else f"echo '{line}' >> {ALLOW}"
     yield f"{command}   # {whom}holds from the next connection on"
 
