@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from ..text import printable
 from ..values import NamedTuple
+from .finding import ROOT, Lack
 from .settings import Settings
 from .snapshot import Snapshot
 from .sshd import Daemon
@@ -77,7 +78,7 @@ class Access(NamedTuple):
     """What sshd would say of the user's keys: what is in its way, and what we could not see."""
 
     faults: tuple[str, ...] = ()
-    unseen: tuple[str, ...] = ()
+    unseen: tuple[Lack, ...] = ()
 
 
 def access(seen: Snapshot, daemon: Daemon, account: Account, settings: Settings) -> Access:
@@ -88,7 +89,7 @@ def access(seen: Snapshot, daemon: Daemon, account: Account, settings: Settings)
     there = 0
     for file in files:
         if any(seen.is_denied(root + path) for path in account.way(file)):
-            return Access(unseen=(f"root would show whether sshd can use {printable(file, 200)}",))
+            return Access(unseen=(Lack(ROOT, f"whether sshd can use {printable(file, 200)}"),))
         if seen.stat(root + file) is None:
             continue
         there += 1

@@ -31,15 +31,32 @@ class Problem(NamedTuple):
     pid: int | None = None
 
 
+ROOT = "root"  # what most lack; their words are joined
+
+
+class Lack(NamedTuple):
+    """What could not be seen, and which right would show it: "" where none would, and `words` are the sentence."""
+
+    right: str
+    words: str
+
+    @property
+    def sentence(self) -> str:
+        """`root would show who holds the startups`."""
+        if not self.right:
+            return self.words
+        return f"{self.right}{',' * (',' in self.right)} would show {self.words}"
+
+
 class Finding(NamedTuple):
     """What an item says.
 
     `summary` is what it says where nothing is wrong. `remedies` are commands for this host, with their reasons behind
-    `   # `; none has a pipe, which would begin perfdata. `lacks` names rights that would show more, each in one
-    sentence. `counters` are what happened since the last run, by the names of figures. `remember` is what the item
-    wants to find in `About.memory`, under its own name, at the next run (a JSON value). `sentences` say more than
-    "label is N" of a figure out of its range, by its label: `pids of ssh.service: 98 of 100`. `keys` are host keys,
-    (type, fingerprint). `is_skipped`: nothing of this kind is here, or we may not see it; `summary` says which.
+    `   # `; none has a pipe, which would begin perfdata. `lacks` is what could not be seen. `counters` are what has
+    happened since the last run, by the names of figures. `remember` is what the item wants to find in `About.memory`,
+    under its own name, at the next run (a JSON value). `sentences` say more than "label is N" of a figure out of its
+    range, by its label: `pids of ssh.service: 98 of 100`. `keys` are host keys, (type, fingerprint). `is_skipped`:
+    nothing of this kind is here, or we may not see it; `summary` says which.
     """
 
     item: str
@@ -48,12 +65,17 @@ class Finding(NamedTuple):
     evidence: tuple[str, ...] = ()
     remedies: tuple[str, ...] = ()
     figures: tuple[Figure, ...] = ()
-    lacks: tuple[str, ...] = ()
+    lacks: tuple[Lack, ...] = ()
     counters: tuple[tuple[str, float], ...] = ()
     remember: object = None
     keys: tuple[tuple[str, str], ...] = ()
     is_skipped: bool = False
     sentences: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def unseen(self) -> tuple[str, ...]:
+        """What could not be seen, each in a sentence."""
+        return tuple(lack.sentence for lack in self.lacks)
 
 
 def skipped(item: str, summary: str) -> Finding:

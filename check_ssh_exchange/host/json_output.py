@@ -60,7 +60,7 @@ def _item(one: Judged) -> Mapping[str, object]:
         "state": one.word,
         "summary": one.summary,
         "cause": one.cause and str(one.cause),
-        "evidence": [*(problem.sentence for problem in one.problems[1:]), *finding.evidence, *finding.lacks],
+        "evidence": [*(problem.sentence for problem in one.problems[1:]), *finding.evidence, *finding.unseen],
         "remedies": list(finding.remedies) if one.problems else [],
         "figures": {figure.label: json.loads(fixed(figure.value)) for figure in finding.figures},
     }

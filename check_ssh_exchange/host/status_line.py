@@ -6,13 +6,13 @@ from ..plugin import output
 from ..plugin.nagios import Ok
 from ..plugin.perfdata import block
 from ..plugin.thresholds import Thresholds
+from .finding import ROOT, Lack
 from .items import UNITS
 from .judge import Judged, Outcome
 
 PREFIX = "SSHD"
 # What the status line says of an item where all is well.
 _WELL = ("daemon", "startups", "log")
-_ROOT = "root would show "
 
 
 def summary(outcome: Outcome) -> str:
@@ -55,13 +55,13 @@ def _details(outcome: Outcome, verbosity: int) -> Iterator[str]:
 def rights(outcome: Outcome) -> list[str]:
     """Return which rights would show more, each once, and as whom we looked."""
     lacks = list(dict.fromkeys(lack for one in outcome.judged for lack in one.finding.lacks))
-    by_root = [lack.removeprefix(_ROOT) for lack in lacks if lack.startswith(_ROOT)]
-    words = [f"{_ROOT}{'; '.join(by_root)}"] if by_root else []
+    by_root = [lack.words for lack in lacks if lack.right == ROOT]
+    words = [Lack(ROOT, "; ".join(by_root)).sentence] if by_root else []
     unasked = [one for one in outcome.about.monitors if one not in outcome.seen.monitors]
     if unasked:
         late = "was not known when this was collected, so no Match block was tried for it"
         words.append(f"--monitor {', '.join(unasked)} {late}")
-    others = [lack for lack in lacks if not lack.startswith(_ROOT)]
+    others = [lack.sentence for lack in lacks if lack.right != ROOT]
     return [*words, *others, f"looked at as uid {outcome.seen.uid}"]
 
 

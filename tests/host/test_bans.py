@@ -194,7 +194,7 @@ def test_without_root_the_right_is_named() -> None:
     document = host(uid=1000, stats={CLIENT: there(), SOCKET: there()})
     found = said(document)
     assert (found.problems, found.figures) == ((), ())
-    assert found.lacks == ("root would show the bans of fail2ban",)
+    assert found.unseen == ("root would show the bans of fail2ban",)
     assert (found.is_skipped, found.summary) == (True, "the bans may not be seen")
     # What another program tells is seen all the same.
     document["files"]["/var/lib/sshguard/blacklist.db"] = {"text": f"1800000000|100|4|{STRANGER}\n"}
@@ -241,8 +241,8 @@ def test_jails_that_are_not_asked_for_are_still_looked_into() -> None:
 def test_a_client_that_tells_nothing_is_no_all_clear(err: str) -> None:
     found = said(with_fail2ban("", err=err))
     assert (found.is_skipped, found.problems, found.figures) == (True, (), ())
-    assert found.lacks[0].startswith("a fail2ban-client that answers would show the bans of fail2ban")
-    assert ("Readline not available" in found.lacks[0]) is bool(err)
+    assert found.unseen[0].startswith("a fail2ban-client that answers would show the bans of fail2ban")
+    assert ("Readline not available" in found.unseen[0]) is bool(err)
 
 
 # cscli decisions list -o json of 1.4.6, run here.

@@ -165,7 +165,7 @@ def test_a_healthy_configuration_is_told_in_a_line() -> None:
     finding = find(host())
     assert finding.summary == "MaxStartups 10:30:100, LoginGraceTime 120 s"
     assert not finding.problems
-    assert not finding.lacks
+    assert not finding.unseen
 
 
 def test_nothing_listens() -> None:
@@ -248,7 +248,7 @@ def test_a_file_of_another_root_is_no_verdict(uid: int, right: str) -> None:
     missing(made, "/etc/own")
     finding = find(made)
     assert not finding.problems
-    assert finding.lacks == (f"{right} would show the configuration of sshd, /etc/own",)
+    assert finding.unseen == (f"{right} would show the configuration of sshd, /etc/own",)
     assert hidden_file(made.seen, daemons(made.seen)[0]) == "/etc/own"
     assert not binaries.find(made.seen, About()).evidence
 
@@ -311,7 +311,7 @@ def test_what_root_alone_may_read_is_lacking_and_no_problem() -> None:
     del made.document["commands"]["test of 10"]
     finding = find(made)
     assert not finding.problems
-    assert finding.lacks == ("root would show the settings of sshd, and whether it would start again",)
+    assert finding.unseen == ("root would show the settings of sshd, and whether it would start again",)
 
 
 def test_refused_connections_of_the_monitor() -> None:
@@ -393,7 +393,7 @@ def test_hostile_output_is_bounded_and_printable() -> None:
                 made = host(MIXED, version="OpenSSH_10.6p1")
                 made.command(key, text, code=code, err=text)
                 finding = find(made, About(monitors=(MONITOR,), login_user="u"))
-                told = [*sentences(finding), finding.summary, *finding.evidence, *finding.lacks, *finding.remedies]
+                told = [*sentences(finding), finding.summary, *finding.evidence, *finding.unseen, *finding.remedies]
                 assert all(map(is_printable, told)), key
 
 
@@ -450,7 +450,7 @@ def test_what_may_not_be_seen_of_a_user_is_lacking() -> None:
     missing(made, HOME[2], "EACCES")
     finding = find(made, USER)
     assert not finding.problems
-    assert "root would show" in finding.lacks[0]
+    assert "root would show" in finding.unseen[0]
 
 
 def test_a_user_who_does_not_exist() -> None:
@@ -464,7 +464,7 @@ def test_a_user_who_does_not_exist() -> None:
 def test_a_user_of_a_chroot_without_getent() -> None:
     made = host()
     made.command("account at /", code=127, err="chroot: failed to run command 'getent'")
-    assert find(made, USER).lacks == ("the user nagios could not be looked up with getent",)
+    assert find(made, USER).unseen == ("the user nagios could not be looked up with getent",)
     made.command("account at /, in its passwd", code=1)
     assert sentences(find(made, USER)) == ["user nagios does not exist"]
     made.command("account at /, in its passwd", "nagios:x:107:114::/home/nagios:/bin/sh\n")
@@ -590,7 +590,7 @@ def test_without_rights_a_lent_key_shows_the_settings(own_listener: int, monkeyp
         os.setuid(65534)
         try:
             finding = of(collected(monkeypatch, monitors=(MONITOR,)), own_listener, MONITOR)
-            os.write(answer, f"{finding.summary};{finding.problems};{finding.lacks}".encode())
+            os.write(answer, f"{finding.summary};{finding.problems};{finding.unseen}".encode())
         finally:
             os._exit(0)
     os.close(answer)

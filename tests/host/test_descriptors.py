@@ -56,7 +56,7 @@ def test_the_hosts_table() -> None:
 
 def test_without_root_the_right_is_named() -> None:
     finding = descriptors.find(host(0, uid=1000).seen, About())
-    assert finding.lacks == ("root would show how many descriptors sshd has open",)
+    assert finding.unseen == ("root would show how many descriptors sshd has open",)
     assert dict(finding.figures) == {"descriptors": 0.02}
 
 

@@ -366,7 +366,7 @@ def test_without_root_the_lists_of_recent_are_all_there_is() -> None:
     found = said(snapshot(lists), "192.0.2.1")
     assert not found.problems
     assert (found.is_skipped, found.summary) == (True, "the rules may not be seen")
-    assert found.lacks == ("root, or CAP_NET_ADMIN, would show the rules of nftables and iptables",)
+    assert found.unseen == ("root, or CAP_NET_ADMIN, would show the rules of nftables and iptables",)
     assert found.evidence[0].startswith("the monitor 192.0.2.1 is in the list DEFAULT of iptables' module recent")
 
 
@@ -527,7 +527,7 @@ NAMESPACES = {
 def test_the_rules_of_another_namespace_are_not_known() -> None:
     found = said(snapshot({"links": NAMESPACES}, nft=ruleset()), "192.0.2.7")
     assert (found.is_skipped, found.summary) == (True, "sshd is in another network namespace")
-    assert found.lacks == (
+    assert found.unseen == (
         "`nsenter -t 7 -n check_sshd_local`, by root, would show the rules of the network namespace of "
         "sshd on 0.0.0.0:22 [::]:22",
     )

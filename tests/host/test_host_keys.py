@@ -13,9 +13,11 @@ from check_ssh_exchange.diagnosis.cause import Cause
 from check_ssh_exchange.host.about import About
 from check_ssh_exchange.host.finding import Finding
 from check_ssh_exchange.host.findings import host_keys
+from check_ssh_exchange.host.judge import Wishes, judge
 from check_ssh_exchange.host.keys import of_plain, of_printed
+from check_ssh_exchange.host.status_line import rights
 from check_ssh_exchange.plugin.nagios import Critical, Warn
-from tests.host.asked import DUMP, collected, host, hostile, is_printable, missing, stat
+from tests.host.asked import DUMP, collected, host, hostile, is_printable, missing, stat, trust
 from tests.host.by_hand import AT, Host
 from tests.lab import zoo
 
@@ -182,7 +184,7 @@ def test_without_settings_nothing_is_guessed() -> None:
     missing(made, RSA)
     finding = find(made)
     assert not finding.problems
-    assert finding.lacks == ("sshd does not tell which host keys it has",)
+    assert finding.unseen == ("sshd does not tell which host keys it has",)
 
 
 def test_without_rights_fingerprints_come_from_the_public_files() -> None:
@@ -195,7 +197,7 @@ def test_without_rights_fingerprints_come_from_the_public_files() -> None:
     assert not finding.problems
     assert not finding.figures
     assert finding.keys == (("ssh-ed25519", PRINT),)
-    assert finding.lacks == ("root would show whether sshd can load its host keys",)
+    assert finding.unseen == ("root would show whether sshd can load its host keys",)
     assert finding.summary == "2 host keys, which root alone can read"
 
 
@@ -221,7 +223,20 @@ def test_without_rights_and_settings_there_is_nothing_to_look_at() -> None:
     made.command("configuration of 10", code=1, err="/etc/ssh/sshd_config: Permission denied\r\n")
     finding = find(made)
     assert finding.is_skipped
-    assert finding.lacks == ("root would show which host keys sshd has",)
+    assert finding.unseen == ("root would show which host keys sshd has",)
+
+
+def test_what_root_would_show_of_several_is_one_note() -> None:
+    made = host(uid=1000)
+    made.sshd(20, port=2222)
+    for pid in (10, 20):
+        trust(made, pid)
+        made.command(f"configuration of {pid}", code=1, err="/etc/ssh/sshd_config: Permission denied\r\n")
+        made.document["links"][f"/proc/{pid}/root"] = {"target": "/"}
+    made.file("/proc/20/cmdline", "sshd: /usr/sbin/sshd -D -p 2222 [listener] 0 of 10-100 startups")
+    first, *_ = rights(judge(made.seen, About(), Wishes(("host_keys",))))
+    names = [f"which host keys OpenSSH_9.2p1 on 0.0.0.0:{port} has" for port in (22, 2222)]
+    assert first == f"root would show {'; '.join(names)}"
 
 
 def test_a_change_is_told_for_a_day() -> None:
@@ -331,7 +346,7 @@ def test_hostile_output_is_bounded_and_printable() -> None:
                 made.command("configuration of 10", DUMP + f"hostcertificate {CERTIFICATE}\n")
                 made.command(key, text, code=code, err=text)
                 finding = find(made)
-                told = [*sentences(finding), finding.summary, *finding.evidence, *finding.lacks, *finding.remedies]
+                told = [*sentences(finding), finding.summary, *finding.evidence, *finding.unseen, *finding.remedies]
                 assert all(map(is_printable, told)), key
                 assert all(is_printable(word) for pair in finding.keys for word in pair)
 

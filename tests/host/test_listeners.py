@@ -249,7 +249,7 @@ def test_without_the_right_to_see_processes_nothing_is_claimed() -> None:
         found = daemon.find(seen, About())
         assert found.problems == ()
         assert found.is_skipped
-        assert found.lacks[0].startswith("root")
+        assert found.unseen[0].startswith("root")
 
 
 def test_an_sshd_on_another_port_is_healthy() -> None:
@@ -492,7 +492,7 @@ def test_who_may_not_see_what_is_mapped_compares_times() -> None:
     assert sentences(found) == ["warning sshd is older than its files on disk"]
     assert "installed after the start of pid 700: sshd-session" in found.evidence
     assert found.figures == ()
-    assert found.lacks == ("root would show which files sshd has mapped (/proc/PID/maps)",)
+    assert found.unseen == ("root would show which files sshd has mapped (/proc/PID/maps)",)
     quiet = host(uid=1000, stats=dict.fromkeys(stats, file(BOOTED)), commands={"strings on disk of 700": compiled})
     assert binaries.find(quiet, About()).problems == ()
 
@@ -632,7 +632,7 @@ def test_whose_a_socket_is_among_several_is_not_guessed() -> None:
     both.document["lists"]["/proc"]["names"].append("701")
     found = addresses.find(both, About())
     assert found.problems == ()
-    assert found.lacks == ("root would show which of several sshds listens where",)
+    assert found.unseen == ("root would show which of several sshds listens where",)
 
 
 # --- backlog

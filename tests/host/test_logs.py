@@ -480,7 +480,7 @@ def test_a_log_longer_than_can_be_read_at_once_is_read_from_its_end(host: Host) 
 
 def test_no_log_at_all_is_skipped_and_no_figure_is_made_up(host: Host) -> None:
     found = host.run()
-    assert (found.finding.is_skipped, found.summary, found.finding.figures, found.finding.lacks) == (
+    assert (found.finding.is_skipped, found.summary, found.finding.figures, found.finding.unseen) == (
         True,
         "no log of sshd is here",
         (),
@@ -493,7 +493,7 @@ def test_a_log_without_the_right_to_it_is_not_no_events() -> None:
     parts["files"]["/var/log/auth.log"] = {"error": "EACCES"}
     found = judged(Snapshot(parts), About())
     assert found.finding.is_skipped
-    assert found.finding.lacks == ("root, or the group adm, would show /var/log/auth.log",)
+    assert found.finding.unseen == ("root, or the group adm, would show /var/log/auth.log",)
 
 
 # --- the journal
@@ -546,7 +546,7 @@ def test_what_calls_itself_sshd_and_is_not_does_not_count() -> None:
 def test_a_journal_without_the_right_to_it_is_not_no_events(hint: str) -> None:
     found = judged(journalled("", hint), About())
     assert found.finding.is_skipped
-    assert found.finding.lacks == ("root, or the group systemd-journal, would show sshd's lines in the journal",)
+    assert found.finding.unseen == ("root, or the group systemd-journal, would show sshd's lines in the journal",)
 
 
 def test_the_memory_counts_entries_of_a_journal_once() -> None:
@@ -702,7 +702,7 @@ def test_denials_without_a_right_or_without_a_log() -> None:
     parts["stats"]["/var/log/audit/audit.log"] = {"error": "EACCES"}
     found = judged(Snapshot(parts), About(), "denials")
     assert found.finding.is_skipped
-    assert found.finding.lacks == ("root would show /var/log/audit/audit.log, with what SELinux and AppArmor deny",)
+    assert found.finding.unseen == ("root would show /var/log/audit/audit.log, with what SELinux and AppArmor deny",)
     nothing = {"code": 1, "out": "", "err": ""}  # journalctl --grep, where nothing matches
     found = judged(Snapshot(document(commands={log_places.KERNEL_JOURNAL: nothing})), About(), "denials")
     assert (found.finding.is_skipped, figures(found)) == (False, {})
@@ -1030,7 +1030,7 @@ def test_a_real_journal_by_cursor_and_without_the_right_to_it(host: Host, monkey
             host.memory = {}
             found = host.run(time.time())
             assert found.finding.is_skipped
-            assert found.finding.lacks == (
+            assert found.finding.unseen == (
                 "root, or the group systemd-journal, would show sshd's lines in the journal",
             )
             it.release()

@@ -155,7 +155,7 @@ def test_without_the_log_the_groups_counter_tells_since_the_last_run() -> None:
     assert [problem.sentence for problem in second.problems] == [
         "the kernel killed 2 of the processes of ssh.service for lack of memory"
     ]
-    assert second.lacks == ("root would show which processes the kernel has killed for lack of memory",)
+    assert second.unseen == ("root would show which processes the kernel has killed for lack of memory",)
     assert memory.find(made.seen, About(memory={"memory": second.remember})).problems == ()
     assert memory.find(made.seen, About(memory={"memory": ["broken"]})).problems == ()
 

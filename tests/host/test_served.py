@@ -146,7 +146,7 @@ def test_a_trial_of_one_of_several_is_named() -> None:
 def test_a_trial_that_was_not_made_is_said() -> None:
     finding = configuration_item(tried("", skipped="others than root may change /home/u/c"))
     assert not finding.problems
-    assert finding.lacks == ("no trial of the sshd of pid 10: others than root may change /home/u/c",)
+    assert finding.unseen == ("no trial of the sshd of pid 10: others than root may change /home/u/c",)
 
 
 def test_the_judgement_adds_them_last() -> None:

@@ -52,7 +52,7 @@ def throttled(now: int, begin: int = 10, full: int = 100, **more: Any) -> Host:
 
 def test_a_quiet_sshd_says_how_many_it_has() -> None:
     finding = startups.find(throttled(3).seen, About())
-    assert (finding.summary, finding.problems, finding.lacks) == ("3 of 10-100 startups", (), ())
+    assert (finding.summary, finding.problems, finding.unseen) == ("3 of 10-100 startups", (), ())
     assert figures(finding) == {"startups": 3, "startups_drop": 0}
 
 
@@ -124,7 +124,7 @@ def test_of_two_sshds_the_one_in_trouble_is_named() -> None:
 
 def test_without_a_listener_there_is_nothing_to_say() -> None:
     finding = startups.find(Host().seen, About())
-    assert (finding.is_skipped, finding.summary, finding.lacks) == (True, "no sshd that listens was seen", ())
+    assert (finding.is_skipped, finding.summary, finding.unseen) == (True, "no sshd that listens was seen", ())
 
 
 def test_hidepid_is_named_with_the_right_that_helps() -> None:
@@ -132,7 +132,7 @@ def test_hidepid_is_named_with_the_right_that_helps() -> None:
     host.file("/proc/mounts", "proc /proc proc rw,nosuid,hidepid=invisible 0 0\n")  # proc(5), since Linux 5.8
     finding = startups.find(host.seen, About())
     assert finding.is_skipped
-    assert finding.lacks == ("root would show the processes of sshd: /proc is mounted with hidepid",)
+    assert finding.unseen == ("root would show the processes of sshd: /proc is mounted with hidepid",)
 
 
 @pytest.mark.parametrize("mounts", [
@@ -142,7 +142,7 @@ def test_hidepid_is_named_with_the_right_that_helps() -> None:
 def test_a_proc_that_hides_nothing_is_not_blamed(mounts: str) -> None:
     host = Host(uid=1000)
     host.file("/proc/mounts", mounts)
-    assert startups.find(host.seen, About()).lacks == ()
+    assert startups.find(host.seen, About()).unseen == ()
     assert not hides_processes(host.seen)
 
 
@@ -160,7 +160,7 @@ def test_without_root_the_connections_are_counted_and_the_right_is_named() -> No
     host = throttled(2, uid=1000)
     finding = startups.find(host.seen, About(monitors=(MONITOR,)))
     assert finding.evidence == (f"2 connections, logged in or not: 2 from {STRANGER}",)
-    assert finding.lacks == ("root would show who holds the startups",)
+    assert finding.unseen == ("root would show who holds the startups",)
     assert finding.problems == ()
 
 
@@ -388,7 +388,7 @@ def test_a_real_sshd_is_as_full_as_it_is(server: zoo.Server, count: int, state: 
         assert [line.partition(" (")[0] for line in finding.evidence] == (
             [f"{count} of {count} from the monitor 127.0.7.1"] if count else []
         )
-        assert finding.lacks == ()
+        assert finding.unseen == ()
 
 
 @pytest.mark.real
@@ -423,7 +423,7 @@ def test_without_root_a_real_sshd_is_judged_all_the_same(server: zoo.Server) -> 
     finding = startups.find(seen, About(ports=(server.port,)))
     assert sentences(finding) == ["MaxStartups throttling: 7 of 5-20 startups"]
     assert finding.evidence == ("7 connections, logged in or not: 7 from 127.0.7.3",)
-    assert finding.lacks == ("root would show who holds the startups",)
+    assert finding.unseen == ("root would show who holds the startups",)
 
 
 def as_nobody() -> Snapshot:

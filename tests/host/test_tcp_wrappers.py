@@ -288,7 +288,7 @@ def test_files_that_may_not_be_read_are_lacking() -> None:
     made.document["files"][DENY] = {"error": "EACCES"}
     finding = find(made)
     assert not finding.problems
-    assert finding.lacks == (f"root would show what {DENY} says",)
+    assert finding.unseen == (f"root would show what {DENY} says",)
     assert finding.is_skipped
 
 
@@ -307,7 +307,7 @@ def test_hostile_files_are_bounded_and_printable() -> None:
         for allow, deny in ((text, ""), ("", text)):
             begun = time.process_time()
             finding = find(wrapped(allow, deny), About(monitors=(MONITOR, MONITOR6)))
-            told = [*sentences(finding), finding.summary, *finding.evidence, *finding.lacks, *finding.remedies]
+            told = [*sentences(finding), finding.summary, *finding.evidence, *finding.unseen, *finding.remedies]
             assert all(map(is_printable, told))
             assert time.process_time() - begun < 5
 

@@ -13,7 +13,7 @@ from ...plugin.nagios import Warn
 from ...text import join, printable
 from ..about import About
 from ..configuration_files import USUAL, named
-from ..finding import Finding, Problem, skipped
+from ..finding import ROOT, Finding, Lack, Problem, skipped
 from ..host import restart
 from ..ip_address import is_address
 from ..own_addresses import own_addresses
@@ -50,7 +50,7 @@ def find(seen: Snapshot, about: About) -> Finding:
         problems=(*problems, *unreached),
         evidence=tuple(evidence),
         remedies=tuple(_remedies(seen, found, is_bound=not problems)),
-        lacks=("root would show which of several sshds listens where",) if hidden else (),
+        lacks=(Lack(ROOT, "which of several sshds listens where"),) if hidden else (),
     )
 
 

@@ -11,7 +11,7 @@ from ..banning import blind, crowdsec, denyhosts, fail2ban, sshguard
 from ..banning.ban import Ban, holds, of_monitors, word
 from ..banning.fail2ban import Jail
 from ..banning.installed import CLIENTS, CSCLI, SOCKETS, is_enabled, may_write
-from ..finding import Finding, Problem, skipped
+from ..finding import ROOT, Finding, Lack, Problem, skipped
 from ..host import has_systemd
 from ..new_lines import new_lines
 from ..own_addresses import own_addresses
@@ -102,15 +102,15 @@ def _down(seen: Snapshot, *, has_fail2ban: bool) -> Iterator[Problem]:
         yield Problem(Warn, "fail2ban is installed and its server does not run")
 
 
-def _lacks(seen: Snapshot, *, is_installed: bool) -> Iterator[str]:
+def _lacks(seen: Snapshot, *, is_installed: bool) -> Iterator[Lack]:
     is_up = any(seen.stat(path) is not None for path in SOCKETS)
     if is_installed and ((is_up and not may_write(seen, SOCKETS)) or fail2ban.is_denied(seen)):
-        yield "root would show the bans of fail2ban"
+        yield Lack(ROOT, "the bans of fail2ban")
     elif fail2ban.is_silent(seen):
         words = printable(fail2ban.said(seen), 120)
-        yield f"a fail2ban-client that answers would show the bans of fail2ban{f': {words}' if words else ''}"
+        yield Lack("a fail2ban-client that answers", f"the bans of fail2ban{f': {words}' if words else ''}")
     if seen.stat(CSCLI) is not None and not seen.is_root:
-        yield "root would show the decisions of CrowdSec"
+        yield Lack(ROOT, "the decisions of CrowdSec")
 
 
 def _summary(jails: Sequence[Jail], bans: Sequence[Ban], count: int, monitors: Sequence[str]) -> str:

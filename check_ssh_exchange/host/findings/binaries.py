@@ -9,7 +9,7 @@ from ...text import join, printable
 from .. import release
 from ..about import About
 from ..configuration_files import hidden_file
-from ..finding import Finding, Problem, skipped
+from ..finding import ROOT, Finding, Lack, Problem, skipped
 from ..host import restart
 from ..packages import in_root, reinstall, reinstall_library
 from ..snapshot import Snapshot
@@ -44,7 +44,7 @@ def find(seen: Snapshot, about: About) -> Finding:
         remedies=tuple(dict.fromkeys(remedy for daemon in found for remedy in _remedies(seen, daemon))),
         figures=(Figure("deleted_files", len(gone)),) if len(visible) == len(found) else (),
         sentences=(("deleted_files", _said_of_deleted(seen, problems)),) if gone else (),
-        lacks=() if len(visible) == len(found) else ("root would show which files sshd has mapped (/proc/PID/maps)",),
+        lacks=() if len(visible) == len(found) else (Lack(ROOT, "which files sshd has mapped (/proc/PID/maps)"),),
     )
 
 

@@ -10,7 +10,7 @@ from ..about import About
 from ..account import access, account_of, is_absent
 from ..answers import key_of
 from ..configuration_files import hidden_file
-from ..finding import Finding, Kind, Problem, skipped
+from ..finding import ROOT, Finding, Kind, Lack, Problem, skipped
 from ..host import release, restart
 from ..keys import HANDED_OVER, NO_KEYS
 from ..settings import Settings, client, settings_of, shell_line
@@ -58,8 +58,9 @@ def _of(seen: Snapshot, about: About, daemon: Daemon, name: str) -> Finding:
     if not is_trusted(seen, daemon):
         return Finding(ITEM, evidence=(f"{name}its binary is not root's, so it was not asked for its settings",))
     if file := hidden_file(seen, daemon):
-        right = "CAP_SYS_PTRACE" if seen.is_root else "root"
-        return Finding(ITEM, lacks=(f"{name}{right} would show the configuration of sshd, {printable(file, 200)}",))
+        right = "CAP_SYS_PTRACE" if seen.is_root else ROOT
+        whose = daemon.name if name else "sshd"
+        return Finding(ITEM, lacks=(Lack(right, f"the configuration of {whose}, {printable(file, 200)}"),))
     settings = settings_of(seen, daemon)
     faults = [*_restart(seen, daemon)]
     if settings is not None:
@@ -151,13 +152,13 @@ def _obstacle(output: Output) -> str:
     return next((line for line in lines if not HARMLESS.search(line)), "")
 
 
-def _unknown(seen: Snapshot, daemon: Daemon) -> tuple[str, ...]:
+def _unknown(seen: Snapshot, daemon: Daemon) -> tuple[Lack, ...]:
     output = seen.command(key_of(daemon.pid))
     if seen.is_root:
         lines = [line.strip() for line in output.err[:65536].splitlines() if line.strip()]
         reason = lines[-1] if lines else output.error or f"it ended with {output.code}"
-        return (f"{printable(daemon.path, 200)} does not tell its settings: {printable(reason, 200)}",)
-    return ("root would show the settings of sshd, and whether it would start again",)
+        return (Lack("", f"{printable(daemon.path, 200)} does not tell its settings: {printable(reason, 200)}"),)
+    return (Lack(ROOT, "the settings of sshd, and whether it would start again"),)
 
 
 # --- what the settings mean
@@ -188,7 +189,7 @@ def _refused(seen: Snapshot, about: About, daemon: Daemon) -> Iterator[Fault]:
 
 def _account(
     seen: Snapshot, about: About, daemon: Daemon, settings: Settings | None
-) -> tuple[list[Problem], tuple[str, ...]]:
+) -> tuple[list[Problem], tuple[Lack, ...]]:
     if not about.login_user:
         return [], ()
     name = printable(about.login_user, 64)
@@ -196,7 +197,7 @@ def _account(
         return [Problem(Warn, f"user {name} does not exist", Cause.ACCESS_DENIED)], ()
     account = account_of(seen, daemon)
     if account is None:
-        return [], (f"the user {name} could not be looked up with getent",)
+        return [], (Lack("", f"the user {name} could not be looked up with getent"),)
     if settings is None:
         return [], ()
     found = access(seen, daemon, account, settings)

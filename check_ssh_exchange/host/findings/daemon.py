@@ -8,7 +8,7 @@ from ...plugin.perfdata import Figure
 from ...text import join, printable
 from ..about import About
 from ..configuration_files import changed, read_at
-from ..finding import Finding, Kind, Problem, skipped
+from ..finding import ROOT, Finding, Kind, Lack, Problem, skipped
 from ..host import has_systemd, hides_processes, restart, service
 from ..settings import shell_line
 from ..snapshot import Snapshot
@@ -32,8 +32,8 @@ def find(seen: Snapshot, about: About) -> Finding:
     known = [one for one in units(seen) if not one.is_one_connection]
     serving = [one for one in found if one.listening or one.process.exe is None]
     held = [one for one in known if one.is_socket and _is_held(seen, one, about) and not _is_served(one, serving)]
-    if not serving and not held and (reason := _cannot_see(seen, about)):
-        return skipped(ITEM, "no sshd that we may see")._replace(lacks=(reason,))
+    if not serving and not held and (lack := _cannot_see(seen, about)):
+        return skipped(ITEM, "no sshd that we may see")._replace(lacks=(lack,))
     problems = [*_halted(serving), *_absent(seen, about, serving, held, known), *_older(seen, serving, known)]
     return Finding(
         ITEM,
@@ -85,15 +85,15 @@ def _super_server(seen: Snapshot, about: About) -> str:
     return ""
 
 
-def _cannot_see(seen: Snapshot, about: About) -> str:
-    """Return which right is missing where sshd may well be there; "" where we would have seen it."""
+def _cannot_see(seen: Snapshot, about: About) -> Lack | None:
+    """Return which right is missing where sshd may well be there; None where we would have seen it."""
     if seen.is_root:
-        return ""
+        return None
     if hides_processes(seen):
-        return "root, or the group of /proc's mount option gid=, would show sshd (/proc has hidepid)"
+        return Lack("root, or the group of /proc's mount option gid=", "sshd (/proc has hidepid)")
     if not processes(seen) and _open_ports(seen) & set(about.ports or (22,)):
-        return "root would show which program listens there: no process of sshd is to be seen"
-    return ""
+        return Lack(ROOT, "which program listens there: no process of sshd is to be seen")
+    return None
 
 
 # --- what is wrong

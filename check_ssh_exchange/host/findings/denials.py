@@ -12,7 +12,7 @@ from ...plugin.perfdata import Figure
 from ...text import printable
 from .. import log_places
 from ..about import About
-from ..finding import Finding, skipped
+from ..finding import ROOT, Finding, Lack, skipped
 from ..log_lines import NAMES, entries, message_of, number
 from ..log_places import KERNEL_JOURNAL, KERNEL_JOURNAL_AGAIN, RING, generations
 from ..new_lines import beginning, hides, journal, period, remembered
@@ -139,12 +139,12 @@ def _readable(seen: Snapshot) -> Iterator[bool]:
     yield journal(seen, KERNEL_JOURNAL, KERNEL_JOURNAL_AGAIN) is not None
 
 
-def _lacks(seen: Snapshot) -> Iterator[str]:
+def _lacks(seen: Snapshot) -> Iterator[Lack]:
     audit = log_places.OF_KERNEL[0]
     if seen.is_denied(audit):
-        yield f"root would show {audit}, with what SELinux and AppArmor deny"
+        yield Lack(ROOT, f"{audit}, with what SELinux and AppArmor deny")
     elif not any(_readable(seen)):
         if any(hides(seen.command(key)) for key in (KERNEL_JOURNAL, KERNEL_JOURNAL_AGAIN)):
-            yield "root, or the group systemd-journal, would show the kernel's log"
+            yield Lack("root, or the group systemd-journal", "the kernel's log")
         elif any(seen.is_denied(path) for path in log_places.OF_KERNEL) or "not permitted" in seen.command(RING).err:
-            yield "root, or the group adm, would show the kernel's log"
+            yield Lack("root, or the group adm", "the kernel's log")

@@ -7,7 +7,7 @@ from ...diagnosis.cause import Cause
 from ...plugin.nagios import Critical
 from ..about import About
 from ..cgroups import digits
-from ..finding import Finding, Problem
+from ..finding import ROOT, Finding, Lack, Problem
 from ..host import has_systemd, service
 from ..share import Share, finding_of
 from ..snapshot import Snapshot
@@ -24,7 +24,7 @@ def find(seen: Snapshot, about: About) -> Finding:
     short = [problem for daemon in found if (problem := _shortage(seen, daemon)) is not None]
     finding = finding._replace(remedies=tuple(_remedies(seen, found)), problems=tuple(short))
     if any(seen.is_denied(f"/proc/{daemon.pid}/fd") for daemon in found):
-        return finding._replace(lacks=("root would show how many descriptors sshd has open",))
+        return finding._replace(lacks=(Lack(ROOT, "how many descriptors sshd has open"),))
     return finding
 
 

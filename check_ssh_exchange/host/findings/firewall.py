@@ -7,7 +7,7 @@ from ...plugin.nagios import Critical, Warn
 from ...text import join, printable
 from ...values import NamedTuple
 from ..about import About
-from ..finding import Finding, Problem, skipped
+from ..finding import Finding, Lack, Problem, skipped
 from ..netfilter.listings import interface, is_installed, is_permitted, lists, tables, trouble
 from ..netfilter.model import Packet, Table
 from ..netfilter.recent import Lists
@@ -19,7 +19,7 @@ from ..sshd import Daemon, daemons
 
 ITEM = "firewall"
 MOST = 10  # rules that are quoted
-LACKS = "root, or CAP_NET_ADMIN, would show the rules of nftables and iptables"
+LACKS = Lack("root, or CAP_NET_ADMIN", "the rules of nftables and iptables")
 FAMILIES = {"ip": "IPv4", "ip6": "IPv6"}
 LOOPBACK = {"ip": "127.0.0.1", "ip6": "::1"}
 MOST_NOTES = 3  # sshds in other network namespaces that are named
@@ -75,10 +75,10 @@ def find(seen: Snapshot, about: About) -> Finding:
     return made
 
 
-def _elsewhere(looked: list[Looked]) -> Iterator[str]:
+def _elsewhere(looked: list[Looked]) -> Iterator[Lack]:
     for one in [one for one in looked if one.is_elsewhere][:MOST_NOTES]:
-        command = f"nsenter -t {one.daemon.pid} -n check_sshd_local"
-        yield f"`{command}`, by root, would show the rules of the network namespace of {printable(one.daemon.name)}"
+        right = f"`nsenter -t {one.daemon.pid} -n check_sshd_local`, by root"
+        yield Lack(right, f"the rules of the network namespace of {printable(one.daemon.name)}")
 
 
 def _remedies(rules: list[Table], looked: Looked) -> Iterator[str]:

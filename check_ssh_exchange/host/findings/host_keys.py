@@ -7,7 +7,7 @@ from ...plugin.nagios import Critical, Warn
 from ...plugin.perfdata import Figure
 from ...text import printable
 from ..about import About
-from ..finding import Finding, Kind, Problem, skipped
+from ..finding import ROOT, Finding, Kind, Lack, Problem, skipped
 from ..host import restart
 from ..keys import DEFAULTS, HANDED_OVER, Certificate, Key, KeyFault, certificates_of, is_told, keys_of
 from ..snapshot import Snapshot
@@ -31,13 +31,14 @@ def find(seen: Snapshot, about: About) -> Finding:
         return skipped(ITEM, "no sshd of this host that could be asked for its keys")
     problems: list[Problem] = []
     evidence: list[str] = []
-    lacks: list[str] = []
+    lacks: list[Lack] = []
     keys: list[tuple[Daemon, Key]] = []
     for daemon in asked:
         name = f"{daemon.name}: " if len(every) > 1 else ""
         if not is_told(seen, daemon):
-            untold = "sshd does not tell which host keys it has"
-            lacks.append(f"{name}{untold if seen.is_root else 'root would show which host keys sshd has'}")
+            untold = Lack("", f"{name}sshd does not tell which host keys it has")
+            whose = daemon.name if name else "sshd"
+            lacks.append(untold if seen.is_root else Lack(ROOT, f"which host keys {whose} has"))
             continue
         own = keys_of(seen, daemon)
         keys += [(daemon, key) for key in own]
@@ -45,7 +46,7 @@ def find(seen: Snapshot, about: About) -> Finding:
         problems += [one._replace(sentence=f"{name}{one.sentence}", pid=daemon.pid) for one in found]
         evidence += [f"{name}{sentence}" for sentence in _evidence(seen, daemon, own)]
         if not seen.is_root and any(key.is_usable is None for key in own):
-            lacks.append("root would show whether sshd can load its host keys")
+            lacks.append(Lack(ROOT, "whether sshd can load its host keys"))
     changes = _Changes(about.memory.get(ITEM), seen.at)
     for daemon, key in keys:
         if key.is_usable is not False:

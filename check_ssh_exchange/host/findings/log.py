@@ -8,7 +8,7 @@ from ...plugin.nagios import Critical, Warn
 from ...plugin.perfdata import Figure
 from ...text import printable
 from ..about import About
-from ..finding import Finding, Problem
+from ..finding import ROOT, Finding, Lack, Problem
 from ..host import restart, service
 from ..log_places import JOURNAL
 from ..new_lines import Logs, new_lines, period
@@ -188,14 +188,14 @@ def _evidence(refusals: Refusals, logs: Logs, about: About, span: str) -> Iterat
     yield from logs.missed
 
 
-def _lacks(logs: Logs) -> Iterator[str]:
+def _lacks(logs: Logs) -> Iterator[Lack]:
     if logs.is_read:
         return
     for path in logs.denied:
         if path == JOURNAL:
-            yield "root, or the group systemd-journal, would show sshd's lines in the journal"
+            yield Lack("root, or the group systemd-journal", "sshd's lines in the journal")
         else:
-            yield f"root{', or the group adm,' * (path == '/var/log/auth.log')} would show {path}"
+            yield Lack("root, or the group adm" if path == "/var/log/auth.log" else ROOT, path)
 
 
 def _remedies(seen: Snapshot, refusals: Refusals, problems: list[Problem]) -> Iterator[str]:

@@ -8,7 +8,7 @@ from ...plugin.nagios import Warn
 from ...plugin.perfdata import Figure
 from ..about import About
 from ..cgroups import Group, digits, groups, named_number, number
-from ..finding import Finding, Problem
+from ..finding import ROOT, Finding, Lack, Problem
 from ..share import Share, finding_of, size
 from ..snapshot import Snapshot
 from ..sshd import daemons
@@ -37,7 +37,7 @@ def find(seen: Snapshot, about: About) -> Finding:
         problems=tuple(_killed(seen, about, own, kills)),
         evidence=(*finding.evidence, *_swap(seen), *_pressure(seen)),
         remedies=("ps -eo rss,comm --sort=-rss   # the first lines: who has it",),
-        lacks=("root would show which processes the kernel has killed for lack of memory",) if refused else (),
+        lacks=(Lack(ROOT, "which processes the kernel has killed for lack of memory"),) if refused else (),
         remember=kills or None,
     )
 

@@ -10,7 +10,7 @@ from ...ending import TIMEOUTS, Ending
 from ...plugin.nagios import Critical, Ok
 from ...text import join, milliseconds, printable
 from ..about import About
-from ..finding import Finding, Kind, Problem
+from ..finding import Finding, Kind, Lack, Problem
 from ..keys import NO_KEYS
 from ..settings import shell_line
 from ..snapshot import Snapshot
@@ -81,7 +81,7 @@ def with_trials(finding: Finding, seen: Snapshot, about: About, others: "Others"
     for found in seen.document.get("trials", ()):
         pid = int(found["pid"])
         if reason := found.get("skipped"):
-            lacks.append(f"no trial of the sshd of pid {pid}: {printable(str(reason), MAX_LINE)}")
+            lacks.append(Lack("", f"no trial of the sshd of pid {pid}: {printable(str(reason), MAX_LINE)}"))
             continue
         if found.get("ending") == "completed":
             evidence.append(f"a trial of the sshd of pid {pid} served a handshake: it may be restarted")

@@ -7,7 +7,7 @@ from ...plugin.perfdata import Figure
 from ...text import printable
 from ...values import NamedTuple
 from ..about import About
-from ..finding import Finding, Problem, skipped
+from ..finding import ROOT, Finding, Lack, Problem, skipped
 from ..host import hides_processes, restart
 from ..peaks import Peak, after, peak_of, proposal
 from ..settings import settings_of
@@ -62,13 +62,13 @@ def find(seen: Snapshot, about: About) -> Finding:
         evidence=(*(line for load in loads for line in _evidence(load, about)), *silent),
         remedies=tuple(dict.fromkeys(line for load in loads for line in _remedies(seen, load))),
         figures=(Figure("startups", float(worst.now)), Figure("startups_drop", float(worst.drop))),
-        lacks=() if all(load.held.shows_peers for load in loads) else ("root would show who holds the startups",),
+        lacks=() if all(load.held.shows_peers for load in loads) else (Lack(ROOT, "who holds the startups"),),
         remember=after(about.memory.get(ITEM), seen.at, {_place(load.daemon): load.now for load in loads}),
     )
 
 
 def _nothing(seen: Snapshot) -> Finding:
-    hidden = "root would show the processes of sshd: /proc is mounted with hidepid"
+    hidden = Lack(ROOT, "the processes of sshd: /proc is mounted with hidepid")
     lacks = (hidden,) if hides_processes(seen) else ()
     return Finding(ITEM, "no sshd that listens was seen", is_skipped=True, lacks=lacks)
 

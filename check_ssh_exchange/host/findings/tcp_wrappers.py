@@ -6,7 +6,7 @@ from ...diagnosis.cause import Cause
 from ...plugin.nagios import Critical
 from ...text import printable
 from ..about import About
-from ..finding import Finding, Problem, skipped
+from ..finding import ROOT, Finding, Lack, Problem, skipped
 from ..hosts_access import ALLOW, DENY, Client, LineFault, Rule, Verdict, closing, verdict
 from ..snapshot import Snapshot
 from ..sshd import Daemon, daemons
@@ -45,7 +45,7 @@ def find(seen: Snapshot, about: About) -> Finding:
 def _of(seen: Snapshot, about: About, daemon: Daemon, name: str) -> Finding:
     unread = [path for path in (ALLOW, DENY) if _is_unread(seen, prefix(daemon) + path)]
     if unread:
-        return Finding(ITEM, lacks=tuple(f"root would show what {path} says" for path in unread))
+        return Finding(ITEM, lacks=tuple(Lack(ROOT, f"what {path} says") for path in unread))
     allow, deny = tables(seen, daemon)
     if not allow and not deny:
         return Finding(ITEM, f"{ALLOW} and {DENY} have no rule")
