@@ -1,4 +1,4 @@
-"""The pages on the plugin say what the code does: options, endings, causes, labels, thresholds; and no file names a private place."""
+"""The plugin's pages say what the code does: options, endings, causes, labels; and no file names a private place."""
 
 import argparse
 import os

@@ -151,7 +151,8 @@ def test_the_wheel_holds_every_module_the_runbook_and_nothing_else(built: Path) 
 def test_the_sdist_holds_what_a_packager_needs(built: Path) -> None:
     names = members(built)
     wanted = ["LICENSE", "Makefile", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "setup.cfg", "pyproject.toml"]
-    wanted += files(built, "check_ssh_exchange", ".ci", "tests", "bench", "contrib", "exporter", "packaging", "docs", "release")
+    folders = ("check_ssh_exchange", ".ci", "tests", "bench", "contrib", "exporter", "packaging", "docs", "release")
+    wanted += files(built, *folders)
     assert not set(wanted) - names
     assert not [name for name in names if "__pycache__" in name or name.endswith(".pyc")]
 
