@@ -112,7 +112,9 @@ class Snapshot:
 
     def lines(self, path: str) -> list[str]:
         """Return the lines of a file, none where it was not read."""
-        return (self.text(path) or "").splitlines()
+        # Not splitlines(): the kernel writes a process's name as it is, and a form feed in it must not begin a line.
+        text = self.text(path)
+        return text.removesuffix("\n").split("\n") if text else []
 
     def is_denied(self, path: str) -> bool:
         """Return whether a file or directory is there and we had no right to it."""

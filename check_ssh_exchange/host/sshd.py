@@ -149,8 +149,14 @@ def _daemons(seen: Snapshot) -> tuple[Daemon, ...]:
     parents = [one for one in alive if one.name == "sshd" and one.parent not in by_pid]
     parents.sort(key=lambda one: (one.uid not in (0, None), one.pid))
     found = [_daemon(seen, one, children) for one in parents[:MOST_DAEMONS]]
-    listening = [one for one in found if one.listening or "[listener]" in one.process.title]
+    listening = [one for one in found if one.listening or _says_so(one.process)]
     return tuple(sorted(listening, key=lambda one: (one.is_foreign, one.root != "/", one.pid)))
+
+
+def _says_so(process: Process) -> bool:
+    """Return whether a title says that this listens. Anybody can write one, so a binary that is seen must be sshd's."""
+    is_sshd = process.exe is None or process.exe.removesuffix(" (deleted)").endswith("/sshd")
+    return "[listener]" in process.title and is_sshd
 
 
 def processes(seen: Snapshot) -> tuple[Process, ...]:

@@ -9,6 +9,11 @@ NAMES = ("sshd", "sshd-session", "sshd-auth")
 OF_A_PROCESS = ("cmdline", "stat", "cgroup", "limits", "wchan")
 OF_A_NETWORK = ("net/tcp", "net/tcp6")
 MOST_PROCESSES = 2000  # sshd's that are looked at one by one; a full MaxStartups has 100 to 300
+MOST_DESCRIPTORS = 4096  # of one of root's that are looked at; a listener has a dozen and two for each startup
+# Anybody may call as many processes sshd as he likes, each with as many descriptors. So of other users' processes only
+# a few are asked for their sockets: enough to find an sshd of one's own that `-p` names.
+MOST_OF_OTHERS = 64
+MOST_DESCRIPTORS_OF_OTHERS = 64
 MOST_SOCKETS = 1 << 22  # bytes of a socket table; 28,000 connections
 TIME_WAIT = b"06"  # include/net/tcp_states.h
 NAMESPACES = ("mnt", "net", "pid", "user")
@@ -22,8 +27,14 @@ def read(door: Door, seen: Snapshot) -> Iterator[None]:
     for path in ("/proc/stat", "/proc/uptime", "/proc/self/status", "/proc/mounts"):
         door.read(path)
     found = _found(door, seen)
+    others = [pid for pid in found if not _is_roots(seen, pid)]
+    unasked = set(others[MOST_OF_OTHERS:])
     for pid in found:
         _process(door, pid)
+        if pid not in unasked:
+            _descriptors(door, pid, MOST_DESCRIPTORS_OF_OTHERS if pid in others else MOST_DESCRIPTORS)
+        if pid not in others:
+            _once_more(door, seen, pid)
     networks: dict[str, str] = {}
     for pid in found:
         networks.setdefault(seen.link(f"/proc/{pid}/ns/net") or "", pid)
@@ -64,6 +75,20 @@ def _process(door: Door, pid: str) -> None:
     for name in ("exe", "root", *(f"ns/{namespace}" for namespace in NAMESPACES)):
         door.link(f"/proc/{pid}/{name}")
     door.stat(f"/proc/{pid}/root/")
-    for descriptor in door.list(f"/proc/{pid}/fd")[:4096]:
+
+
+def _descriptors(door: Door, pid: str, most: int) -> None:
+    for descriptor in door.list(f"/proc/{pid}/fd")[:most]:
         door.link(f"/proc/{pid}/fd/{descriptor}")
-    door.read(f"/proc/{pid}/status", 16384)  # behind the title: whoever becomes another by exec is seen as that one
+
+
+def _once_more(door: Door, seen: Snapshot, pid: str) -> None:
+    """Read who root's process is behind all else; it is not taken for root's where it was not from first to last.
+
+    A process may become another while it is read: a user's sshd that goes on as a set-uid program has his title and
+    root's status, or the other way round.
+    """
+    program = seen.link(f"/proc/{pid}/exe")
+    door.read(f"/proc/{pid}/status", 16384)
+    if door.link(f"/proc/{pid}/exe") != program:
+        door.document["files"][f"/proc/{pid}/status"] = {"error": "ECHANGED"}
