@@ -47,7 +47,7 @@ REMOTE_EXAMPLES: tuple[tuple[str, int, str], ...] = (
 LOCAL_EXAMPLES: tuple[tuple[str, int | None, str], ...] = (
     ("check_sshd_local --monitor 192.0.2.7 -v", None, LOCAL + r".*\n(?s:.*)looked at as uid"),
     ("check_sshd_local --explain", None, r"(?s:.*)"),
-    ("check_sshd_local --only startups,log --since 1h -vv", None, LOCAL + r".*\nstartups: (?s:.*)\nlog: "),
+    ("check_sshd_local --only startups,log --since 1h -vv", None, LOCAL + r"(?s:.*)\nstartups: (?s:.*)\nlog: "),
     ("check_sshd_local --skip firewall --state disk=warning", None, LOCAL),
     ("ssh server.example check_sshd_local --collect |", None, r"(?s:.*)"),
     ("check_sshd_local -c snapshot_age=300", None, LOCAL),

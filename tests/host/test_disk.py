@@ -111,6 +111,11 @@ def test_a_real_chroot_that_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def look() -> tuple[object, list[str]]:
         seen = Snapshot(json.loads(json.dumps(collecting.collect().document)))
+        # How full this machine's own disk is, on which the chroot's root is, must not matter.
+        own = tuple(f"space:/proc/{server.pid}/root{place}" for place in ("/var/log", "/run"))
+        stats = seen.document["stats"]
+        for path in [path for path in stats if path.startswith("space:") and not path.startswith(own)]:
+            del stats[path]
         outcome = judge(seen, About(ports=(server.port,)), Wishes(("disk",)))
         return outcome.verdict.state, [problem.sentence for problem in outcome.judged[0].problems]
 
