@@ -77,7 +77,7 @@ REMEDIES: dict[Cause, tuple[str | Remedy, ...]] = {
         FIREWALL,
     ),
     Cause.NOT_LISTENING: (
-        "check_sshd_local --only daemon,socket_activation -v   # which unit has failed, and why",
+        "check_sshd_local --only daemon,socket_activation,bans,firewall --monitor {source} -v   # why, or who refuses us",
         LISTENER,
         "systemctl status ssh sshd ssh.socket",
         LOG,
@@ -136,6 +136,9 @@ REMEDIES: dict[Cause, tuple[str | Remedy, ...]] = {
     Cause.UNEXPLAINED: (LOG, TITLE),
 }
 
+
+# Where our own burst alone meets a limit nobody else holds connections: there is nobody to look for.
+OWN_BURST = Remedy(Where.SERVER, "sshd -T   # maxstartups, persourcemaxstartups: are they meant to be so low?")
 
 # Some SYNs are answered and some are not.
 PACKETS_LOST = (
@@ -222,7 +225,10 @@ def remedies_for(cause: Cause, report: Report, at_once: int | None = None) -> tu
         "address": report.address or report.host,
         "entry": report.host if report.port == SSH_PORT else f"'[{report.host}]:{report.port}'",
     }
-    found = tuple(Remedy(where, command.format(**names)) for where, command in _lines(cause, report))
+    if at_once is not None and cause is Cause.MAXSTARTUPS and system_of(report.server) is System.UNIX:
+        found: tuple[Remedy, ...] = (OWN_BURST,)
+    else:
+        found = tuple(Remedy(where, command.format(**names)) for where, command in _lines(cause, report))
     if at_once is None:
         return found
     if cause is Cause.RATE_LIMIT:

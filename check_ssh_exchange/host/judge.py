@@ -125,7 +125,8 @@ def judge(
     judged = _with_tests(tuple(Judged(one, tuple(_problems(one, wishes))) for one in found), seen, about, wishes)
     results = [Result(problem.state, problem.sentence) for _, problem in verdict_order(judged)]
     if age is not None and (state := wishes.thresholds.state(AGE, age)) is not Ok:
-        results.append(Result(state, f"the snapshot is {age:.0f} s old"))
+        # First: a line that is too long loses its end, and all that follows may be over by now.
+        results.insert(0, Result(state, f"the snapshot is {age:.0f} s old"))
     return Outcome(seen, about, daemons(seen, about.ports), judged, verdict_of(results))
 
 

@@ -1,6 +1,7 @@
 """Host keys: which can be loaded, which have changed, when their certificates end."""
 
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -132,6 +133,17 @@ def test_missing_keys_are_not_told_as_if_they_were_there() -> None:
         f"mv BACKUP {ED25519}   # the key that clients know",
         "ssh-keygen -A   # only if there is no backup: clients that know the old key refuse a new one",
     )
+
+
+def test_a_key_of_another_place_is_made_of_the_kind_that_its_public_file_tells() -> None:
+    made = broken(host())
+    answer = made.document["commands"]["configuration of 10"]
+    answer["out"] = re.sub(r"^hostkey .*\n", "", answer["out"], flags=re.MULTILINE) + "hostkey /srv/key\n"
+    broken(made, "/srv/key")
+    missing(made, "/srv/key")
+    made.command("public host key of 10: /srv/key", f"3072 {PRINT} root@host (RSA)\n")
+    last = find(made).remedies[-1].partition("   #")[0]
+    assert last == "ssh-keygen -q -t rsa -N '' -f /srv/key"
 
 
 def test_no_key_is_made_where_none_is_missing() -> None:

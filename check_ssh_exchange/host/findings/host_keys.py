@@ -185,7 +185,9 @@ def _new_ones(keys: list[tuple[Daemon, Key]]) -> Iterator[str]:
             chroot = "" if daemon.root == "/" else f" -f {from_here(daemon, '')}"
             yield f"ssh-keygen -A{chroot}   # {reason}"
         else:
-            yield f"ssh-keygen -q -t ed25519 -N '' -f {from_here(daemon, key.path)}   # {reason}"
+            # Of the kind that its .pub file still tells.
+            kind = next((word for word in ("rsa", "ecdsa") if word in key.type.partition("-cert")[0]), "ed25519")
+            yield f"ssh-keygen -q -t {kind} -N '' -f {from_here(daemon, key.path)}   # {reason}"
 
 
 class _Changes:

@@ -27,8 +27,8 @@ def read(door: Door, seen: Snapshot) -> Iterator[None]:
     for path in ("/proc/stat", "/proc/uptime", "/proc/self/status", "/proc/mounts"):
         door.read(path)
     found = _found(door, seen)
-    others = [pid for pid in found if not _is_roots(seen, pid)]
-    unasked = set(others[MOST_OF_OTHERS:])
+    strangers = [pid for pid in found if not _is_roots(seen, pid)]
+    others, unasked = set(strangers), set(strangers[MOST_OF_OTHERS:])
     for pid in found:
         _process(door, pid)
         if pid not in unasked:
