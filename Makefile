@@ -51,6 +51,10 @@ docs: $(VENV)/.dev
 dist: $(VENV)/.dev
 	@$(BIN)/python -m release.dist
 
+deb: $(VENV)/.made
+	@sh tests/prepare.sh mmdebstrap autopkgtest dpkg-dev iproute2
+	@packaging/deb/build.sh
+
 rpm: $(VENV)/.made
 	@sh tests/prepare.sh rpm
 	@PYTHON=$(abspath $(BIN)/python) sh packaging/rpm/build.sh

@@ -6,7 +6,7 @@ set -u
   nagios4-core icinga2-bin nagios-nrpe-server nagios-nrpe-plugin \
   prometheus prometheus-alertmanager prometheus-node-exporter gearman-job-server faketime jsonnet chromium-headless-shell systemd dbus curl \
   prometheus-blackbox-exporter monitoring-plugins-basic tcpdump strace sudo \
-  man-db groff-base mandoc bash-completion zsh rpm cpio rpmlint ssh-audit jq rsyslog
+  man-db groff-base mandoc bash-completion zsh rpm cpio rpmlint ssh-audit jq rsyslog shellcheck
 missing=""
 for package in "$@"; do
   dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing="$missing $package"
