@@ -77,7 +77,7 @@ REMEDIES: dict[Cause, tuple[str | Remedy, ...]] = {
         FIREWALL,
     ),
     Cause.NOT_LISTENING: (
-        "check_sshd_local --only daemon,socket_activation,bans,firewall --monitor {source} -v   # why, or who refuses us",
+        "check_sshd_local --only daemon,socket_activation,bans,firewall --monitor {source} -v   # what refuses us",
         LISTENER,
         "systemctl status ssh sshd ssh.socket",
         LOG,

@@ -11,6 +11,7 @@ import signal
 import socket
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -65,7 +66,9 @@ def _import_asyncssh() -> Any:
         find_library = ctypes.util.find_library
         ctypes.util.find_library = lambda name: None  # noqa: ARG005
         try:
-            import asyncssh
+            with warnings.catch_warnings():  # an older asyncssh warns of what cryptography will drop
+                warnings.simplefilter("ignore")
+                import asyncssh
         except ModuleNotFoundError as error:
             module = error.name or "asyncssh"
             raise ProbeError(

@@ -1,5 +1,6 @@
 """The running exporter over HTTP: statuses, sentences, formats, timeouts, and several who ask at once."""
 
+import asyncio
 import gzip
 import html
 import json
@@ -13,7 +14,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from aiohttp import web
 
+from ssh_exchange_exporter.web.http_connection import HttpConnection
 from tests.lab.fake_sshd import HEALTHY, FakeSshd, Peer
 
 from .program import Program, Samples, openmetrics, running, wait_for
@@ -327,3 +330,32 @@ def test_a_client_that_goes_away_leaves_its_probe_to_the_next_one(program: Progr
             go.set()
         assert answer.result().value("probe_success") == 1
         assert len(server.peers) == 2
+
+
+def test_what_a_library_does_not_understand_is_a_bad_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    # aiohttp 3.11 on `GET http://[ HTTP/1.1`; newer ones answer it by themselves.
+    def raising(*_: object) -> None:
+        raise ValueError("Invalid IPv6 URL")
+
+    class Kept(asyncio.Transport):
+        sent = b""
+        is_closed = False
+
+        def write(self, data: bytes | bytearray | memoryview) -> None:
+            self.sent += bytes(data)
+
+        def close(self) -> None:
+            self.is_closed = True
+
+    async def served() -> Kept:
+        connection = HttpConnection(web.Server(raising), loop=asyncio.get_running_loop())  # type: ignore[arg-type]
+        transport = Kept()
+        connection.connection_made(transport)
+        monkeypatch.setattr(web.RequestHandler, "data_received", raising)
+        connection.data_received(b"GET http://[ HTTP/1.1\r\n\r\n")
+        connection.connection_lost(None)
+        return transport
+
+    transport = asyncio.run(served())
+    assert transport.sent.startswith(b"HTTP/1.1 400 ")
+    assert transport.is_closed

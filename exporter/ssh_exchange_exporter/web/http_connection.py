@@ -31,6 +31,7 @@ class Stage(Enum):
 
 
 DEADLINES = Deadlines()
+BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
 class HttpConnection(web.RequestHandler):
@@ -116,7 +117,13 @@ class HttpConnection(web.RequestHandler):
             return
         if data and self.stage is Stage.ANSWER:
             self._enter(Stage.HEAD, self._deadlines.head)
-        super().data_received(data)
+        try:
+            super().data_received(data)
+        except ValueError as error:  # aiohttp 3.11 lets one through that a request's target like http://[ raises
+            log.debug("malformed request: %s", error)
+            if self._connection is not None:
+                self._connection.write(BAD_REQUEST)
+                self._connection.close()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """End the deadlines and report the connection as gone."""
