@@ -48,7 +48,7 @@ class Screen(NamedTuple):
 # Parts of pages, for a picture in the documents is to be small.
 SCREENS = {
     "overview": Screen("/", "", "section[aria-labelledby=fleet]"),
-    "throttled": Screen("/history", "", ".columns section:nth-of-type(3)"),
+    "throttled": Screen("/history", "", ".columns"),
     "handshakes": Screen("/history", "section[aria-labelledby=timeline]", "section[aria-labelledby=timeline]"),
     "runbook": Screen("/runbook/maxstartups", "", "section:nth-of-type(2) table"),
 }
