@@ -49,7 +49,7 @@ PHRASES: dict[Cause, str] = {
     Cause.PENALTY: "an OpenSSH penalty against our address",
     Cause.RATE_LIMIT: "a rate limit on new connections",
     Cause.BANNED: "our address is banned by a firewall",
-    Cause.FILTERED: "no answer: a firewall drops the packets, or the host is down",
+    Cause.FILTERED: "a firewall drops the packets, or the host is down",
     Cause.NOT_LISTENING: "nothing listens on that port",
     Cause.ACCESS_DENIED: "hosts.deny or another access rule",
     Cause.SERVER_FAULT: "sshd accepts and its child dies at once",
