@@ -281,7 +281,7 @@ def doors(_: Size) -> Table:
         ))  # fmt: skip
     return Table(
         "Doors",
-        ("door", "CPU a check", "a minute on half a core", "cores: 10,000", "100,000", "1,000,000", "measured in"),
+        ("way", "CPU a check", "a minute on half a core", "cores: 10,000", "100,000", "1,000,000", "measured in"),
         rows,
         "A check is a default run of five handshakes, each target once a minute, without the CPU of the core that "
         "schedules it, of Prometheus and of the server.",

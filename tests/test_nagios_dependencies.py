@@ -59,7 +59,9 @@ def test_nagios_would_not_accept_a_wrong_one(plugin: daemons.Installation) -> No
 
 # --- the README, on the configuration that Debian's package installs
 
-*_, LINES = re.findall(r"^```\n(.*?)^```$", (nagios.SHIPPED / "README.md").read_text("utf-8"), re.MULTILINE | re.DOTALL)
+BLOCKS = re.findall(r"^```\n(.*?)^```$", (nagios.SHIPPED / "README.md").read_text("utf-8"), re.MULTILINE | re.DOTALL)
+LINES, BY_HAND, BY_NRPE = BLOCKS[-3:]
+ASKED, WITH_NRPE = BY_NRPE.split("\n", 1)
 
 
 def need_mounts() -> None:
@@ -85,9 +87,9 @@ def bare(plugin: daemons.Installation) -> dict[str, int]:
 @pytest.mark.parametrize(
     ("name", "words", "others", "added"),
     [
-        ("as-written", "", "", (1, 3, 2)),  # ssh-exchange, nrpe, sshd-local
-        ("no-group", "\thostgroups\t+sshd-local-nrpe\n", "", (1, 1, 0)),
-        ("no-template", "ssh-server,linux-server", "linux-server", (1, 2, 2)),
+        ("as-written", "", "", (1, 1, 0)),  # ssh-exchange
+        ("with-nrpe", LINES, LINES + WITH_NRPE, (1, 3, 2)),  # and nrpe, sshd-local
+        ("no-template", "ssh-server,linux-server", "linux-server", (1, 0, 0)),
     ],
 )
 def test_the_host_of_the_readme_has_its_services_on_debians_configuration(
@@ -105,6 +107,16 @@ def test_debians_generic_host_is_not_enough_for_a_host(plugin: daemons.Installat
     assert "ssh-server,linux-server" in LINES
     with pytest.raises(DaemonError, match="max_check_attempts"):
         checked(plugin, "generic", LINES.replace("ssh-server,linux-server", "ssh-server,generic-host"))
+
+
+def test_what_the_readme_types_by_hand_is_what_nagios_runs() -> None:
+    services = (nagios.SHIPPED / "services.cfg").read_text("utf-8")
+    (command,) = re.findall(r"^\tcheck_command\t(.*)$", services, re.MULTILINE)
+    (port,) = re.findall(r"^\t_SSH_PORT\t(\d+)$", services, re.MULTILINE)
+    (address,) = re.findall(r"^\taddress\t(\S+)$", LINES, re.MULTILINE)
+    name, *arguments = command.replace("$_HOSTSSH_PORT$", port).split("!")
+    assert shlex.split(BY_HAND) == ["runuser", "-u", daemons.USER, "--", *nagios.expanded(name, address, *arguments)]
+    assert shlex.split(ASKED) == nagios.expanded("check_sshd_local_by_nrpe", address)
 
 
 def test_every_option_of_a_command_is_one_of_the_plugins() -> None:

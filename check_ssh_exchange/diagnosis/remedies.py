@@ -137,8 +137,11 @@ REMEDIES: dict[Cause, tuple[str | Remedy, ...]] = {
 }
 
 
-# Where our own burst alone meets a limit nobody else holds connections: there is nobody to look for.
-OWN_BURST = Remedy(Where.SERVER, "sshd -T   # maxstartups, persourcemaxstartups: are they meant to be so low?")
+# Where our own burst meets a limit: it is low, or others hold connections all the time, which looks the same from here.
+OWN_BURST = (
+    Remedy(Where.SERVER, "check_sshd_local --only startups,log -v   # do others hold startups as well?"),
+    Remedy(Where.SERVER, "sshd -T   # maxstartups, persourcemaxstartups: are they meant to be so low?"),
+)
 
 # Some SYNs are answered and some are not.
 PACKETS_LOST = (
@@ -226,7 +229,7 @@ def remedies_for(cause: Cause, report: Report, at_once: int | None = None) -> tu
         "entry": report.host if report.port == SSH_PORT else f"'[{report.host}]:{report.port}'",
     }
     if at_once is not None and cause is Cause.MAXSTARTUPS and system_of(report.server) is System.UNIX:
-        found: tuple[Remedy, ...] = (OWN_BURST,)
+        found: tuple[Remedy, ...] = OWN_BURST
     else:
         found = tuple(Remedy(where, command.format(**names)) for where, command in _lines(cause, report))
     if at_once is None:
