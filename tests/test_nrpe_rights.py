@@ -103,7 +103,7 @@ def test_a_timer_that_has_stopped_is_critical(
     snapshot.write_text(old)
     code, output = ask(SNAPSHOT)
     assert code == 2
-    assert re.search(r", the snapshot is 4\d\d s old$", Printed(output).text), output
+    assert re.match(r"SSHD CRITICAL - the snapshot is 4\d\d s old\b", Printed(output).text), output
 
 
 def test_without_a_snapshot_nobody_has_looked(ask: Asking, snapshot: Path) -> None:
