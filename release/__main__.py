@@ -8,7 +8,7 @@ import venv
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory, mkdtemp
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from check_ssh_exchange import __version__
@@ -40,9 +40,15 @@ def text(name: str) -> str:
 
 
 @cache
+def place() -> TemporaryDirectory[str]:
+    """Return the directory of the archives; it is removed when the process ends."""
+    return TemporaryDirectory(prefix="release-", ignore_cleanup_errors=True)
+
+
+@cache
 def built() -> tuple[Path, ...]:
-    """Build the archives once into a temporary directory that stays until the end; return wheel and sdist."""
-    return tuple(make(ROOT, Path(mkdtemp(prefix="release-"))))
+    """Build the archives once; return wheel and sdist."""
+    return tuple(make(ROOT, Path(place().name)))
 
 
 def changes() -> str:
@@ -72,9 +78,9 @@ def same_bytes() -> str:
 def installed() -> str:
     """Whether the wheel works in a new virtual environment: each program says its version."""
     wheel = built()[0]
-    with TemporaryDirectory() as place:
-        venv.create(place, with_pip=True)
-        binaries = Path(place, "bin")
+    with TemporaryDirectory() as directory:
+        venv.create(directory, with_pip=True)
+        binaries = Path(directory, "bin")
         if problem := said(binaries / "pip", "--quiet", "install", f"{wheel}[exporter]"):
             return problem
         for program in PROGRAMS:
@@ -87,11 +93,11 @@ def installed() -> str:
 
 def tested() -> str:
     """Whether the sdist passes its quick tests where it is unpacked."""
-    with TemporaryDirectory() as place:
-        if problem := said("tar", "--extract", "--strip-components=1", "--file", built()[1], cwd=Path(place)):
+    with TemporaryDirectory() as directory:
+        if problem := said("tar", "--extract", "--strip-components=1", "--file", built()[1], cwd=Path(directory)):
             return problem
         command = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "2", "--dist", "loadgroup", "-m", QUICK_TESTS)
-        return said(sys.executable, *command, cwd=Path(place))
+        return said(sys.executable, *command, cwd=Path(directory))
 
 
 def checks() -> Iterator[Check]:

@@ -134,7 +134,7 @@ def parse(arguments: "Sequence[str]", environment: "Callable[[str], str | None]"
 
 
 def _refuse_beside_collect(arguments: "Sequence[str]") -> None:
-    """Refuse options that --collect would ignore: whoever gives one expects it to take effect."""
+    """Refuse options that --collect ignores: a user who gives one expects it to work."""
     words = list(arguments)
     while words:
         word = words.pop(0)

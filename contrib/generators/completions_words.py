@@ -6,7 +6,7 @@ from typing import NamedTuple
 class Words(NamedTuple):
     """The words; whether several may stand in a list with commas; `values` stand behind a word and =.
 
-    None: nothing stands behind a word. An empty tuple: something does, and it is no word.
+    None: no value follows the word. An empty tuple: a value follows, and any text is valid.
     """
 
     words: tuple[str, ...]

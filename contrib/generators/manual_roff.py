@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 WIDTH = 78
 INDENT = 4
-# What roff would read as an escape, or draw as typographic quotes and hyphens that nobody can copy into a shell.
+# Characters that roff takes for an escape, or prints as typographic quotes and hyphens, which a shell does not take.
 LITERAL = {"\\": r"\(rs", "-": r"\-", "'": r"\(aq", "`": r"\(ga", "^": r"\(ha", "~": r"\(ti"}
 PROSE = {"\\": r"\(rs", "~": r"\(ti", "^": r"\(ha"}
 

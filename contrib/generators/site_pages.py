@@ -96,7 +96,7 @@ def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
 
 
 def on_post_build(config: MkDocsConfig) -> None:
-    """List the links that lead elsewhere: nobody looks whether they are dead."""
+    """List the links to other sites: no test opens them."""
     site = Path(config.site_dir)
     lines = []
     for page in sorted(site.rglob("*.html")):
@@ -154,7 +154,7 @@ def relinked(text: str, source: str, site: str) -> str:
             return f"[{label}]({relative(on_site, site)}{f'#{anchor}' if anchor else ''})"
         if whole.startswith("docs/"):
             return f"{mark}[{label}]({relative(whole.removeprefix('docs/'), site)}{f'#{anchor}' if anchor else ''})"
-        # A file that is no page of the site stays a name. What is nowhere stays a link, and fails the build.
+        # A link to a file that is not a page becomes plain text. One to nothing stays a link, and fails the build.
         return label if (ROOT / whole).exists() else found[0]
 
     return _LINK.sub(link, text)

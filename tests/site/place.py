@@ -37,10 +37,10 @@ class Place(NamedTuple):
 
     def run(self, *commands: str, host: Host | None = None) -> list[str]:
         """Run command lines in one shell and a fresh directory; return what each prints."""
-        room = self.home / "room"
-        shutil.rmtree(room, ignore_errors=True)
-        shutil.copytree(self.files, room)
-        (room / "contrib").symlink_to(ROOT / "contrib")
+        directory = self.home / "run"
+        shutil.rmtree(directory, ignore_errors=True)
+        shutil.copytree(self.files, directory)
+        (directory / "contrib").symlink_to(ROOT / "contrib")
         # Each command of `ip netns exec` has mounts of its own: what the server's lines write there is gone with them.
         own = (
             "mount -t tmpfs none /var/lib && mkdir -p /var/lib/prometheus/node-exporter\n"
@@ -49,7 +49,7 @@ class Place(NamedTuple):
         )
         script = own + "\n".join(f"{command}\nprintf '\\000'" for command in commands)
         done = subprocess.run(
-            [*(host or self.monitor).prefix, "sh", "-c", script], cwd=room, env=environment(self.home),
+            [*(host or self.monitor).prefix, "sh", "-c", script], cwd=directory, env=environment(self.home),
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=SECONDS,
         )  # fmt: skip
         return done.stdout.decode("utf-8", "replace").split("\0")[: len(commands)]

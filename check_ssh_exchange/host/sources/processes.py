@@ -15,6 +15,7 @@ MOST_DESCRIPTORS = 4096  # of one of root's that are looked at; a listener has a
 MOST_OF_OTHERS = 64
 MOST_DESCRIPTORS_OF_OTHERS = 64
 MOST_SOCKETS = 1 << 22  # bytes of a socket table; 28,000 connections
+CHANGED = "ECHANGED"  # not one of errno.h: the process was another in the end
 TIME_WAIT = b"06"  # include/net/tcp_states.h
 NAMESPACES = ("mnt", "net", "pid", "user")
 
@@ -91,4 +92,4 @@ def _once_more(door: Door, seen: Snapshot, pid: str) -> None:
     program = seen.link(f"/proc/{pid}/exe")
     door.read(f"/proc/{pid}/status", 16384)
     if door.link(f"/proc/{pid}/exe") != program:
-        door.document["files"][f"/proc/{pid}/status"] = {"error": "ECHANGED"}
+        door.document["files"][f"/proc/{pid}/status"] = {"error": CHANGED}
