@@ -678,6 +678,33 @@ def test_what_is_no_denial_of_sshd_of_late_does_not_count(host: Host, record: st
     assert (found.problems, figures(found), found.finding.is_skipped) == ((), {}, False)
 
 
+@pytest.mark.parametrize(
+    ("root", "exe", "counted"),
+    [
+        (None, "/usr/sbin/sshd", 1),
+        (None, "/srv/jail/usr/sbin/sshd", 1),  # no listener to compare with
+        ("/", "/usr/sbin/sshd", 1),
+        ("/", "/usr/lib/openssh/sshd-session", 1),
+        ("/", "/bin/sshd", 1),
+        ("/", "/srv/jail/usr/sbin/sshd", 0),
+        ("/", "/srv/jail/usr/lib/openssh/sshd-session", 0),
+        ("/srv/jail", "/srv/jail/usr/sbin/sshd", 1),
+        ("/srv/jail", "/srv/other/usr/sbin/sshd", 0),
+        ("/srv/jail", "/usr/sbin/sshd", 0),
+    ],
+)
+def test_the_denials_of_another_root_s_sshd_are_not_ours(host: Host, root: str | None, exe: str, counted: int) -> None:
+    host.write("kern.log", SECCOMP.format(WHEN, 7, 31).replace('exe="/usr/sbin/sshd"', f'exe="{exe}"') + "\n")
+    parts = document()
+    if root is not None:
+        with_sshd(parts)
+        links = {"exe": f"{root.rstrip('/')}/usr/sbin/sshd", "root": root}
+        parts["links"].update({f"/proc/{PID}/{name}": {"target": target} for name, target in links.items()})
+    host.parts = {part: parts[part] for part in PARTS}
+    seen = host.look()
+    assert figures(judged(seen, About(), "denials")).get("denials", 0) == counted
+
+
 def test_a_denial_of_a_program_that_sshd_runs_is_said_to_be_that(host: Host) -> None:
     record = SELINUX.format(WHEN, 7, 0).replace('comm="sshd"', 'comm="keys.sh"')
     host.write("audit/audit.log", f"{record}\n")

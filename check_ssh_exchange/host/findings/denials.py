@@ -17,10 +17,12 @@ from ..log_lines import NAMES, entries, message_of, number
 from ..log_places import KERNEL_JOURNAL, KERNEL_JOURNAL_AGAIN, RING, generations
 from ..new_lines import beginning, hides, journal, period, remembered
 from ..snapshot import Snapshot
+from ..sshd import daemons
 
 ITEM = "denials"
 _RECORD = re.compile(r"audit\(([0-9]{1,11})\.([0-9]{3}):([0-9]{1,12})\)")
 _COMM = re.compile(r'\bcomm="([^"]{1,32})"')
+_EXE = re.compile(r'\bexe="([^"]{1,4096})"')  # in records of seccomp
 # The subject of a denial: sshd_t, and what Fedora splits from it (sshd_session_t, sshd_auth_t); AppArmor's profile.
 _SUBJECT = re.compile(r'\bscontext=[^ :]*:[^ :]*:sshd\w*_t\b|\bprofile="[^"]*\bsshd\b[^"]*"')
 _SELINUX = re.compile(r"avc: {1,2}denied {1,2}\{ ([^}]{1,200}) \}")
@@ -55,8 +57,11 @@ def find(seen: Snapshot, about: About) -> Finding:
     last = [one for one in past.get("last", []) if isinstance(one, int)]
     seen_until = (last[0], last[1]) if len(last) == 2 else (int(begin * 1000), -1)
     found: dict[Place, Denial] = {}
+    systems = frozenset(_system(one.root.rstrip("/") + one.path) for one in daemons(seen, about.ports))
     for place, record in rows:
-        if place > seen_until and (denial := _denial(place, record)) is not None:
+        if place <= seen_until or _is_elsewhere(record, systems):
+            continue
+        if (denial := _denial(place, record)) is not None:
             found.setdefault(place, denial)
     newest = max([place for place, _ in rows], default=seen_until)
     return Finding(
@@ -70,6 +75,21 @@ def find(seen: Snapshot, about: About) -> Finding:
         counters=(("denials", float(len(found))),),
         remember={"at": max(seen.at, past.get("at", 0.0)), "last": list(max(newest, seen_until))},
     )
+
+
+def _is_elsewhere(record: str, systems: frozenset[str]) -> bool:
+    """Return whether a record names a program of another system of files than those that our listeners run from.
+
+    The kernel's log is that of all of them: a chroot's sshd says nothing of this host's.
+    """
+    exe = _EXE.search(record)
+    return exe is not None and bool(systems) and _system(exe[1]) not in systems
+
+
+def _system(path: str) -> str:
+    """Return where the system of files lies that a program belongs to: "" for /usr/sbin/sshd and /bin/sh."""
+    before, usr, _ = path.partition("/usr/")
+    return before if usr else ""
 
 
 def _denial(place: Place, record: str) -> Denial | None:
