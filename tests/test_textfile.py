@@ -47,7 +47,8 @@ def scraped(machine: Machine) -> Samples:
     """Return what node_exporter answers after another snapshot."""
     file = machine.file(DOCUMENT)
     before = file.stat().st_mtime_ns if file.exists() else 0
-    machine("systemctl", "reset-failed")  # systemd starts a unit five times in ten seconds, a fast machine asks for more
+    # systemd starts a unit five times in ten seconds, unless it is told to forget them; a fast machine asks for more.
+    machine("systemctl", "reset-failed")
     done = machine("systemctl", "start", "check_sshd_local.service")
     assert done.returncode == 0, done.said
     wait_for(lambda: file.exists() and file.stat().st_mtime_ns != before, 60)

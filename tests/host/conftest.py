@@ -36,7 +36,7 @@ def _no_sshd_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def _patient_doors(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give programs without a bound of their own a minute: on a busy machine any may take seconds."""
-    monkeypatch.setitem(Door.want.__kwdefaults__, "seconds", SECONDS)
+    monkeypatch.setattr(Door.want, "__kwdefaults__", {**(Door.want.__kwdefaults__ or {}), "seconds": SECONDS})
     monkeypatch.setattr(Door.__init__, "__defaults__", (SECONDS,))
     monkeypatch.setattr(local_probe, "SECONDS", SECONDS)
     monkeypatch.setattr(trial, "SECONDS", SECONDS)
