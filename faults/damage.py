@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from check_ssh_exchange.diagnosis.cause import Cause
-from tests.lab import zoo
+from tests.lab import processes, zoo
 
 from .scenario import Scenario, Skip, Target
 
@@ -98,7 +98,7 @@ def control_group() -> Iterator[Path]:
                 yield group
                 return
         finally:
-            group.rmdir()
+            processes.remove_group(group)
     raise Skip("no control group with a limit of processes can be made here")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import processes, zoo
+from tests.lab import chroots, processes, zoo
 
 pytestmark = [pytest.mark.real, pytest.mark.skipif(zoo.missing() is not None, reason=zoo.missing() or "")]
 
@@ -95,11 +95,18 @@ def test_a_copy_and_server_left_by_a_dead_owner_are_removed_by_the_next() -> Non
         server = zoo.copy("openssh-9.2").server()
         server.start()
         print(server.known_hosts.parent, flush=True)
+        input()
         os._exit(0)"""
     root = Path(__file__).parents[1]
-    told = subprocess.run([sys.executable, "-c", owner], cwd=root, stdout=subprocess.PIPE, check=True, text=True)
-    home = Path(told.stdout.strip())
-    assert processes.rooted_in(home)
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", owner], cwd=root, stdin=pipe, stdout=pipe, text=True) as started:
+        assert started.stdout is not None
+        home = Path(started.stdout.readline().strip())
+        # The next may be any other test's: no copy is made while we hold this lock.
+        with chroots.locked(chroots.cache() / "runs.lock"):
+            started.communicate("\n")
+            assert started.returncode == 0
+            assert processes.rooted_in(home)
     with zoo.copy("tinysshd"):
         assert not processes.rooted_in(home)
         assert not home.exists()

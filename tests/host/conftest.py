@@ -8,24 +8,38 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from check_ssh_exchange.host import judge as judging
+from check_ssh_exchange.host import local_probe, trial
 from check_ssh_exchange.host.about import About
 from check_ssh_exchange.host.door import Door
 from check_ssh_exchange.host.finding import Finding
 from check_ssh_exchange.host.items import ITEMS
 from check_ssh_exchange.host.snapshot import Snapshot
-from check_ssh_exchange.host.sources.processes import NAMES
+
+SECONDS = 60.0
 
 
 @pytest.fixture(autouse=True)
 def _no_sshd_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hide every sshd that was not started from here: there are dozens while the whole suite runs."""
+    """Hide what was not started from here: there are dozens of sshds while the whole suite runs.
+
+    Other programs too, for one of them may become an sshd before it is asked for its name.
+    """
     us, every = os.getpid(), Door.list
 
     def without(door: Door, path: str) -> list[str]:
         names = every(door, path)
-        return [name for name in names if not is_sshd_of_others(name, us)] if path == "/proc" else names
+        return descendants(names, us) if path == "/proc" else names
 
     monkeypatch.setattr(Door, "list", without)
+
+
+@pytest.fixture(autouse=True)
+def _patient_doors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give programs without a bound of their own a minute: on a busy machine any may take seconds."""
+    monkeypatch.setattr(Door.want, "__kwdefaults__", {**(Door.want.__kwdefaults__ or {}), "seconds": SECONDS})
+    monkeypatch.setattr(Door.__init__, "__defaults__", (SECONDS,))
+    monkeypatch.setattr(local_probe, "SECONDS", SECONDS)
+    monkeypatch.setattr(trial, "SECONDS", SECONDS)
 
 
 @pytest.fixture(autouse=True)
@@ -48,13 +62,23 @@ def _no_pipe_in_a_remedy(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     assert [remedy for remedy in told if "|" in remedy] == []
 
 
-def is_sshd_of_others(pid: str, us: int) -> bool:
-    if not pid.isdecimal() or text(f"/proc/{pid}/comm").strip() not in NAMES:
-        return False
-    while pid not in ("", "0", str(us)):
-        found = re.search(r"^PPid:\t(\d+)$", text(f"/proc/{pid}/status"), re.MULTILINE)
-        pid = found[1] if found else ""
-    return pid != str(us)
+def descendants(pids: list[str], us: int) -> list[str]:
+    """Return which of these processes are ours, and those that we have started, and those that they have."""
+    parents = {pid: parent(pid) for pid in pids if pid.isdecimal()}
+
+    def is_ours(pid: str) -> bool:
+        passed = set()
+        while pid in parents and pid != str(us) and pid not in passed:
+            passed.add(pid)
+            pid = parents[pid]
+        return pid == str(us)
+
+    return [pid for pid in parents if is_ours(pid)]
+
+
+def parent(pid: str) -> str:
+    found = re.search(r"^PPid:\t(\d+)$", text(f"/proc/{pid}/status"), re.MULTILINE)
+    return found[1] if found else ""
 
 
 def text(path: str) -> str:

@@ -5,7 +5,6 @@ import pwd
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from check_ssh_exchange.plugin.nagios import Critical, Warn
 from tests.host.asked import DUMP, MIXED, collected, host, hostile, is_printable, missing, stat, trust
 from tests.host.by_hand import LISTEN, Host
 from tests.lab import zoo
+from tests.lab.front_door import wait_until
 
 MONITOR = "198.51.100.9"
 ABOUT = About(monitors=(MONITOR,))
@@ -572,9 +572,8 @@ def own_listener(tmp_path: Path) -> Iterator[int]:
     command: list[str] = ["/usr/sbin/sshd", "-D", "-e", "-f", str(file), "-p", str(port), "-oListenAddress=127.0.0.1"]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
         try:
-            deadline = time.monotonic() + 30
-            while zoo.is_free("127.0.0.1", port) and time.monotonic() < deadline:
-                time.sleep(0.02)
+            wait_until(lambda: process.poll() is not None or zoo.has_title(process.pid))
+            assert process.poll() is None
             yield port
         finally:
             process.kill()

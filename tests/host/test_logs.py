@@ -30,6 +30,7 @@ from check_ssh_exchange.host.snapshot import PARTS, Snapshot
 from check_ssh_exchange.host.sources import logs
 from check_ssh_exchange.plugin.nagios import Critical, Warn
 from tests.lab import zoo
+from tests.lab.front_door import wait_until
 
 AT = 1767225600.0  # 2026-01-01 00:00:00 UTC
 PID = 812
@@ -820,6 +821,7 @@ class Syslogd(threading.Thread):
     def __init__(self, chroot: zoo.Chroot, file: Path) -> None:
         super().__init__(daemon=True)
         self.file = file
+        self.file.touch()
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(str(chroot.root / "dev" / "log"))
         (chroot.root / "dev" / "log").chmod(0o666)
@@ -847,7 +849,7 @@ class Live:
         self.held: list[socket.socket] = []
 
     def connect(self) -> socket.socket:
-        return socket.create_connection((self.server.address, self.server.port), 5)
+        return socket.create_connection((self.server.address, self.server.port), 60)
 
     def refused(self) -> bool:
         """Whether a connection is closed before the banner."""
@@ -856,6 +858,11 @@ class Live:
                 return not one.recv(256).startswith(b"SSH-2.0")
             except ConnectionResetError:
                 return True
+
+    def is_idle(self) -> bool:
+        """Whether sshd has no child left: it has seen the end of each by then, and its slot is free."""
+        pid = self.server.pid
+        return not Path(f"/proc/{pid}/task/{pid}/children").read_text()
 
     def hold(self, number: int) -> None:
         for _ in range(number):
@@ -872,7 +879,7 @@ class Live:
 
     def until(self, wanted: Callable[[Judged], bool], *monitors: str) -> Judged:
         """Look again until it is as wanted: children write after they have closed."""
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while not wanted(found := self.look(*monitors)) and time.monotonic() < end:
             time.sleep(0.1)
         return found
@@ -902,12 +909,11 @@ def test_a_real_sshd_that_throttles(host: Host, name: str) -> None:
         it.hold(3)
         assert all(it.refused() for _ in range(6))
         it.release()
+        wait_until(it.is_idle)
+        assert not it.refused()  # sshd says that it has ended at the first connection that finds the slots free
         file = host.root / "auth.log"
         ends = "exited MaxStartups" if name in ("openssh-8.4", "openssh-9.2") else "Connection closed"
-        end = time.monotonic() + 20
-        while ends not in file.read_text() and time.monotonic() < end:  # with a connection when the slots are free
-            it.refused()
-            time.sleep(0.05)
+        wait_until(lambda: ends in file.read_text())
         found = it.until(lambda one: bool(one.problems))
         (problem,) = found.problems
         assert problem.cause is Cause.MAXSTARTUPS
@@ -936,10 +942,7 @@ def test_a_real_limit_per_source(host: Host, name: str) -> None:
 def test_a_real_penalty_of_the_monitor(host: Host, name: str) -> None:
     with live(host, name, {"PerSourcePenalties": "noauth:60 min:1"}) as it:
         assert not it.refused()
-        for _ in range(100):
-            if it.refused():
-                break
-            time.sleep(0.05)
+        wait_until(it.refused)
         found = it.until(lambda one: "penalty_drops" in figures(one), "127.0.0.1")
         (problem,) = found.problems
         assert (problem.state, problem.cause) == (Critical, Cause.PENALTY)
@@ -998,6 +1001,9 @@ def test_a_real_hosts_deny_and_real_scanners_are_figures_and_no_problem(host: Ho
         assert found.finding.evidence[0] == "1 connection refused by hosts.deny in 10 min (1 from 127.0.0.1)"
 
 
+DEV_LOG = "run/systemd/journal/dev-log"
+
+
 @contextmanager
 def journald(root: Path) -> Iterator[int]:
     """A real systemd-journald in a mount namespace with a /run of its own; its process id."""
@@ -1010,10 +1016,15 @@ def journald(root: Path) -> Iterator[int]:
     )
     process = subprocess.Popen(["unshare", "-m", "sh", "-c", script], stderr=subprocess.DEVNULL)
     try:
-        end = time.monotonic() + 20
-        while not Path(f"/proc/{process.pid}/root/run/systemd/journal/dev-log").exists() and time.monotonic() < end:
-            assert process.poll() is None
-            time.sleep(0.02)
+        here = Path("/proc") / str(process.pid)
+        # Until it is journald, /run may be that of this machine, where another journald has the same file.
+        wait_until(
+            lambda: (
+                process.poll() is not None
+                or ((here / "comm").read_text().startswith("systemd-journal") and (here / "root" / DEV_LOG).exists())
+            )
+        )
+        assert process.poll() is None
         yield process.pid
     finally:
         process.kill()
@@ -1037,9 +1048,8 @@ def test_a_real_journal_by_cursor_and_without_the_right_to_it(host: Host, monkey
             it.hold(1)
             assert it.refused()
             found = host.run(time.time())
-            for _ in range(100):
-                if found.problems:
-                    break
+            end = time.monotonic() + 60
+            while not found.problems and time.monotonic() < end:
                 time.sleep(0.1)
                 host.memory = {}
                 found = host.run(time.time())

@@ -164,7 +164,7 @@ def test_a_real_chroot_looks_up_where_its_sshd_would(chroot: zoo.Chroot, monkeyp
     (etc / "nsswitch.conf").write_text("hosts: files\n")
     with chroot.server() as server:
         finding = looked(server, monkeypatch)
-        assert 0 < dict(finding.figures)["reverse_lookup"] < 2
+        assert dict(finding.figures)["reverse_lookup"] > 0
         assert finding.evidence == ("sshd looks names up: a host name in /etc/hosts.deny",)
         (etc / "hosts.deny").unlink()
         assert looked(server, monkeypatch).is_skipped
@@ -175,6 +175,7 @@ def test_a_real_name_server_that_never_answers(chroot: zoo.Chroot, monkeypatch: 
     (chroot.root / "etc/nsswitch.conf").write_text("hosts: dns\n")
     (chroot.root / "etc/resolv.conf").write_text("nameserver 127.0.7.53\n")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent, chroot.server() as server:
+        silent.settimeout(60)
         silent.bind(("127.0.7.53", 53))
         finding = looked(server, monkeypatch)
         assert silent.recv(512)

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -106,14 +106,14 @@ class Host(NamedTuple):
     def files(self, **files: str) -> Iterator[None]:
         """Have /etc/hosts and its like read so by what is started here; an underscore in a name stands for a dot."""
         directory = ETC / self.name
-        directory.mkdir(parents=True)
+        _make(directory)
         try:
             for name, text in files.items():
                 (directory / name.replace("_", ".")).write_text(text)
             yield
         finally:
             shutil.rmtree(directory)
-            if not any(ETC.iterdir()):
+            with suppress(OSError):  # another process has files there, or was faster
                 ETC.rmdir()
 
 
@@ -151,6 +151,15 @@ class Namespace:
             run("ip", "-n", host.name, "-batch", "-", text="\n".join(lines))
         scoped = f"{server.link_local}%{LINK}"
         client.run(sys.executable, "-S", "-c", WARM_UP, *server.ipv4, *server.ipv6, scoped)
+
+
+def _make(directory: Path) -> None:
+    """Make a directory and the one that it is in, which another process may take away when its own was the last."""
+    while True:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            directory.mkdir()
+            return
 
 
 def set_all(host: Host, settings: dict[str, str]) -> None:

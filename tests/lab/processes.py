@@ -1,5 +1,6 @@
 """Find the processes that live in a directory, and end them all."""
 
+import errno
 import os
 import signal
 import time
@@ -35,6 +36,25 @@ def kill(find: Callable[[Path], list[int]], directory: Path) -> None:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(POLL_SECONDS)
+
+
+def remove_group(group: Path) -> None:
+    """Remove a control group whose processes have been killed; one is in it for a moment after it has left its root.
+
+    Raises TimeoutError.
+    """
+    deadline = time.monotonic() + STOP_SECONDS
+    while True:
+        try:
+            group.rmdir()
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{group} has processes still") from error
+            time.sleep(POLL_SECONDS)
+        else:
+            return
 
 
 def _processes(belongs: Callable[[Path], bool]) -> list[int]:

@@ -170,12 +170,16 @@ class Server:
     def _await_listening(self) -> None:
         wanted = {(ipaddress.ip_address(address), self.port) for address in self.addresses}
         deadline = time.monotonic() + START_SECONDS
-        while not wanted <= listening(self.pid):
+        while not (wanted <= listening(self.pid) and self._is_serving()):
             if self.process.poll() is not None:
                 raise ZooError(f"{self._chroot.name} ended with status {self.process.returncode}: {self.log().strip()}")
             if time.monotonic() > deadline:
                 raise ZooError(f"{self._chroot.name} does not listen after {START_SECONDS:g} s: {self.log().strip()}")
             time.sleep(POLL_SECONDS)
+
+    def _is_serving(self) -> bool:
+        """Whether it is past its start: sshd listens first, and has its process id file and then its title later."""
+        return not self._chroot.name.startswith("openssh") or has_title(self.pid)
 
 
 class Chroot:
@@ -266,6 +270,14 @@ def listening(pid: int) -> set[tuple[ipaddress.IPv4Address | ipaddress.IPv6Addre
                     words = [bytes.fromhex(digits[at : at + 8])[::-1] for at in range(0, len(digits), 8)]
                     found.add((ipaddress.ip_address(b"".join(words)), int(port, 16)))
     return found
+
+
+def has_title(pid: int) -> bool:
+    """Return whether a process has the title that an sshd of OpenSSH 8.2 or later gives itself once it serves."""
+    try:
+        return (Path("/proc") / str(pid) / "cmdline").read_bytes().startswith(b"sshd: ")
+    except (FileNotFoundError, ProcessLookupError):  # it has ended
+        return False
 
 
 def sweep(home: Path) -> None:

@@ -7,6 +7,7 @@ from ...values import NamedTuple
 from .model import Chain, Known, Limit, Recent, Rule, Span, Step, Table, Test, Tests, Untrack, Verdict, network
 from .nft import FLAGS, SYN
 
+MOST_LETTERS = 8192  # of a rule that is split; real ones have hundreds, and shlex takes half a minute for a million
 HOOKS = {"INPUT": "input", "PREROUTING": "prerouting", "FORWARD": "forward"}
 # netfilter_ipv4.h: where each table stands in a hook.
 PRIORITIES = {"raw": -300, "mangle": -150, "nat": -100, "filter": 0, "security": 50}
@@ -69,7 +70,7 @@ def _chains(table: str, chains: Mapping[str, list[Rule]], policies: Mapping[str,
 def rule(line: str, family: str, sets: Sets) -> Rule:
     """Return a rule of iptables-save, without its -A and its chain; what cannot be read may do anything."""
     try:
-        options = _options(shlex.split(line))
+        options = _options(_words(line))
         given = {name: words for name, words, _ in options}
         steps: list[Step] = []
         verdict = None
@@ -83,6 +84,12 @@ def rule(line: str, family: str, sets: Sets) -> Rule:
     except (ValueError, IndexError, KeyError):
         return Rule((Known(None),), Verdict("unknown"), line)
     return Rule(tuple(steps), verdict, line)
+
+
+def _words(line: str) -> list[str]:
+    if len(line) > MOST_LETTERS:
+        raise ValueError("too long")
+    return shlex.split(line)
 
 
 def _options(words: list[str]) -> list[tuple[str, tuple[str, ...], bool]]:
