@@ -11,6 +11,7 @@ from typing import NamedTuple
 from tests.lab import busy_server
 from tests.lab.exporter import Program, running, wait_for
 
+from .hanging import done
 from .jobs import address
 
 PACKAGE = "faketime"
@@ -67,8 +68,13 @@ def _step(exporter: Program, setting: Path, targets: list[str], step: int) -> Fo
     fresh = setting.with_suffix(".fresh")
     fresh.write_text(f"{step:+d}")
     fresh.replace(setting)
-    before, begun = {target: exporter.completed(target) for target in targets}, time.monotonic()
-    wait_for(lambda: all(exporter.completed(t) >= before[t] + 2 * PROBES for t in targets), SECONDS)
+    before, begun = done(exporter.metrics()), time.monotonic()
+
+    def has_gone_on() -> bool:
+        now = done(exporter.metrics())
+        return all(now.get(target, 0.0) >= before.get(target, 0.0) + 2 * PROBES for target in targets)
+
+    wait_for(has_gone_on, SECONDS)
     took = time.monotonic() - begun
     samples = exporter.metrics()
     stamps = samples.values("ssh_exchange_last_probe_timestamp_seconds")

@@ -19,6 +19,7 @@ QUEUE, KEY = "servicegroup_ssh", "a secret of the lab"
 PROGRAM = "/usr/lib/nagios/plugins/check_ssh_exchange"
 SECONDS = 100.0
 CHECK_SECONDS = 3.0  # of a check of a silent server: jobs are in work when something is killed
+HELD_SECONDS = 100.0  # of one that its server ends earlier: a busy machine has time for a kill meanwhile
 QUIET = 1.0  # seconds without a result after which none is taken to come any more
 METRIC = "ssh_exchange_exporter_gearman"
 
@@ -62,11 +63,11 @@ def configuration(place: Path, port: int) -> str:
     return json.dumps({"gearman": {"servers": [f"{HOST}:{port}"], "queues": [QUEUE], "key_file": "key"}})
 
 
-def submit(core: Core, port: int, names: list[str]) -> None:
+def submit(core: Core, port: int, names: list[str], seconds: float = CHECK_SECONDS) -> None:
     """Submit a check of a silent server for each name."""
     for name in names:
-        command = f"{PROGRAM} -H {address(int(name))} -p {port} -n 1 -t {CHECK_SECONDS:g}"
-        core.submit(name, command, timeout=60)
+        command = f"{PROGRAM} -H {address(int(name))} -p {port} -n 1 -t {seconds:g}"
+        core.submit(name, command, timeout=200)
 
 
 def drain(core: Core, answers: Counter[str], enough: Callable[[], bool]) -> None:
@@ -99,15 +100,17 @@ def gearmand_killed(place: Path, jobs: int) -> Found:
     """Kill gearmand while jobs are in work and others wait in it, start it again, submit what it has forgotten."""
     port, begun = free_port(HOST), time.monotonic()
     answers: Counter[str] = Counter()
-    with silent() as target, ExitStack() as stack:
-        first = stack.enter_context(ExitStack())
+    with ExitStack() as stack:
+        silence, first = stack.enter_context(ExitStack()), stack.enter_context(ExitStack())
+        target = silence.enter_context(silent())
         _, process = first.enter_context(gearmand(place, port))
         with Core(port, QUEUE, KEY) as core:
-            submit(core, target, list(map(str, range(jobs))))
+            submit(core, target, list(map(str, range(jobs))), HELD_SECONDS)
             exporter = stack.enter_context(running(place, configuration(place, port)))
             wait_for(lambda: core.status()[1] >= jobs // 10, SECONDS)
         kill(process)
         first.close()
+        silence.close()  # this resets what waits there: the checks in work end
         stack.enter_context(gearmand(place, port))
         with Core(port, QUEUE, KEY) as core:
             # Those in work come from the exporter, those that waited are gone with gearmand.

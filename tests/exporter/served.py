@@ -32,6 +32,7 @@ class Served(NamedTuple):
     listener: Listener
     port: int
     handled: list[str]
+    go: asyncio.Event  # until it is set, /held has no answer
 
     async def connect(self, context: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> Streams:
         name = "localhost" if context is not None else None
@@ -78,6 +79,7 @@ async def serving(
 ) -> AsyncIterator[Served]:
     """A tiny application behind a door."""
     handled: list[str] = []
+    go = asyncio.Event()
 
     async def hello(request: web.Request) -> web.Response:
         handled.append(request.path)
@@ -90,6 +92,10 @@ async def serving(
         await asyncio.sleep(float(request.query["seconds"]))
         return web.Response(text="late")
 
+    async def held(_: web.Request) -> web.Response:
+        await go.wait()
+        return web.Response(text="late")
+
     async def broken(_: web.Request) -> web.Response:
         raise web.HTTPBadGateway(text="broken")
 
@@ -98,6 +104,7 @@ async def serving(
     app.router.add_get("/-/healthy", hello)
     app.router.add_get("/large", large)
     app.router.add_get("/slow", slow)
+    app.router.add_get("/held", held)
     app.router.add_get("/broken", broken)
     app.on_response_prepare.append(response_preparation(live))
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
@@ -106,7 +113,7 @@ async def serving(
     bound = bind("127.0.0.1:0") if sockets is None else sockets
     listener = Listener(bound, runner.server, live, **options)
     try:
-        yield Served(listener, bound[0].getsockname()[1], handled)
+        yield Served(listener, bound[0].getsockname()[1], handled, go)
     finally:
         await listener.close()
         await runner.cleanup()

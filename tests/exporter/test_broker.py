@@ -5,6 +5,7 @@ import logging
 import os
 import resource
 import socket
+import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -21,10 +22,11 @@ from ssh_exchange_exporter.configuration.target import parse_target
 from ssh_exchange_exporter.probe_request import ProbeRequest
 from ssh_exchange_exporter.probe_response import ProbeResponse, ResponseKind
 from ssh_exchange_exporter.service import Service
-from tests.lab.fake_sshd import HEALTHY, FakeSshd, pause
+from tests.lab.fake_sshd import HEALTHY, FakeSshd, Peer, pause
 
 T = TypeVar("T")
 FRESH, SHARED, CACHED, DEFERRED, _, UNAVAILABLE = ResponseKind
+SHARED_TOTAL = "ssh_exchange_exporter_probes_shared_total"
 LONG = 20.0  # seconds; more than any of these runs takes
 
 
@@ -45,6 +47,12 @@ def served(place: Path, configuration: str, work: Callable[[Service], Awaitable[
 def sentence(response: ProbeResponse) -> str:
     fault = response.result.report.fault
     return "" if fault is None else fault.sentence
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(LONG):
+        while not condition():
+            await asyncio.sleep(0.01)
 
 
 async def probe(service: Service, target: str, module: str = "default", seconds: float = LONG) -> ProbeResponse:
@@ -201,7 +209,7 @@ def test_a_request_over_budget_without_an_earlier_result_gets_a_placeholder(tmp_
         response = served(tmp_path, "budget: {per_second: 0.1}", work)
         assert len(server.peers) == 0
     assert (response.kind, response.result.number) == (DEFERRED, 0)
-    assert response.wait == pytest.approx(50, abs=1)
+    assert 50 - LONG < response.wait <= 50
     assert sentence(response).startswith("the budget for this server is spent")
 
 
@@ -233,7 +241,7 @@ def test_a_background_target_counts_only_what_was_probed(tmp_path: Path) -> None
 def test_a_run_that_is_cancelled_unlocks_its_server_and_stays_spent(tmp_path: Path) -> None:
     async def work(service: Service) -> None:
         request = asyncio.create_task(probe(service, target))
-        await asyncio.sleep(0.3)
+        await until(lambda: server.peers)
         state = service.servers.at(ServerKey("127.0.0.1", server.port))
         assert state.lock.locked()
         await service.broker.close(0.0)
@@ -249,19 +257,27 @@ def test_a_run_that_is_cancelled_unlocks_its_server_and_stays_spent(tmp_path: Pa
 
 def test_a_target_does_not_count_what_another_module_saw_of_its_server(tmp_path: Path) -> None:
     async def work(service: Service) -> None:
-        first = asyncio.create_task(probe(service, target, "fifteen"))
-        await asyncio.sleep(0.1)
-        waiting = asyncio.create_task(probe(service, target))
-        await asyncio.sleep(0.1)
-        await service.start()  # the target is due within a second, and shares the probe that waits
+        try:
+            first = asyncio.create_task(probe(service, target, "fifteen"))
+            await until(lambda: server.peers)
+            waiting = asyncio.create_task(probe(service, target))
+            await asyncio.sleep(0)  # it has begun
+            await service.start()  # the target is due within a second, and shares the probe that waits
+            await until(lambda: service.own.registry.get_sample_value(SHARED_TOTAL) == 1)
+        finally:
+            go.set()
         await asyncio.gather(first, waiting)
-        await asyncio.sleep(0.1)
         (background,) = service.fleet.targets.values()
-        assert background.deferred == 1
+        await until(lambda: background.deferred)
         assert background.result is None
         assert sum(background.counters.endings.values()) == 0
 
-    with FakeSshd([pause(1.0), *HEALTHY]) as server:
+    go = threading.Event()
+
+    def hold(peer: Peer) -> None:
+        go.wait(LONG)
+
+    with FakeSshd([hold, *HEALTHY]) as server:
         target = f"{server.address}:{server.port}"
         modules = "modules: {default: {timeout: 20s}, fifteen: {handshakes: 15, timeout: 20s}}\n"
         budget = "budget: {per_second: 0.001}\n"

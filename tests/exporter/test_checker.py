@@ -16,10 +16,13 @@ from check_ssh_exchange.demo import ThrottlingServer
 from check_ssh_exchange.remote.cli import main
 from tests.lab.fake_sshd import FIN, HEALTHY, KEXINIT, FakeSshd, Script, pause, send
 
-from .program import Program, running, wait_for
+from .program import NEVER_SLOW, Program, running, wait_for
 
 SECONDS = 60.0
 HOST = "127.0.0.1"
+PATIENT = {"-w": "banner_p50=60", "-c": "banner_p50=60"}  # no server is slow, however busy the machine is
+# A budget that is spent stays spent for longer than a busy machine takes for a few requests.
+CONFIGURATION = f"modules: {{default: {{{NEVER_SLOW}}}}}\nbudget: {{per_second: 0.1}}\n"
 
 
 class Said(NamedTuple):
@@ -48,7 +51,7 @@ def form(text: str) -> str:
 
 @pytest.fixture(scope="module")
 def exporter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
-    with running(tmp_path_factory.mktemp("checker")) as program:
+    with running(tmp_path_factory.mktemp("checker"), CONFIGURATION) as program:
         yield program
 
 
@@ -103,7 +106,7 @@ def test_a_throttled_server_is_told_with_its_cause(exporter: Program) -> None:
 
 
 def test_json_is_the_whole_answer(exporter: Program, healthy: int) -> None:
-    said = ask(exporter, {"-H": HOST, "-p": healthy, "--output-format": "json"})
+    said = ask(exporter, {"-H": HOST, "-p": healthy, "--output-format": "json", **PATIENT})
     document = json.loads(said.text)
     assert (said.code, said.perfdata, document["state"], document["schema"]) == (0, [], "ok", 1)
 
@@ -145,7 +148,7 @@ def test_a_login_is_refused_for_its_key_file(exporter: Program) -> None:
         ({"-H": HOST, "-r": "x" * 5000}, "the command line has more than 4096 characters"),
         ("{", "the body of the request is not valid JSON"),
         ("x" * 70_000, "the body of the request is too large"),
-        ({"-H": "nowhere.invalid", "-t": "3"}, "nowhere.invalid does not resolve"),
+        ({"-H": "nowhere.invalid", "-t": "50"}, "nowhere.invalid does not resolve"),
     ],
 )
 def test_what_cannot_be_checked_is_unknown_with_a_sentence(exporter: Program, options: Any, sentence: str) -> None:
@@ -200,7 +203,7 @@ def test_a_change_of_the_server_is_told_as_with_a_state_file(exporter: Program) 
 
 
 def test_a_check_over_budget_gets_the_last_result_and_its_age(exporter: Program, healthy: int) -> None:
-    options = {"-H": HOST, "-p": healthy}
+    options = {"-H": HOST, "-p": healthy, **PATIENT}
     said = [ask(exporter, options) for _ in range(5)]
     assert [one.code for one in said] == [0] * 5
     late = [one.text for one in said if "the budget of handshakes for this server is spent" in one.text]
@@ -217,15 +220,17 @@ def test_a_check_over_budget_gets_the_last_result_and_its_age(exporter: Program,
 
 def test_checks_wait_for_their_turn_within_their_own_timeout(tmp_path: Path) -> None:
     with ExitStack() as stack:
-        silent = [stack.enter_context(socket.create_server((HOST, 0))) for _ in range(3)]
+        silent = [stack.enter_context(socket.create_server((HOST, 0))) for _ in range(2)]
         ports = [one.getsockname()[1] for one in silent]
         exporter = stack.enter_context(running(tmp_path, "max_in_flight: 1\n"))
-        first = exporter.begin_post("/v1/checker?command=a", json.dumps({"-H": HOST, "-p": ports[0], "-t": 4}).encode())
+        options = {"-H": HOST, "-p": ports[0], "-t": 300}
+        first = exporter.begin_post("/v1/checker?command=a", json.dumps(options).encode())
         wait_for(lambda: exporter.metrics().value("ssh_exchange_exporter_probes_in_flight") == 1, SECONDS)
         said = ask(exporter, {"-H": HOST, "-p": ports[1], "-t": 0.5})
         assert said == Said(
             3, "SSH UNKNOWN - no turn within 0.5 s: the exporter makes 1 probes at once (max_in_flight)", []
         )
+        silent[0].close()  # this resets the connections that wait for it, and so ends the first check
         assert json.loads(first.getresponse().read())["a"]["exitcode"] == 2
         first.close()
 

@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -51,11 +52,13 @@ def port() -> Iterator[int]:
 
 
 def test_a_tenth_of_the_fleet_hangs_and_the_others_keep_their_interval(tmp_path: Path) -> None:
-    found = hanging.watch(tmp_path, 60, 4.0, 12.0)
+    found = hanging.watch(tmp_path, 60, 2.0, 12.0)
     assert found.hung > 0
     assert len(found.probes) == 54
-    assert found.fewest >= 0.4, found  # one turn fewer than the three that are due
-    assert found.lateness < 1.0, found
+    # Six turns are due. A machine that stands still for five seconds costs three: turns that are missed are not made
+    # up for. Behind one that hangs for ten seconds there would be one.
+    assert found.fewest >= 0.4, found
+    assert found.lateness < 2.0, found
 
 
 def test_target_files_that_change_each_second_lose_no_counter(tmp_path: Path, port: int) -> None:
@@ -130,7 +133,7 @@ def test_a_full_spool_costs_older_results_only_and_each_is_counted(tmp_path: Pat
 def test_a_clock_that_is_set_changes_no_turn_and_no_measurement(tmp_path: Path) -> None:
     for found in clock.watch(tmp_path, (3600, -7200, 0)):
         assert abs(found.ahead - found.step) < 60, found
-        assert found.longest_phase < 1.0, found
+        assert found.longest_phase < 60.0, found  # a busy machine takes seconds; by the wrong clock it would be hours
         assert "Traceback" not in found.log
         assert "level=error" not in found.log
 
@@ -177,8 +180,8 @@ def test_a_burst_of_sighup_ends_with_the_last_configuration(tmp_path: Path, port
         fresh.replace(tmp_path / "config.yml")
 
     write(0)
-    with running(tmp_path, (tmp_path / "config.yml").read_text()) as exporter, silent() as silence:
-        body = json.dumps({"-H": address(0), "-p": silence, "-t": "4", "-n": "1"}).encode()
+    with running(tmp_path, (tmp_path / "config.yml").read_text()) as exporter, ExitStack() as held:
+        body = json.dumps({"-H": address(0), "-p": held.enter_context(silent()), "-t": "300", "-n": "1"}).encode()
         client = exporter.begin_post("/v1/checker?command=c", body)
         wait_for(lambda: exporter.metrics().value(IN_FLIGHT) >= 1, SECONDS)
         for number in range(50):
@@ -186,7 +189,9 @@ def test_a_burst_of_sighup_ends_with_the_last_configuration(tmp_path: Path, port
             exporter.process.send_signal(signal.SIGHUP)
         wait_for(lambda: "timeout: 1s49ms" in exporter.get("/config").text, SECONDS)
         wait_for(lambda: exporter.metrics().value("ssh_exchange_exporter_background_targets") == 1, SECONDS)
-        assert json.loads(client.getresponse().read())["c"]["exitcode"] == 2  # the check under way is not disturbed
+        assert exporter.metrics().value(IN_FLIGHT) >= 1
+        held.close()  # the server resets what waits there, and so ends the check: the check under way is not disturbed
+        assert json.loads(client.getresponse().read())["c"]["exitcode"] == 2
         client.close()
         assert exporter.metrics().value("ssh_exchange_exporter_config_last_reload_successful") == 1
         before = exporter.completed(f"{address(0)}:{port}")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.lab.fake_sshd import HEALTHY, FakeSshd
 
-from .program import running, wait_for
+from .program import NEVER_SLOW, running, wait_for
 
 SECONDS = 60.0
 KEPT = 300  # connections left open, some silent and some with half a request
@@ -61,7 +61,7 @@ def test_probes_go_on_during_a_flood_of_connections(tmp_path: Path) -> None:
     with FakeSshd(HEALTHY) as server:
         target = f"127.0.0.1:{server.port}"
         configuration = (
-            "modules: {default: {handshakes: 1, exempt: true}}\n"
+            f"modules: {{default: {{handshakes: 1, exempt: true, {NEVER_SLOW}}}}}\n"
             f"background: [{{targets: ['{target}'], interval: 1s}}]\n"
         )
         with running(tmp_path, configuration) as program, flood(program.port) as flooding:

@@ -18,7 +18,7 @@ from .program import Program, Samples, openmetrics, running, wait_for
 CONFIGURATION = """
 modules:
   default: {handshakes: 2, exempt: true}
-  quick: {handshakes: 2, exempt: true, timeout: 1s}
+  quick: {handshakes: 2, exempt: true, timeout: 10s}
 """
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 SECONDS = 60.0

@@ -19,13 +19,13 @@ from aiohttp import web
 from ssh_exchange_exporter.web.http_connection import HttpConnection
 from tests.lab.fake_sshd import HEALTHY, FakeSshd, Peer
 
-from .program import Program, Samples, openmetrics, running, wait_for
+from .program import NEVER_SLOW, Program, Samples, openmetrics, running, wait_for
 
-CONFIGURATION = """
+CONFIGURATION = f"""
 modules:
-  default: {handshakes: 2, exempt: true}
-  patient: {handshakes: 2, exempt: true, timeout: 1m}
-  quick: {handshakes: 2, exempt: true, timeout: 1s}
+  default: {{handshakes: 2, exempt: true, {NEVER_SLOW}}}
+  patient: {{handshakes: 2, exempt: true, timeout: 1m}}
+  quick: {{handshakes: 2, exempt: true, timeout: 1s}}
 """
 HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -274,7 +274,11 @@ def test_a_silent_server_is_given_up_in_time_for_the_scrape(
     assert samples.value("probe_timeout_seconds") == pytest.approx(limit)
     assert samples.value("probe_success") == 0
     assert 0.5 * limit < took < limit + MARGIN
-    assert samples.value("ssh_exchange_handshakes", ending="banner_timeout") >= 1
+    # A machine that stands still as the probe begins may leave it no time to connect.
+    name = "ssh_exchange_handshakes"
+    endings = {one["ending"] for one in samples.labels(name) if samples.value(name, **one)}
+    assert endings
+    assert endings <= {"banner_timeout", "connect_timeout"}
 
 
 def test_the_offset_is_the_flags(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from tests.lab.fake_sshd import HEALTHY, FakeSshd
 
-from .program import ROOT, Program, running, wait_for
+from .program import ROOT, Program, nobody_listens, running, wait_for
 
 SECONDS = 60.0
 SUCCESSFUL = "ssh_exchange_exporter_config_last_reload_successful"
@@ -251,7 +251,7 @@ def test_it_exits_in_time_with_probes_in_flight(tmp_path: Path, number: signal.S
             asked = [pool.submit(ask) for _ in range(3)]
             wait_for(lambda: silent.peers and program.metrics().value(PROBES_IN_FLIGHT) >= 1, SECONDS)
             program.process.send_signal(number)
-            assert program.process.wait(15) == 0
+            assert program.process.wait(SECONDS) == 0  # the probes have five minutes
         assert {answer.result() for answer in asked} <= {0, 503}
     log = program.log
     assert "msg=stopping" in log
@@ -267,9 +267,7 @@ PROBES_IN_FLIGHT = "ssh_exchange_exporter_probes_in_flight"
 
 
 def test_each_log_line_is_json_with_the_json_format(tmp_path: Path) -> None:
-    with FakeSshd() as gone:
-        dead = f"127.0.0.1:{gone.port}"
-    with running(tmp_path, "", "--log.format=json") as program:
+    with nobody_listens() as dead, running(tmp_path, "", "--log.format=json") as program:
         assert program.probe(dead).value("probe_success") == 0
         (tmp_path / "config.yml").write_text(BROKEN)
         by_post(program)

@@ -19,7 +19,7 @@ from tests.lab import network, zoo
 from tests.lab.fake_sshd import FIN, HEALTHY, FakeSshd
 from tests.lab.network import Namespace
 
-from .program import Program, openmetrics, running, wait_for
+from .program import Program, nobody_listens, openmetrics, running, wait_for
 from .prometheus import ADDRESS, CONTRIB, EXPORTER, Prometheus, missing, prometheus, shipped
 
 SECONDS = 90.0  # Prometheus first scrapes after five seconds; ninety are for a machine under load
@@ -311,9 +311,7 @@ def test_the_shipped_configuration_asks_one_exporter_and_uses_the_shipped_rules(
 
 
 def test_both_formats_are_clean_for_servers_that_answer_close_and_refuse(tmp_path: Path, promtool: str) -> None:
-    with FakeSshd() as gone:
-        dead = f"127.0.0.1:{gone.port}"
-    with FakeSshd(HEALTHY) as healthy, FakeSshd([FIN]) as closing:
+    with FakeSshd(HEALTHY) as healthy, FakeSshd([FIN]) as closing, nobody_listens() as dead:
         targets = [f"127.0.0.1:{healthy.port}", f"127.0.0.1:{closing.port}", dead]
         text = json.dumps({"background": [{"targets": targets, "interval": "2s", "labels": {"site": 'a "b" \\ c'}}]})
         with running(tmp_path, text) as exporter:

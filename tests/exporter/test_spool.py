@@ -5,9 +5,10 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from tests.lab.daemons import running as daemon_running
 from tests.lab.fake_sshd import FIN, HEALTHY, FakeSshd
 from tests.lab.monitored import need
 
-from .program import running, wait_for
+from .program import NEVER_SLOW, running, wait_for
 
 SECONDS = 100.0
 HOSTILE = 'SSH OK - "\\x1b[2J\\\\name" <b> ; $HOSTNAME$ | a=1;2;3 b=2s\nevidence: C:\\new\\ttext\nlast'
@@ -125,7 +126,9 @@ def test_background_results_are_fed_with_their_host_and_their_state(tmp_path: Pa
             {"targets": [f"localhost:{closing.port}"], "interval": "2s"},
         ]
         feeds = [{"nagios": {"check_result_directory": "spool", "service": "SSH exchange"}}]
-        with running(tmp_path, json.dumps({"background": background, "feeds": feeds})) as exporter:
+        text = f"modules: {{default: {{{NEVER_SLOW}}}}}\nbackground: {json.dumps(background)}\n"
+        text += f"feeds: {json.dumps(feeds)}\n"
+        with running(tmp_path, text) as exporter:
 
             def told() -> dict[str, str]:
                 text = "".join(path.read_text() for path in spool.iterdir())
@@ -197,8 +200,8 @@ def core(home: Path, hosts: list[str]) -> Iterator[Path]:
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A directory that user nagios reaches."""
     need(nagios.PACKAGES)
-    place = Path("/var/tmp") / f"check-ssh-spool-{os.getpid()}"  # noqa: S108
-    place.mkdir(mode=0o755)
+    place = Path(tempfile.mkdtemp(prefix="check-ssh-spool-", dir="/var/tmp"))
+    place.chmod(0o755)
     yield place
     shutil.rmtree(place)
 
@@ -215,7 +218,8 @@ def test_a_real_nagios_takes_a_thousand_services_and_tells_when_no_more_come(hom
                 spool.put(passive(number, output, code)._replace(begun=now, ended=now + 0.5))
             assert spool.write() == SERVICES
             for path in (home / "results").iterdir():
-                shutil.chown(path, USER, USER)
+                with suppress(FileNotFoundError):  # the core reads a file and removes both as soon as it may
+                    shutil.chown(path, USER, USER)
 
         def states() -> list[dict[str, str]]:
             text = status.read_text("utf-8", "surrogateescape") if status.exists() else ""

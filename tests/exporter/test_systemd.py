@@ -11,7 +11,7 @@ import pytest
 from tests.lab.fake_sshd import HEALTHY, FakeSshd
 from tests.lab.systemd import Machine, missing
 
-from .program import ROOT, Samples, running, wait_for
+from .program import NEVER_SLOW, ROOT, Samples, running, wait_for
 
 UNITS = ROOT / "contrib" / "systemd"
 WORST = 11  # tenths; what systemd calls "OK" begins at 30
@@ -29,7 +29,7 @@ def test_a_socket_of_systemd_is_served_from_its_first_connection_on(tmp_path: Pa
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     listening = (activate, "-l", f"127.0.0.1:{port}", "-E", "PYTHONPATH")
-    configuration = "modules: {default: {exempt: true}}"
+    configuration = f"modules: {{default: {{exempt: true, {NEVER_SLOW}}}}}"
     with (
         FakeSshd(HEALTHY) as server,
         running(tmp_path, configuration, "--web.systemd-socket", prefix=listening, connect_to=port) as program,
@@ -51,7 +51,6 @@ def test_the_service_is_confined() -> None:
 # --- booted
 
 SERVICE = "ssh_exchange_exporter.service"
-NEVER_SLOW = "thresholds: {warning: {banner_p50: '30'}, critical: {banner_p50: '60'}}"
 LOGIN = f"login: {{user: prober, identity_file: /run/credentials/{SERVICE}/id}}"
 MODULES = f"""modules:
   default: {{exempt: true, timeout: 60s, {NEVER_SLOW}}}

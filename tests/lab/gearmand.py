@@ -70,7 +70,9 @@ class Wire:
         self._socket.sendall(f"{command}\n".encode())
         data = b""
         while not data.endswith(b".\n"):
-            data += self._socket.recv(1 << 16)
+            more = self._socket.recv(1 << 16)
+            assert more, "gearmand closed the connection"
+            data += more
         return [line.split("\t") for line in data.decode().splitlines()[:-1]]
 
 
