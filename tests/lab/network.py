@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -106,14 +106,14 @@ class Host(NamedTuple):
     def files(self, **files: str) -> Iterator[None]:
         """Have /etc/hosts and its like read so by what is started here; an underscore in a name stands for a dot."""
         directory = ETC / self.name
-        directory.mkdir(parents=True)
+        make(directory)
         try:
             for name, text in files.items():
                 (directory / name.replace("_", ".")).write_text(text)
             yield
         finally:
             shutil.rmtree(directory)
-            if not any(ETC.iterdir()):
+            with suppress(OSError):  # another test has files there, or has removed it
                 ETC.rmdir()
 
 
@@ -151,6 +151,13 @@ class Namespace:
             run("ip", "-n", host.name, "-batch", "-", text="\n".join(lines))
         scoped = f"{server.link_local}%{LINK}"
         client.run(sys.executable, "-S", "-c", WARM_UP, *server.ipv4, *server.ipv6, scoped)
+
+
+def make(directory: Path) -> None:
+    """Make a directory in ETC, which the last user of all processes removes: also between two steps of this."""
+    while not directory.exists():
+        with suppress(FileNotFoundError, FileExistsError):
+            directory.mkdir(parents=True)
 
 
 def set_all(host: Host, settings: dict[str, str]) -> None:
