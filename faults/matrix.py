@@ -104,10 +104,13 @@ def problems(scenario: Scenario, answer: Answer) -> Iterator[str]:
         if answer.cause != Cause.HEALTHY:
             yield f"all were served, and it says {answer.cause}"
         return
-    if answer.cause not in scenario.causes:
-        yield f"it says {answer.cause}, not {' or '.join(scenario.causes)}"
-    if len(scenario.causes) > 1 and answer.confidence == Confidence.CERTAIN:
-        yield f"it is certain of {answer.cause}, and {' or '.join(scenario.causes)} leave the same marks"
+    causes = scenario.causes
+    if scenario.strikes_at_random and answer.is_cut:  # of a hundred runs one looks so, and so does a limit of our own
+        causes += (Cause.PER_SOURCE_LIMIT, Cause.PENALTY)
+    if answer.cause not in causes:
+        yield f"it says {answer.cause}, not {' or '.join(causes)}"
+    if len(causes) > 1 and answer.confidence == Confidence.CERTAIN:
+        yield f"it is certain of {answer.cause}, and {' or '.join(causes)} leave the same marks"
     if scenario.says not in answer.words:
         yield f"it does not say {scenario.says!r}"
     told = answer.document["diagnosis"]["self_inflicted"]

@@ -1,7 +1,6 @@
 """Firewalls, routes and names between us and a real server, in two network namespaces."""
 
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
@@ -9,7 +8,7 @@ from pathlib import Path
 
 from check_ssh_exchange.diagnosis.cause import Cause
 from tests.lab import network, zoo
-from tests.lab.network import Host, Namespace
+from tests.lab.network import Namespace
 
 from .plugin import run
 from .scenario import Scenario, Skip, Target
@@ -19,7 +18,6 @@ PORT, CONTROL_PORT = 22, 22222
 SYN = ("-p", "tcp", "--dport", str(PORT), "--syn")
 QUICK = ("-t", "4")
 NAME = "both.example"
-_FILES = threading.Lock()  # the last user of /etc/netns removes it
 
 Wall = Callable[[Namespace], AbstractContextManager[object]]
 
@@ -132,25 +130,12 @@ def elsewhere(address: str, *, is_routed: bool = False) -> Iterator[Target]:
 
 
 @contextmanager
-def files(host: Host, **texts: str) -> Iterator[None]:
-    """Files of /etc for what runs in a namespace."""
-    with ExitStack() as stack:
-        with _FILES:
-            stack.enter_context(host.files(**texts))
-        try:
-            yield
-        finally:
-            with _FILES:
-                stack.close()
-
-
-@contextmanager
 def half_dead(serves: str, wall: Wall | None, *options: str) -> Iterator[Target]:
     """A name with an address of both families, of which one is served."""
     with ExitStack() as stack:
         pair = stack.enter_context(linked(*Namespace().server._asdict()[serves]))
         host = pair.server
-        stack.enter_context(files(pair.client, hosts=f"{host.ipv4[0]} {NAME}\n{host.ipv6[0]} {NAME}\n"))
+        stack.enter_context(pair.client.files(hosts=f"{host.ipv4[0]} {NAME}\n{host.ipv6[0]} {NAME}\n"))
         if wall is not None:
             stack.enter_context(wall(pair))
         yield target(pair, "-t", "6", *options, host=NAME)
@@ -161,7 +146,7 @@ def nameless(wall: Wall | None) -> Iterator[Target]:
     """A name that no resolver knows: it refuses our question, or stays silent."""
     with linked() as pair, ExitStack() as stack:
         resolver = f"nameserver {pair.server.ipv4[0]}\noptions timeout:1 attempts:1\n"
-        stack.enter_context(files(pair.client, hosts="127.0.0.1 localhost\n", resolv_conf=resolver))
+        stack.enter_context(pair.client.files(hosts="127.0.0.1 localhost\n", resolv_conf=resolver))
         if wall is not None:
             stack.enter_context(wall(pair))
         yield target(pair, *QUICK, host="nobody.example")

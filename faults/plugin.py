@@ -42,6 +42,12 @@ class Answer(NamedTuple):
         return endings == {"completed"}
 
     @property
+    def is_cut(self) -> bool:
+        """Return whether the burst was served up to one handshake and none after it, as by a limit."""
+        burst = [one["ending"] == "completed" for one in self.document["handshakes"] if one["role"] == "burst"]
+        return burst == sorted(burst, reverse=True)
+
+    @property
     def words(self) -> str:
         """Return all sentences of the diagnosis."""
         diagnosis = self.document["diagnosis"]

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -35,8 +36,10 @@ def denied(name: str) -> Iterator[Target]:
 
 @contextmanager
 def closed_port() -> Iterator[Target]:
-    """A port without a listener."""
-    yield Target("127.0.0.1", zoo.free_port("127.0.0.1"))
+    """A port without a listener, bound here so that no other process can listen there."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield Target("127.0.0.1", bound.getsockname()[1])
 
 
 @contextmanager

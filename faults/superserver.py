@@ -15,7 +15,7 @@ from .package import environment, program
 from .scenario import Scenario, Target
 
 SERVER = "openssh-9.2"
-START_SECONDS = 10.0
+START_SECONDS = 60.0
 SERVICE = """defaults
 {{
     log_type = FILE {log}

@@ -93,7 +93,7 @@ def test_how_far_away_the_control_port_is_is_measured(net: Namespace) -> None:
         answer = probe(net, SSH_PORT, "--control-port", str(SSH_PORT + 1), "--output-format", "json")
     told = json.loads(answer.out)
     assert told["diagnosis"]["cause"] == "server_fault"  # both are as near
-    assert any(re.match(r"the control port of the host answered after 0\.\d+ ms", one) for one in evidence(told))
+    assert any(re.match(r"the control port of the host answered after [\d.]+ ms", one) for one in evidence(told))
 
 
 def evidence(told: dict[str, Any]) -> list[str]:
@@ -104,7 +104,7 @@ def test_sslh_which_waits_for_its_client_is_healthy() -> None:
     """Sslh connects a silent client to sshd only after its timeout; to one that speaks it gives sshd at once."""
     with zoo.server("openssh-9.2", options={"MaxStartups": "100"}) as sshd, zoo.copy("sslh") as chroot:
         port = zoo.free_port("127.0.0.1")
-        words = ["-f", "-p", f"127.0.0.1:{port}", "--ssh", f"127.0.0.1:{sshd.port}", "-t", "3", "-u", "root"]
+        words = ["-f", "-p", f"127.0.0.1:{port}", "--ssh", f"127.0.0.1:{sshd.port}", "-t", "100", "-u", "root"]
         command = ["chroot", str(chroot.root), "/usr/sbin/sslh-select", *words]
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
             try:

@@ -1,11 +1,14 @@
 """Every ending of a handshake, and hostile servers that must not harm the plugin."""
 
 import json
+import select
 import socket
 import struct
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 
@@ -26,6 +29,7 @@ from tests.lab.fake_sshd import (
     LISTS,
     RST,
     FakeSshd,
+    Peer,
     Script,
     Step,
     disconnect,
@@ -39,6 +43,7 @@ from tests.lab.fake_sshd import (
 )
 from tests.lab.front_door import check, wait_until
 
+SECOND = 1_000_000_000  # nanoseconds
 LATE = 0.15  # seconds that a late reader leaves the kernel's news unread
 NOISE = 20.0  # seconds that a busy machine may add to a deadline; a run that ignores its deadline has no end
 
@@ -204,17 +209,28 @@ def test_a_late_reader_sees_the_same_ending(what: str) -> None:
     assert text is ... or handshake.text == text
 
 
-def test_a_deadline_that_passed_while_the_answer_was_waiting_is_the_answer() -> None:
-    def stall(_: Connection) -> None:  # the process has no CPU until the answer has come and the deadline is over
-        wait_until(lambda: len(server.peers) == 2 and bool(server.peers[1].said) and time.monotonic_ns() > deadline)
+def test_a_deadline_that_passed_while_the_answer_was_waiting_is_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    passed = 0  # nanoseconds of an hour that the engine's clock alone has seen
+    is_stalled = threading.Event()
 
-    with FakeSshd([send(IDENTIFICATION)], [pause(0.3), send(IDENTIFICATION)]) as server:
+    def stall(_: Connection) -> None:  # the process has no CPU until the answer has come and the deadline is over
+        nonlocal passed
+        is_stalled.set()
+        wait_until(lambda: bool(select.select([second.socket], [], [], 0)[0]))
+        passed = 3600 * SECOND
+
+    def once_stalled(peer: Peer) -> None:
+        assert is_stalled.wait(NOISE)
+        peer.send(IDENTIFICATION)
+
+    clock = SimpleNamespace(monotonic_ns=lambda: time.monotonic_ns() + passed)
+    monkeypatch.setattr("check_ssh_exchange.probe.engine.time", clock)
+    with FakeSshd([send(IDENTIFICATION)], [once_stalled]) as server:
         engine = Engine()
         address = Address(socket.AF_INET, (server.address, server.port), server.address)
-        first, second = (
-            Connection(address, Exchange(Depth.BANNER), role, stall) for role in (Role.BASELINE, Role.BURST)
-        )
-        deadline = time.monotonic_ns() + 1_000_000_000
+        first = Connection(address, Exchange(Depth.BANNER), Role.BASELINE, stall)
+        second = Connection(address, Exchange(Depth.BANNER), Role.BURST, lambda _: None)
+        deadline = time.monotonic_ns() + 1800 * SECOND
         try:
             engine.open(first, deadline)
             while not server.peers:

@@ -1,7 +1,6 @@
 """What a real fail2ban makes of our handshakes, by the log of a real sshd (README: how not to be banned)."""
 
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -14,7 +13,7 @@ from faults.package import program
 from faults.scenario import Skip
 
 from .lab import network, zoo
-from .lab.front_door import PLUGIN, check
+from .lab.front_door import NEVER_SLOW, PLUGIN, check, wait_until
 from .lab.network import Namespace
 
 pytestmark = pytest.mark.real
@@ -43,14 +42,13 @@ def watched(home: Path, mode: str) -> Iterator[tuple[Namespace, zoo.Server, Fail
 
 def probe(pair: Namespace, *options: str) -> int:
     command = (*pair.client.prefix, *PLUGIN)
-    return check("-H", pair.server.ipv4[0], "-p", str(PORT), *options, command=command).code
+    return check("-H", pair.server.ipv4[0], "-p", str(PORT), *NEVER_SLOW, *options, command=command).code
 
 
 def logged(server: zoo.Server, words: str, times: int) -> str:
     """Return the server's log when it has said so that often: its children write after we have gone."""
-    until = time.monotonic() + 10
-    while (log := server.log()).count(words) < times and time.monotonic() < until:
-        time.sleep(0.05)
+    wait_until(lambda: server.log().count(words) >= times)
+    log = server.log()
     assert log.count(words) == times
     return log
 

@@ -55,8 +55,10 @@ def test_measuring_again_leaves_the_descriptors_as_they_were() -> None:
         seen, same, count = json.loads(
             net.client.python(DESCRIPTORS, str(server.port), server.user, str(server.identity))
         )
-    no_neighbour = seen.pop(7)  # unreachable once the kernel has given up resolving that neighbour
-    assert no_neighbour in (["connect_timeout"], ["unreachable"])
+    # Unreachable once the kernel has given up resolving that neighbour, which may be in the middle of a run.
+    no_neighbour = {*seen.pop(7)}
+    assert no_neighbour
+    assert no_neighbour <= {"connect_timeout", "unreachable"}
     assert seen == [["completed"], ["completed"], ["completed"], ["fault"], ["fault"], ["refused"], ["unreachable"],
                     ["rejected"]]  # fmt: skip
     assert same

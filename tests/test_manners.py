@@ -14,7 +14,7 @@ from check_ssh_exchange.probe.engine import Engine
 from check_ssh_exchange.report import Report, Role
 from check_ssh_exchange.wire.exchange import Exchange
 from tests.lab import zoo
-from tests.lab.fake_sshd import HEALTHY, IDENTIFICATION, KEXINIT, FakeSshd, Script, hear, pause, send
+from tests.lab.fake_sshd import HEALTHY, IDENTIFICATION, KEXINIT, FakeSshd, Peer, Script, hear, pause, send
 
 SERVERS = [name for name in zoo.RECIPES if name not in ("haproxy", "stunnel")]
 RST = 0x04
@@ -70,6 +70,12 @@ def test_no_run_at_another_server_sends_a_reset(
     assert resets == 0
 
 
+def until_left(peer: Peer) -> None:
+    """Wait until the client has sent its FIN; it still reads for as long as it waits for ours."""
+    while not peer.has_left:
+        time.sleep(0.005)
+
+
 def ended(engine: Engine, connection: Connection, deadline: int) -> None:
     engine.open(connection, deadline)
     while not connection.is_ended:
@@ -77,9 +83,13 @@ def ended(engine: Engine, connection: Connection, deadline: int) -> None:
 
 
 @pytest.mark.real
-def test_what_a_server_says_after_the_deadline_is_not_answered_by_a_reset(tmp_path: Path) -> None:
+def test_what_a_server_says_after_the_deadline_is_not_answered_by_a_reset(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A server without the CPU for half a second would speak to a closed socket, whose answer is a reset.
+    monkeypatch.setattr("check_ssh_exchange.probe.engine.LINGER", 60_000_000_000)
     engine = Engine()
-    with FakeSshd([pause(0.4), send(IDENTIFICATION + KEXINIT)]) as server:
+    with FakeSshd([until_left, send(IDENTIFICATION + KEXINIT)]) as server:
         address = Address(socket.AF_INET, ("127.0.0.1", server.port), "127.0.0.1")
         connection = Connection(address, Exchange(Depth.KEXINIT), Role.BASELINE, lambda _: None)
         try:

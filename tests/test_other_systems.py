@@ -312,7 +312,8 @@ def test_uptime_kuma_has_state_text_and_time(servers: dict[str, int], tmp_path: 
         assert SHOWN in message
     said = re.search(r"banner ([\d.]+) ms", message)
     if said and ping is not None:
-        assert ping == pytest.approx(float(said[1]), abs=0.06)
+        # A busy server's is a whole number in the text: 3.1 ms and 150 ms.
+        assert ping == pytest.approx(float(said[1]), abs=0.06 if "." in said[1] else 0.6)
 
 
 def test_a_push_that_is_not_taken_fails(tmp_path: Path) -> None:

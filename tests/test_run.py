@@ -306,6 +306,7 @@ def test_another_server_with_that_limit_is_a_rate_limit_of_our_own_making_and_no
 
 
 def test_a_pause_that_does_not_fit_is_a_shortfall() -> None:
+    # The burst's time ends at 5.95 s: the first of it has three seconds for a slow machine, the second never any.
     with FakeSshd(HEALTHY) as server:
-        report = measure(Target(server.address, server.port), Plan(timeout=3.0, pause=2.0))
+        report = measure(Target(server.address, server.port), Plan(timeout=7.0, pause=3.0))
     assert [(one.kind, one.number) for one in report.shortfalls] == [(ShortfallKind.TIME, 3)]

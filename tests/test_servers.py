@@ -258,8 +258,9 @@ def test_three_slots_turn_away_a_part_of_the_default_burst(name: str) -> None:
     assert told["early_close_ratio"] == pytest.approx(len(turned_away) / 10, abs=1e-6)
 
 
-@pytest.mark.parametrize(("name", "slots"), [*zip(OPENSSH, (12, 30, 12, 30), strict=True)])
+@pytest.mark.parametrize(("name", "slots"), [*zip(OPENSSH, (18, 24, 18, 24), strict=True)])
 def test_a_busy_server_drops_some_and_the_state_follows_the_ratio(name: str, slots: int) -> None:
+    # Of 15 handshakes sshd drops 41 to 63 % at random: all or none once in 20,000 runs.
     with zoo.server(name, options={"MaxStartups": "10:30:60"}) as server, held(server, slots, OTHER_SOURCE):
         code, told = document(server, "-n", "15", "--concurrency", "14")
     ratio = told["early_close_ratio"]

@@ -12,12 +12,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.error import URLError
 
 import pytest
 
 from tests.lab.daemons import CONTRIB, ENVIRONMENT, PLUGIN_DIRECTORY, USER, Installation, Result, await_result, running
-from tests.lab.icinga import OPENSSL, PACKAGES, PROGRAM, SECONDS, Api
+from tests.lab.icinga import OPENSSL, PACKAGES, PROGRAM, SECONDS, UNANSWERED, Api
 from tests.lab.monitored import need
 from tests.lab.network import Host
 
@@ -162,7 +161,7 @@ class Node:
         api = Api(PORT, self._site.password, self._site.authority, self._host.name)
 
         def answers() -> bool | None:
-            with suppress(URLError, ConnectionError):  # until it listens
+            with suppress(*UNANSWERED):  # until it listens
                 api.get("objects/apiusers")
                 return True
             return None
@@ -187,7 +186,7 @@ class Running(NamedTuple):
         """Return when this agent or satellite has the master's configuration and, since its restart, a connection."""
 
         def follows() -> bool | None:
-            with suppress(URLError, ConnectionError):  # not there yet, or between two starts
+            with suppress(*UNANSWERED):  # not there yet, or between two starts
                 self.api.get(f"objects/checkcommands/{command}")
                 (found,) = self.api.get(f"objects/endpoints/{master}")
                 return found["connected"] or None

@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.error import URLError
 
 from check_ssh_exchange.remote.options import Options, parse
 from tests.lab import exporter
+from tests.lab.icinga import UNANSWERED
 from tests.lab.icinga_nodes import Node, Running
 from tests.lab.network import Host
 
@@ -26,7 +26,12 @@ READ_SECONDS = 1.0  # between two looks at a thousand services; each costs Icing
 FLEET_SECONDS = 150.0  # a thousand checks take twenty where the machine is idle
 
 # A listener that accepts nobody: clients are connected, and hear nothing.
-SILENT = "import socket, sys; s = socket.create_server((sys.argv[1], int(sys.argv[2])), backlog=64); sys.stdin.read()"
+SILENT = """
+import socket, sys
+listener = socket.create_server((sys.argv[1], int(sys.argv[2])), backlog=64)
+print("listening", flush=True)
+sys.stdin.read()
+"""
 
 Found = TypeVar("Found")
 
@@ -83,10 +88,11 @@ class Resident:
 @contextmanager
 def silent(host: Host, address: str, port: int) -> Iterator[None]:
     """Have a server that never says a word."""
-    with subprocess.Popen(
-        [*host.prefix, sys.executable, "-S", "-c", SILENT, address, str(port)], stdin=subprocess.PIPE
-    ) as process:
+    command = [*host.prefix, sys.executable, "-S", "-c", SILENT, address, str(port)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"listening\n"
             yield
         finally:
             process.kill()
@@ -124,7 +130,7 @@ def until(running: Running, look: Callable[[], Found]) -> Found:
     """Return what `look` finds as soon as it is true; looks seldom, for a look at a whole fleet has its price."""
     give_up = time.monotonic() + FLEET_SECONDS
     while True:
-        with suppress(URLError, ConnectionError):  # between two starts
+        with suppress(*UNANSWERED):  # between two starts
             if found := look():
                 return found
         assert running.process.poll() is None, running.log.read_text()[-2000:]

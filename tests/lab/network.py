@@ -106,14 +106,14 @@ class Host(NamedTuple):
     def files(self, **files: str) -> Iterator[None]:
         """Have /etc/hosts and its like read so by what is started here; an underscore in a name stands for a dot."""
         directory = ETC / self.name
-        _make(directory)
+        make(directory)
         try:
             for name, text in files.items():
                 (directory / name.replace("_", ".")).write_text(text)
             yield
         finally:
             shutil.rmtree(directory)
-            with suppress(OSError):  # another process has files there, or was faster
+            with suppress(OSError):  # another test has files there, or has removed it
                 ETC.rmdir()
 
 
@@ -153,13 +153,11 @@ class Namespace:
         client.run(sys.executable, "-S", "-c", WARM_UP, *server.ipv4, *server.ipv6, scoped)
 
 
-def _make(directory: Path) -> None:
-    """Make a directory and the one that it is in, which another process may take away when its own was the last."""
-    while True:
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        with suppress(FileNotFoundError):
-            directory.mkdir()
-            return
+def make(directory: Path) -> None:
+    """Make a directory in ETC, which the last user of all processes removes: also between two steps of this."""
+    while not directory.exists():
+        with suppress(FileNotFoundError, FileExistsError):
+            directory.mkdir(parents=True)
 
 
 def set_all(host: Host, settings: dict[str, str]) -> None:
