@@ -11,6 +11,13 @@ if TYPE_CHECKING:
 else:
     from operator import itemgetter
 
+    try:  # what collections.namedtuple has for its fields: a third faster than a property
+        from _collections import _tuplegetter as _field
+    except ImportError:
+
+        def _field(index, _):
+            return property(itemgetter(index))
+
     MOST_ORDERS = 64  # ways of naming fields that are remembered of a class; a program has a few
 
     class _Value(tuple):
@@ -89,7 +96,7 @@ else:
             made._field_defaults = {field: namespace[field] for field in fields if field in namespace}
             made._orders = {}
             for index, field in enumerate(fields):
-                setattr(made, field, property(itemgetter(index)))
+                setattr(made, field, _field(index, None))
             return made
 
     class NamedTuple(metaclass=_Meta):

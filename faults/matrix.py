@@ -109,7 +109,8 @@ def problems(scenario: Scenario, answer: Answer) -> Iterator[str]:
         causes += (Cause.PER_SOURCE_LIMIT, Cause.PENALTY)
     if answer.cause not in causes:
         yield f"it says {answer.cause}, not {' or '.join(causes)}"
-    if len(causes) > 1 and answer.confidence == Confidence.CERTAIN:
+    is_sure_of_its_own = scenario.causes == (answer.cause,)  # as where the server has said it
+    if len(causes) > 1 and not is_sure_of_its_own and answer.confidence == Confidence.CERTAIN:
         yield f"it is certain of {answer.cause}, and {' or '.join(causes)} leave the same marks"
     if scenario.says not in answer.words:
         yield f"it does not say {scenario.says!r}"

@@ -1,12 +1,14 @@
 """The figures of a run under their public labels, in their public order: what perfdata and thresholds name."""
 
+from functools import lru_cache
+
 from ..ending import TIMEOUTS, Depth, Ending
 from ..plugin.perfdata import Figure
 from ..report import PHASES, Report, Role, quantile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable
 
 # Counters of one ending each, under its own word.
 ENDING_LABELS = (
@@ -52,15 +54,15 @@ def figures(
     report: Report,
     startups: int | None = None,
     window: tuple[int, int] | None = None,
-    wanted: "Collection[str]" = LABELS,
+    wanted: tuple[str, ...] = LABELS,
 ) -> list[Figure]:
-    """Return what was measured, in order; what was not measured is left out, and what is not `wanted`.
+    """Return what was measured, in the order of `wanted`; what was not measured is left out.
 
     `startups` is the estimate of the unauthenticated connections that others hold, `window` the early closes and the
     accepted connections of the remembered window.
     """
     found = []
-    for label in LABELS if wanted is LABELS else [label for label in LABELS if label in wanted]:
+    for label in wanted:
         value: float | None
         if label == "startups_estimate":
             value = startups
@@ -71,6 +73,12 @@ def figures(
         if value is not None:
             found.append(Figure(label, value))
     return found
+
+
+@lru_cache(256)  # the same for each server that an exporter probes
+def in_order(labels: tuple[str, ...]) -> tuple[str, ...]:
+    """Return labels in their public order, each once."""
+    return tuple(label for label in LABELS if label in labels)
 
 
 def _phase(phase: str, fraction: float) -> "Callable[[Report], float | None]":

@@ -14,7 +14,7 @@ from ..values import NamedTuple
 from .cause import Cause, Confidence
 from .diagnosis import Diagnosis
 from .explain import SLOW_AFTER, slow_kexinit
-from .figures import DEFAULT_CRITICAL, DEFAULT_WARNING, UNITS, figures
+from .figures import DEFAULT_CRITICAL, DEFAULT_WARNING, UNITS, figures, in_order
 from .history import NO_HISTORY, Closes, History
 
 TYPE_CHECKING = False
@@ -114,8 +114,9 @@ def _figures(
 ) -> Iterator[Result]:
     """Yield a result for each figure outside its range."""
     startups = diagnosis.startups.likeliest if diagnosis.startups else None
-    for figure in figures(report, startups, window, expectations.thresholds.labels):
-        state = expectations.thresholds.state(figure.label, figure.value)
+    thresholds = expectations.thresholds
+    for figure in figures(report, startups, window, in_order((*thresholds.warning, *thresholds.critical))):
+        state = thresholds.state(figure.label, figure.value)
         if state is Ok:
             continue
         if state is Critical and diagnosis.self_inflicted and figure.label not in expectations.explicit:

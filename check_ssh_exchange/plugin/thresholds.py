@@ -21,11 +21,6 @@ class Thresholds(NamedTuple):
     warning: Mapping[str, str]
     critical: Mapping[str, str]
 
-    @property
-    def labels(self) -> frozenset[str]:
-        """Return the labels that have a range."""
-        return frozenset((*self.warning, *self.critical))
-
     def state(self, label: str, value: float) -> State:
         """Return the state of a figure; OK where its label has no range."""
         for ranges, state in ((self.critical, Critical), (self.warning, Warn)):

@@ -31,7 +31,7 @@ def handshake(number: int, connection: Connection, begun: int, *, is_second_sour
     if exchange.ending is None or exchange.ended_at is None:
         raise ValueError("a handshake that has not ended")
     started = connection.started_at
-    identification = exchange.identification
+    identification, text, detail = exchange.identification, exchange.text, exchange.detail
     connected_at, kexinit_at, newkeys_at = exchange.connected_at, exchange.kexinit_at, exchange.newkeys_at
     # By their places: an exporter makes a thousand of these each second, and names take four times as long.
     return Handshake(
@@ -44,9 +44,9 @@ def handshake(number: int, connection: Connection, begun: int, *, is_second_sour
         exchange.ending,
         (started - begun) / _SECOND,
         max(0.0, (exchange.ended_at - started) / _SECOND),
-        printable(exchange.text) or None,
+        (printable(text) or None) if text else None,
         exchange.reason,
-        printable(exchange.detail) or None,
+        (printable(detail) or None) if detail else None,
         None if connected_at is None else _seconds(started, connected_at),
         None if exchange.banner_at is None else _seconds(connected_at, exchange.banner_at),
         None if kexinit_at is None else _seconds(exchange.sent_at, kexinit_at),

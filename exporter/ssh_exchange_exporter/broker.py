@@ -128,7 +128,8 @@ class ProbeBroker:
         request = attempt.request
         result = self._result(attempt, report, next(self._numbers))
         before = self._last_results.result(request.result_key)
-        self._last_results.put(request.result_key, without_trace(result))
+        kept = without_trace(result) if attempt.measurement.plan.trace else result
+        self._last_results.put(request.result_key, kept)
         self._probes[request.origin].inc()
         self._on_result(result, before)
         return ProbeResponse(result)

@@ -7,6 +7,7 @@ from check_ssh_exchange.ending import Depth, Ending
 from check_ssh_exchange.report import PHASES, Report
 
 _COMPLETED = Ending.COMPLETED  # looked up once: Python 3.11 takes 0.1 us
+PHASES_UP_TO = {depth: PHASES[: 2 + number] for number, depth in enumerate(Depth)}
 
 
 class Distribution:
@@ -32,18 +33,24 @@ class Counters:
     def __init__(self, bounds: Sequence[float], depth: Depth) -> None:
         self.bounds = tuple(bounds)
         self.endings = dict.fromkeys(Ending, 0)
+        self.distributions: dict[str, Distribution] = {}
         # All phases start at zero: rate() misses the first increase of a series that did not exist before.
-        phases = PHASES[: 2 + list(Depth).index(depth)]
-        self.distributions = {phase: Distribution(len(self.bounds)) for phase in phases}
+        self._begin(depth)
+
+    def _begin(self, depth: Depth) -> tuple[str, ...]:
+        phases = PHASES_UP_TO[depth]
+        for phase in phases:
+            if phase not in self.distributions:
+                self.distributions[phase] = Distribution(len(self.bounds))
+        return phases
 
     def add(self, report: Report) -> None:
         """Add a run."""
+        phases = self._begin(report.depth)  # a deeper module's may be new
         for handshake in report.handshakes:
             self.endings[handshake.ending] += 1
             if handshake.ending is not _COMPLETED:
                 continue
-            for phase in PHASES:
+            for phase in phases:
                 if (took := getattr(handshake, phase)) is not None:
-                    if phase not in self.distributions:  # of a deeper module
-                        self.distributions[phase] = Distribution(len(self.bounds))
                     self.distributions[phase].add(took, self.bounds)
