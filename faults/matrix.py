@@ -109,8 +109,8 @@ def problems(scenario: Scenario, answer: Answer) -> Iterator[str]:
         causes += (Cause.PER_SOURCE_LIMIT, Cause.PENALTY)
     if answer.cause not in causes:
         yield f"it says {answer.cause}, not {' or '.join(causes)}"
-    is_sure_of_its_own = scenario.causes == (answer.cause,)  # as where the server has said it
-    if len(causes) > 1 and not is_sure_of_its_own and answer.confidence == Confidence.CERTAIN:
+    # Where the fault leaves marks of its own, as the server's words are, it may be certain of a cut burst too.
+    if answer.confidence == Confidence.CERTAIN and scenario.causes != (answer.cause,):
         yield f"it is certain of {answer.cause}, and {' or '.join(causes)} leave the same marks"
     if scenario.says not in answer.words:
         yield f"it does not say {scenario.says!r}"

@@ -2,13 +2,13 @@
 
 import os
 import signal
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
 from check_ssh_exchange.diagnosis.cause import Cause
 from tests.lab import zoo
+from tests.lab.exporter import nobody_listens
 
 from .holding import SECOND_SOURCE, queued
 from .scenario import Scenario, Target
@@ -36,10 +36,10 @@ def denied(name: str) -> Iterator[Target]:
 
 @contextmanager
 def closed_port() -> Iterator[Target]:
-    """A port without a listener, bound here so that no other process can listen there."""
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        yield Target("127.0.0.1", bound.getsockname()[1])
+    """A port without a listener."""
+    with nobody_listens() as target:
+        address, port = target.split(":")
+        yield Target(address, int(port))
 
 
 @contextmanager

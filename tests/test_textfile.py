@@ -47,7 +47,7 @@ def scraped(machine: Machine) -> Samples:
     """Return what node_exporter answers after another snapshot."""
     file = machine.file(DOCUMENT)
     before = file.stat().st_mtime_ns if file.exists() else 0
-    # systemd starts a unit five times in ten seconds, unless it is told to forget them; a fast machine asks for more.
+    # systemd refuses to start a unit a sixth time within ten seconds, which a fast machine asks for: reset the count.
     machine("systemctl", "reset-failed")
     done = machine("systemctl", "start", "check_sshd_local.service")
     assert done.returncode == 0, done.said

@@ -131,7 +131,7 @@ def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
     assert complaints == []
 
 
-async def until(condition: Callable[[], bool]) -> None:
+async def until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(PATIENT):
         while not condition():
             await asyncio.sleep(0.01)

@@ -24,6 +24,8 @@ from ssh_exchange_exporter.probe_response import ProbeResponse, ResponseKind
 from ssh_exchange_exporter.service import Service
 from tests.lab.fake_sshd import HEALTHY, FakeSshd, Peer, pause
 
+from .served import until
+
 T = TypeVar("T")
 FRESH, SHARED, CACHED, DEFERRED, _, UNAVAILABLE = ResponseKind
 SHARED_TOTAL = "ssh_exchange_exporter_probes_shared_total"
@@ -47,12 +49,6 @@ def served(place: Path, configuration: str, work: Callable[[Service], Awaitable[
 def sentence(response: ProbeResponse) -> str:
     fault = response.result.report.fault
     return "" if fault is None else fault.sentence
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(LONG):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 async def probe(service: Service, target: str, module: str = "default", seconds: float = LONG) -> ProbeResponse:

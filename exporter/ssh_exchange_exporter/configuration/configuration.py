@@ -22,8 +22,8 @@ from .target import TargetText
 from .validation import Section, unknown, validate
 from .yaml_document import MAX_BYTES, Document, Place, dump, parse
 
-# Each bound is three series of each target, a twentieth of its share of /metrics. A second and five are the ends of the
-# default ranges on banner_p50.
+# At depth kexinit each bound is three series of each target, a twentieth of its share of /metrics. One and five seconds
+# are the ends of the default ranges on banner_p50.
 DEFAULT_BUCKETS = (0.0005, 0.001, 0.005, 0.025, 0.1, 0.25, 1.0, 5.0)
 MAX_BUCKETS = 64
 MAX_INTERVAL = 365 * 86400.0
